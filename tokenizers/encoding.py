@@ -1,0 +1,95 @@
+"""Encoding and Output: what `VisualTokenizer` returns.
+
+Every tensor field is a tuple with one entry per grid of the layout. Models with a single grid (most)
+also answer to `latent`, `code` and `index`.
+"""
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TypeVar
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from .layout import Layout
+from .posterior import Posterior
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A batch of clips, encoded.
+
+    Attributes:
+        latents: encoder output (posterior mode), (B, C, t, h, w) per grid.
+        codes: what the decoder receives, (B, C', t, h, w) per grid; for continuous tokenizers the latents.
+        indices: (B, t, h, w, groups) int64 per grid, or None when continuous.
+        posterior: distribution of the latents, or None when discrete.
+        layout: grid shapes and the unpadded size, the same for the whole batch.
+        group_sizes: codes of each group of indices; empty when continuous.
+    """
+
+    latents: tuple[Float[Tensor, "B C _ _ _"], ...]
+    codes: tuple[Float[Tensor, "B K _ _ _"], ...]
+    indices: tuple[Int64[Tensor, "B _ _ _ groups"], ...] | None
+    posterior: Posterior | None
+    layout: Layout
+    group_sizes: tuple[int, ...]
+
+    @property
+    def latent(self) -> Tensor:
+        """The latents of the only grid."""
+        return _single(self.latents, "latent")
+
+    @property
+    def code(self) -> Tensor:
+        """The codes of the only grid."""
+        return _single(self.codes, "code")
+
+    @property
+    def index(self) -> Tensor:
+        """The indices of the only grid."""
+        return _single(self._discrete(), "index")
+
+    @property
+    def tokens(self) -> Int64[Tensor, "B L"]:
+        """Indices as one sequence per clip: grids in order, each flattened t, h, w, group."""
+        return torch.cat([grid.flatten(1) for grid in self._discrete()], dim=1)
+
+    def flat_tokens(self, offset: bool = False) -> Int64[Tensor, "B L"]:
+        """The token sequence; with `offset`, each group has its own range of one vocabulary."""
+        if not offset:
+            return self.tokens
+        starts = list(accumulate(self.group_sizes[:-1], initial=0))
+        shift = torch.tensor(starts, device=self._discrete()[0].device)
+        return torch.cat([(grid + shift).flatten(1) for grid in self._discrete()], dim=1)
+
+    def _discrete(self) -> tuple[Tensor, ...]:
+        if self.indices is None:
+            raise ValueError("this tokenizer is continuous: an encoding has latents but no tokens")
+        return self.indices
+
+
+@dataclass(frozen=True)
+class Output:
+    """The differentiable training forward.
+
+    Attributes:
+        pixels: reconstruction (B, 3, T, H, W), unclamped.
+        encoding: what was encoded on the way.
+        loss: weighted sum of the bottleneck's terms, a scalar.
+        terms: each bottleneck term unweighted.
+    """
+
+    pixels: Float[Tensor, "B 3 T H W"]
+    encoding: Encoding
+    loss: Float[Tensor, ""]
+    terms: dict[str, Tensor]
+
+
+def _single(grids: tuple[T, ...], name: str) -> T:
+    if len(grids) != 1:
+        raise ValueError(f"{name} needs a single grid, this encoding has {len(grids)}; use the tuple")
+    return grids[0]

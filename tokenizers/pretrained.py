@@ -1,0 +1,60 @@
+"""Strict loading: what diffusers only logs is an error here.
+
+`ModelMixin.from_pretrained` warns about missing and unexpected weights, leaves parameters that no
+file holds uninitialised, and ignores unknown config keys. A tokenizer loaded like that would give
+wrong numbers in silence.
+"""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from ..component import did_you_mean
+
+# How load_config wants to be told where to look; the rest of from_pretrained's options are not its own.
+_LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
+
+
+def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
+    """Raise unless `source` holds a config of class `cls` whose keys are all known."""
+    path = Path(source)
+    is_local = path.is_absolute() or str(source).startswith(".") or path.exists()
+    if is_local and not (path / kwargs.get("subfolder", "") / "config.json").is_file():
+        raise FileNotFoundError(
+            f"no tokenizer at {source}: expected a folder with config.json and "
+            "diffusion_pytorch_model.safetensors, as save_pretrained and `vistok train` write it"
+        )
+    try:
+        config = cls.load_config(source, **{k: kwargs[k] for k in _LOCATION if k in kwargs})
+    except OSError as error:
+        raise FileNotFoundError(
+            f"no tokenizer called {source!r}: no such folder, and the hub did not answer with one "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    found = config.get("_class_name")
+    if found != cls.__name__:
+        raise ValueError(f"{source} holds a {found}, not a {cls.__name__}")
+    known = set(inspect.signature(cls.__init__).parameters) - {"self"}
+    for key in config:
+        if not key.startswith("_") and key not in known:
+            raise ValueError(f"{source}/config.json: unknown key {key}{did_you_mean(key, known)}")
+
+
+def check_loading(source: Any, info: dict[str, Any]) -> None:
+    """Raise unless every weight of the model came from the file, and every weight was used."""
+    problems = {
+        "missing": info.get("missing_keys"),
+        "unexpected": info.get("unexpected_keys"),
+        "of another shape": [entry[0] for entry in info.get("mismatched_keys") or []],
+        "unreadable": info.get("error_msgs"),
+    }
+    lines = [
+        f"{len(names)} {what}: {', '.join(sorted(names)[:5])}{', …' if len(names) > 5 else ''}"
+        for what, names in problems.items()
+        if names
+    ]
+    if lines:
+        raise ValueError(
+            f"the weights at {source} do not fit its config.json ({'; '.join(lines)}); "
+            "they belong to another architecture or the file is damaged"
+        )

@@ -1,0 +1,371 @@
+"""VisualTokenizer: encoder, bottleneck and decoder as one model.
+
+    pixels (B, 3, T, H, W) in [-1, 1]
+      -> encoder -> latents (B, C, t, h, w)
+      -> bottleneck -> codes (B, C', t, h, w) <-> indices (B, t, h, w, groups)
+      -> decoder -> pixels
+
+This is the only class that knows both time and space and tokens; it does the one permutation to
+channels last that bottlenecks want. It is a diffusers `ModelMixin`: `from_pretrained`,
+`save_pretrained`, `push_to_hub`, dtype and device handling work as people know them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from diffusers import ConfigMixin, ModelMixin
+from diffusers.configuration_utils import register_to_config
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from ..component import build
+from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
+from ..models.stream_state import StreamState
+from .card import write_card
+from .encoding import Encoding, Output
+from .fsq import FSQ
+from .kl import KL
+from .layout import Layout, Size
+from .plain import Plain
+from .posterior import Gaussian, posterior_of
+from .pretrained import check_config, check_loading
+from .quantizer import Bottleneck, Quantized, Quantizer
+
+ENCODERS = {"causal": CausalEncoder}
+DECODERS = {"causal": CausalDecoder}
+BOTTLENECKS: dict[str, type[Bottleneck]] = {"fsq": FSQ, "kl": KL, "plain": Plain}
+
+Grids = Tensor | Sequence[Tensor]
+
+
+class VisualTokenizer(ModelMixin, ConfigMixin):
+    """A visual tokenizer for images (clips of one frame) and video.
+
+    Args:
+        encoder_config: options of the encoder, with `kind`; its output channels follow from the bottleneck.
+        bottleneck_config: options of the bottleneck, with `kind`.
+        decoder_config: options of the decoder, with `kind`; its input channels follow from the bottleneck.
+        latents_mean: mean of every latent channel over a data set, used by `normalize`.
+        latents_std: standard deviation likewise.
+        scaling_factor: one factor for all channels, for models that publish it instead.
+        shift_factor: one shift for all channels, likewise.
+    """
+
+    @register_to_config
+    def __init__(
+        self,
+        encoder_config: Mapping[str, Any],
+        bottleneck_config: Mapping[str, Any],
+        decoder_config: Mapping[str, Any],
+        latents_mean: Sequence[float] | None = None,
+        latents_std: Sequence[float] | None = None,
+        scaling_factor: float | None = None,
+        shift_factor: float | None = None,
+    ) -> None:
+        super().__init__()
+        self.bottleneck: Bottleneck = build(BOTTLENECKS, bottleneck_config, "bottleneck")
+        self.encoder = build(
+            ENCODERS, encoder_config, "encoder", out_channels=self.bottleneck.dim
+        )
+        self.decoder = build(
+            DECODERS, decoder_config, "decoder", in_channels=self.bottleneck.code_dim
+        )
+        for axis in ("temporal_compression", "spatial_compression"):
+            ours, theirs = getattr(self.encoder, axis), getattr(self.decoder, axis)
+            if ours != theirs:
+                raise ValueError(
+                    f"encoder and decoder must have the same {axis}, got {ours} and {theirs}"
+                )
+
+    # ---- what the tokenizer is ------------------------------------------------------------------
+
+    @property
+    def spatial_compression(self) -> int:
+        """Pixels per latent position along height and width."""
+        return self.encoder.spatial_compression
+
+    @property
+    def temporal_compression(self) -> int:
+        """Frames per latent frame, after the first."""
+        return self.encoder.temporal_compression
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether encodings have tokens."""
+        return isinstance(self.bottleneck, Quantizer)
+
+    @property
+    def quantizer(self) -> Quantizer:
+        """The discrete bottleneck; raises for continuous tokenizers."""
+        if not isinstance(self.bottleneck, Quantizer):
+            raise ValueError("this tokenizer is continuous: it has latents but no tokens")
+        return self.bottleneck
+
+    @property
+    def codebook_size(self) -> int:
+        """Codes per group."""
+        return self.quantizer.codebook_size
+
+    @property
+    def num_groups(self) -> int:
+        """Indices per position."""
+        return self.quantizer.num_groups
+
+    @property
+    def vocab_size(self) -> int:
+        """Codes of all groups together, the vocabulary of `flat_tokens(offset=True)`."""
+        return sum(self.quantizer.group_sizes)
+
+    def bits_per_pixel(self, layout: Layout, bits_per_value: int = 16) -> float:
+        """Nominal bits per unpadded pixel: of the tokens, or of latents stored at `bits_per_value`."""
+        if isinstance(self.bottleneck, Quantizer):
+            bits = self.bottleneck.bits
+        else:
+            bits = self.bottleneck.code_dim * bits_per_value
+        return layout.num_positions * bits / layout.num_pixels
+
+    def layout(self, size: Size, *, padded: bool = False) -> Layout:
+        """Layout of a clip of `size` (T, H, W).
+
+        Raises:
+            ValueError: an axis has no legal length and `padded` is false.
+        """
+        full = self.padded_size(size)
+        if full != size and not padded:
+            raise ValueError(self._illegal_size(size))
+        T, H, W = full
+        grid = (
+            1 + (T - 1) // self.temporal_compression,
+            H // self.spatial_compression,
+            W // self.spatial_compression,
+        )
+        return Layout((grid,), size)
+
+    def padded_size(self, size: Size) -> Size:
+        """The smallest legal (T, H, W) that holds `size`."""
+        T, H, W = size
+        time, space = self.temporal_compression, self.spatial_compression
+        return 1 + -(-(T - 1) // time) * time, -(-H // space) * space, -(-W // space) * space
+
+    def _illegal_size(self, size: Size) -> str:
+        above = self.padded_size(size)
+        steps = (self.temporal_compression, self.spatial_compression, self.spatial_compression)
+        axes = [
+            f"{axis} = {got} (nearest legal: {f'{high - step} or ' if high > step else ''}{high})"
+            for axis, got, high, step in zip("THW", size, above, steps, strict=True)
+            if got != high
+        ]
+        rule = f"T = 1 + k*{steps[0]}, H and W multiples of {steps[1]}"
+        return f"pixels must have {rule}; got {', '.join(axes)}. Crop, or pass pad='replicate'"
+
+    # ---- encode ---------------------------------------------------------------------------------
+
+    def encode(self, pixels: Float[Tensor, "B 3 T H W"], pad: str | None = None) -> Encoding:
+        """Encode clips, deterministically (continuous tokenizers give the posterior's mode).
+
+        Args:
+            pixels: (B, 3, T, H, W) in [-1, 1]; an image has T = 1.
+            pad: None, or "replicate" to extend illegal sizes at the end of each axis.
+
+        Raises:
+            ValueError: wrong shape, or an illegal size without padding.
+        """
+        pixels, size = self._prepare(pixels, pad)
+        return self._encoding(self.encoder(pixels), size, sample=False)[0]
+
+    def encode_images(self, images: Float[Tensor, "B 3 H W"], pad: str | None = None) -> Encoding:
+        """Encode images (B, 3, H, W) in [-1, 1]."""
+        return self.encode(images.unsqueeze(2), pad)
+
+    def encode_stream(self, chunks: Iterable[Float[Tensor, "B 3 T H W"]]) -> Iterator[Encoding]:
+        """Encode one long clip chunk by chunk, in memory that does not grow with its length.
+
+        Args:
+            chunks: the first of 1 + n*f frames, the others of n*f frames (f: temporal compression).
+
+        Yields:
+            One encoding per chunk; their grids, concatenated on t, equal the one-shot result.
+        """
+        state = StreamState()
+        for chunk in chunks:
+            _, _, T, H, W = chunk.shape
+            new_frames = T - 1 if state.first_chunk else T
+            if new_frames % self.temporal_compression or T == 0:
+                rule = "1 + n*{0} frames" if state.first_chunk else "n*{0} frames"
+                raise ValueError(
+                    f"this chunk must have {rule.format(self.temporal_compression)}, got {T}"
+                )
+            self.layout((1, H, W))
+            yield self._encoding(self.encoder(chunk, state), (T, H, W), sample=False)[0]
+
+    def _prepare(self, pixels: Tensor, pad: str | None) -> tuple[Tensor, Size]:
+        """Check the shape, pad if asked, and report the unpadded size."""
+        if pixels.ndim != 5 or pixels.shape[1] != 3:
+            raise ValueError(
+                f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
+                "for images (B, 3, H, W) use encode_images"
+            )
+        if pad not in (None, "replicate"):
+            raise ValueError(f"pad must be None or 'replicate', got {pad!r}")
+        T, H, W = pixels.shape[2:]
+        size = (T, H, W)
+        full = self.padded_size(size)
+        if full == size:
+            return pixels, size
+        if pad is None:
+            raise ValueError(self._illegal_size(size))
+        extra = (0, full[2] - W, 0, full[1] - H, 0, full[0] - T)
+        return F.pad(pixels, extra, mode="replicate"), size
+
+    def _encoding(self, moments: Tensor, size: Size, sample: bool) -> tuple[Encoding, Quantized]:
+        """Through the bottleneck; `sample` lets continuous codes be drawn in train mode."""
+        vectors = moments.movedim(1, -1)
+        quantized = self.bottleneck(vectors)
+        posterior = self.bottleneck.posterior(vectors)
+        if posterior is None:
+            latents = moments
+        else:
+            posterior = Gaussian(
+                posterior.mean.movedim(-1, 1),
+                None if posterior.logvar is None else posterior.logvar.movedim(-1, 1),
+            )
+            latents = posterior.mode()
+        drawn = posterior is None or sample
+        encoding = Encoding(
+            latents=(latents,),
+            codes=(quantized.codes.movedim(-1, 1) if drawn else latents,),
+            indices=None if quantized.indices is None else (quantized.indices,),
+            posterior=posterior_of([posterior]),
+            layout=Layout((_grid(latents),), size),
+            group_sizes=self.quantizer.group_sizes if self.is_discrete else (),
+        )
+        return encoding, quantized
+
+    # ---- decode ---------------------------------------------------------------------------------
+
+    def decode(self, codes: Grids, layout: Layout | None = None) -> Float[Tensor, "B 3 T H W"]:
+        """Decode codes (B, C', t, h, w) to unclamped pixels; a layout crops padding away."""
+        return _crop(self.decoder(_only(codes)), layout)
+
+    def decode_latents(
+        self, latents: Grids, layout: Layout | None = None
+    ) -> Float[Tensor, "B 3 T H W"]:
+        """Decode continuous latents (B, C, t, h, w), unscaled."""
+        if self.is_discrete:
+            raise ValueError(
+                "this tokenizer is discrete and has no continuous path; use decode or decode_tokens"
+            )
+        return self.decode(latents, layout)
+
+    def decode_tokens(
+        self, tokens: Int64[Tensor, "B L"], layout: Layout
+    ) -> Float[Tensor, "B 3 T H W"]:
+        """Decode token sequences (B, L), without group offsets, of the given layout.
+
+        Raises:
+            ValueError: the sequence is not as long as the layout, or an index leaves its codebook.
+        """
+        expected = layout.num_positions * self.num_groups
+        if tokens.ndim != 2 or tokens.shape[1] != expected:
+            raise ValueError(
+                f"tokens must be (B, {expected}) for {layout}, got shape {tuple(tokens.shape)}"
+            )
+        (grid,) = layout.grids
+        indices = tokens.view(-1, *grid, self.num_groups)
+        self.quantizer.check_indices(indices)
+        codes = self.quantizer.indices_to_codes(indices).to(self.dtype)
+        return self.decode(codes.movedim(-1, 1), layout)
+
+    def decode_images(self, codes: Grids, layout: Layout | None = None) -> Float[Tensor, "B 3 H W"]:
+        """Decode codes of images, without the time axis."""
+        return self.decode(codes, layout)[:, :, 0]
+
+    def decode_stream(self, codes: Iterable[Grids]) -> Iterator[Float[Tensor, "B 3 T H W"]]:
+        """Decode one long clip chunk by chunk; the frames, concatenated, equal the one-shot result."""
+        state = StreamState()
+        for chunk in codes:
+            yield self.decoder(_only(chunk), state)
+
+    def decode_latents_stream(self, latents: Iterable[Grids]) -> Iterator[Tensor]:
+        """The continuous path of `decode_stream`."""
+        if self.is_discrete:
+            raise ValueError("this tokenizer is discrete and has no continuous path; use decode_stream")
+        yield from self.decode_stream(latents)
+
+    # ---- both -----------------------------------------------------------------------------------
+
+    def forward(self, pixels: Float[Tensor, "B 3 T H W"]) -> Output:
+        """The differentiable training call, and the one that DDP and FSDP wrap.
+
+        Args:
+            pixels: (B, 3, T, H, W) in [-1, 1], of a legal size.
+        """
+        pixels, size = self._prepare(pixels, pad=None)
+        encoding, quantized = self._encoding(self.encoder(pixels), size, sample=True)
+        decoded = self.decoder(encoding.code)
+        return Output(decoded, encoding, quantized.loss, quantized.terms)
+
+    @torch.no_grad()
+    def reconstruct(self, pixels: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B 3 T H W"]:
+        """Encode and decode clips of any size, clamped to [-1, 1], without gradient."""
+        encoding = self.encode(pixels, pad="replicate")
+        return self.decode(encoding.codes, encoding.layout).clamp(-1, 1)
+
+    def normalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
+        """Latents as a diffusion model wants them: (z - mean) / std, or (z - shift) * scale."""
+        shift, scale = self._shift_and_scale(latents)
+        return (latents - shift) * scale
+
+    def unnormalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
+        """Inverse of `normalize`."""
+        shift, scale = self._shift_and_scale(latents)
+        return latents / scale + shift
+
+    def _shift_and_scale(self, latents: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        mean, std = self.config["latents_mean"], self.config["latents_std"]
+        if mean is not None and std is not None:
+            shape = (1, -1, *[1] * (latents.ndim - 2))
+            return latents.new_tensor(mean).view(shape), 1 / latents.new_tensor(std).view(shape)
+        scale, shift = self.config["scaling_factor"], self.config["shift_factor"]
+        return (0.0 if shift is None else shift), (1.0 if scale is None else scale)
+
+    # ---- files ----------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Self:
+        """Load a tokenizer from a folder or the hub, strictly.
+
+        Raises:
+            ValueError: unknown config keys; missing, unexpected or mismatched weights.
+        """
+        check_config(cls, pretrained_model_name_or_path, **kwargs)
+        kwargs["output_loading_info"] = True
+        model, info = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        check_loading(pretrained_model_name_or_path, info)
+        return model
+
+    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
+        """Save config, safetensors weights and a model card."""
+        super().save_pretrained(save_directory, *args, **kwargs)
+        write_card(self, save_directory)
+
+
+def _only(grids: Grids) -> Tensor:
+    if isinstance(grids, Tensor):
+        return grids
+    (grid,) = grids
+    return grid
+
+
+def _grid(latents: Tensor) -> Size:
+    t, h, w = latents.shape[2:]
+    return t, h, w
+
+
+def _crop(pixels: Tensor, layout: Layout | None) -> Tensor:
+    if layout is None:
+        return pixels
+    T, H, W = layout.size
+    return pixels[:, :, :T, :H, :W]

@@ -1,6 +1,7 @@
 """vistok: train, run and score discrete and continuous visual tokenizers for images and video.
 
-Everything named here is loaded on first use, so that `import vistok` costs nothing and loads no torch.
+Everything named here is loaded on first use, so that `import vistok` costs nothing and loads no
+torch.
 """
 
 from importlib import import_module
@@ -35,7 +36,7 @@ _HOMES = {
     "evaluate": "eval.harness",
 }
 
-__all__ = ["__version__", *_HOMES]  # noqa: PLE0604 (the names are served by __getattr__)
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:

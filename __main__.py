@@ -1,4 +1,4 @@
-"""`python -m vistok …`, which is also what `accelerate launch -m vistok` and `torchrun -m vistok` run."""
+"""`python -m vistok …`, which is also what `accelerate launch -m` and `torchrun -m` run."""
 
 from .cli import main
 

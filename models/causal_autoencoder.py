@@ -3,7 +3,8 @@
     encoder   pixels -> patchify -> conv_in -> stages -> norm, SiLU, conv_out -> latents
     decoder   latents -> conv_in -> stages -> norm, SiLU, conv_out -> unpatchify -> pixels
 
-Pixels are (B, 3, T, H, W) in [-1, 1]; an image is a clip of one frame. Nothing here knows of tokens.
+Pixels are (B, 3, T, H, W) in [-1, 1]; an image is a clip of one frame. Nothing here knows of
+tokens.
 """
 
 from collections.abc import Sequence

@@ -2,6 +2,8 @@
 
 `rms`     y = g * x / sqrt(mean_c(x^2) + eps), every position alone (arXiv 1910.07467 over channels)
 `group`   group normalisation (arXiv 1803.08494), every frame alone
+`none`    the activations as they are; small nets trained for PSNR do well without (arXiv
+1707.02921)
 """
 
 from typing import Literal
@@ -11,7 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-NormKind = Literal["rms", "group"]
+NormKind = Literal["rms", "group", "none"]
 
 
 class RMSNorm(nn.Module):
@@ -48,7 +50,20 @@ class FrameGroupNorm(nn.GroupNorm):
         return y.view(frames.shape).transpose(1, 2)
 
 
-NORMS: dict[NormKind, type[RMSNorm] | type[FrameGroupNorm]] = {
+class NoNorm(nn.Module):
+    """No normalisation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+
+    def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
+        """Return `x`."""
+        return x
+
+
+NORMS: dict[NormKind, type[RMSNorm] | type[FrameGroupNorm] | type[NoNorm]] = {
     "rms": RMSNorm,
     "group": FrameGroupNorm,
+    "none": NoNorm,
 }

@@ -1,7 +1,7 @@
 """Layers that change the resolution: two that shrink (encoder), two that enlarge (decoder).
 
-In time all follow the first-frame rule: 1 + n*f frames <-> 1 + n frames. Shrinking sees copies of (or
-zeros before) the first frame; enlarging drops the copies that the first frame would grow.
+In time all follow the first-frame rule: 1 + n*f frames <-> 1 + n frames. Shrinking sees copies of
+(or zeros before) the first frame; enlarging drops the copies that the first frame would grow.
 """
 
 import torch

@@ -2,7 +2,8 @@
 
 A clip is streamed as a first chunk of 1 + n*f frames and further chunks of n*f frames, f being the
 temporal factor. Every layer that looks back in time keeps its last input frames here, under its own
-key; the modules themselves stay free of hidden state, so one network can serve many streams at once.
+key; the modules themselves stay free of hidden state, so one network can serve many streams at
+once.
 """
 
 from typing import TypeGuard

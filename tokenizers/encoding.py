@@ -1,7 +1,7 @@
 """Encoding and Output: what `VisualTokenizer` returns.
 
-Every tensor field is a tuple with one entry per grid of the layout. Models with a single grid (most)
-also answer to `latent`, `code` and `index`.
+Every tensor field is a tuple with one entry per grid of the layout. Models with a single grid
+(most) also answer to `latent`, `code` and `index`.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,8 @@ class Encoding:
 
     Attributes:
         latents: encoder output (posterior mode), (B, C, t, h, w) per grid.
-        codes: what the decoder receives, (B, C', t, h, w) per grid; for continuous tokenizers the latents.
+        codes: what the decoder receives, (B, C', t, h, w) per grid; for continuous tokenizers the
+            latents.
         indices: (B, t, h, w, groups) int64 per grid, or None when continuous.
         posterior: distribution of the latents, or None when discrete.
         layout: grid shapes and the unpadded size, the same for the whole batch.
@@ -91,5 +92,7 @@ class Output:
 
 def _single(grids: tuple[T, ...], name: str) -> T:
     if len(grids) != 1:
-        raise ValueError(f"{name} needs a single grid, this encoding has {len(grids)}; use the tuple")
+        raise ValueError(
+            f"{name} needs a single grid, this encoding has {len(grids)}; use the tuple"
+        )
     return grids[0]

@@ -39,7 +39,8 @@ class FSQ(Quantizer):
         size = prod(levels)
         if log2(size) > MAX_BITS:
             raise ValueError(
-                f"levels must multiply to at most 2^{MAX_BITS}, got {tuple(levels)} = 2^{log2(size):.1f}"
+                f"levels must multiply to at most 2^{MAX_BITS}, "
+                f"got {tuple(levels)} = 2^{log2(size):.1f}"
             )
         self.dim = self.code_dim = len(levels)
         self.group_sizes = (size,)

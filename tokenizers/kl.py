@@ -1,4 +1,4 @@
-"""KL bottleneck: the Gaussian latents of a variational autoencoder (arXiv 1312.6114, 2112.10752)."""
+"""KL bottleneck: the Gaussian latents of a VAE (arXiv 1312.6114, 2112.10752)."""
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,8 @@ class KL(Bottleneck):
     """Diagonal Gaussian latents: a sample in train mode, the mode in eval mode.
 
     Args:
-        latent_channels: channels of the latents; the encoder emits twice as many (mean, log-variance).
+        latent_channels: channels of the latents; the encoder emits twice as many (mean,
+            log-variance).
         kl_weight: weight of the divergence from N(0, 1), which is averaged over elements.
     """
 
@@ -32,5 +33,7 @@ class KL(Bottleneck):
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
         posterior = self.posterior(x)
         codes = posterior.sample() if self.training else posterior.mode()
-        kl = posterior.kl().mean().float() if self.training else x.new_zeros((), dtype=torch.float32)
+        kl = (
+            posterior.kl().mean().float() if self.training else x.new_zeros((), dtype=torch.float32)
+        )
         return Quantized(codes, None, self.kl_weight * kl, {"kl": kl})

@@ -11,8 +11,9 @@ from typing import Any
 
 from ..component import did_you_mean
 
-# How load_config wants to be told where to look; the rest of from_pretrained's options are not its own.
-_LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
+# How load_config wants to be told where to look; the rest of from_pretrained's options are not its
+# own. _LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only",
+# "force_download")
 
 
 def check_config(cls: Any, source: Any, **kwargs: Any) -> None:

@@ -1,7 +1,8 @@
 """Bottleneck and Quantizer: the one interface of everything that sits between encoder and decoder.
 
 A bottleneck sees vectors `(*batch, dim)`, channels last, and never time or space. It returns a
-`Quantized`, whose fields are the same for every kind. Discrete bottlenecks are `Quantizer`s, and obey
+`Quantized`, whose fields are the same for every kind. Discrete bottlenecks are `Quantizer`s, and
+obey
 
     indices_to_codes(quantizer(x).indices) == quantizer(x).codes
     quantizer(quantizer(x).codes).indices == quantizer(x).indices        where `idempotent`
@@ -9,8 +10,8 @@ A bottleneck sees vectors `(*batch, dim)`, channels last, and never time or spac
     the gradient of the codes reaches x
     a vector's result does not depend on the other vectors of its batch (in eval mode)
 
-Arithmetic runs in fp32 (fp64 stays fp64) whatever the caller's dtype or autocast; codes come back in
-the caller's dtype. A new quantizer implements `_quantize` and `indices_to_codes`, nothing else.
+Arithmetic runs in fp32 (fp64 stays fp64) whatever the caller's dtype or autocast; codes come back
+in the caller's dtype. A new quantizer implements `_quantize` and `indices_to_codes`, nothing else.
 """
 
 from abc import ABC, abstractmethod

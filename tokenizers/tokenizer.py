@@ -44,9 +44,11 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     """A visual tokenizer for images (clips of one frame) and video.
 
     Args:
-        encoder_config: options of the encoder, with `kind`; its output channels follow from the bottleneck.
+        encoder_config: options of the encoder, with `kind`; its output channels follow from the
+            bottleneck.
         bottleneck_config: options of the bottleneck, with `kind`.
-        decoder_config: options of the decoder, with `kind`; its input channels follow from the bottleneck.
+        decoder_config: options of the decoder, with `kind`; its input channels follow from the
+            bottleneck.
         latents_mean: mean of every latent channel over a data set, used by `normalize`.
         latents_std: standard deviation likewise.
         scaling_factor: one factor for all channels, for models that publish it instead.
@@ -66,9 +68,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.bottleneck: Bottleneck = build(BOTTLENECKS, bottleneck_config, "bottleneck")
-        self.encoder = build(
-            ENCODERS, encoder_config, "encoder", out_channels=self.bottleneck.dim
-        )
+        self.encoder = build(ENCODERS, encoder_config, "encoder", out_channels=self.bottleneck.dim)
         self.decoder = build(
             DECODERS, decoder_config, "decoder", in_channels=self.bottleneck.code_dim
         )
@@ -119,7 +119,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         return sum(self.quantizer.group_sizes)
 
     def bits_per_pixel(self, layout: Layout, bits_per_value: int = 16) -> float:
-        """Nominal bits per unpadded pixel: of the tokens, or of latents stored at `bits_per_value`."""
+        """Nominal bits per unpadded pixel; continuous latents count `bits_per_value` each."""
         if isinstance(self.bottleneck, Quantizer):
             bits = self.bottleneck.bits
         else:
@@ -283,7 +283,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         return self.decode(codes, layout)[:, :, 0]
 
     def decode_stream(self, codes: Iterable[Grids]) -> Iterator[Float[Tensor, "B 3 T H W"]]:
-        """Decode one long clip chunk by chunk; the frames, concatenated, equal the one-shot result."""
+        """Decode one long clip chunk by chunk; the frames together equal the one-shot result."""
         state = StreamState()
         for chunk in codes:
             yield self.decoder(_only(chunk), state)
@@ -291,7 +291,9 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     def decode_latents_stream(self, latents: Iterable[Grids]) -> Iterator[Tensor]:
         """The continuous path of `decode_stream`."""
         if self.is_discrete:
-            raise ValueError("this tokenizer is discrete and has no continuous path; use decode_stream")
+            raise ValueError(
+                "this tokenizer is discrete and has no continuous path; use decode_stream"
+            )
         yield from self.decode_stream(latents)
 
     # ---- both -----------------------------------------------------------------------------------

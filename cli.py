@@ -1,0 +1,328 @@
+"""The command line. `--help` answers without loading torch: every command imports what it needs.
+
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or config. Progress and messages go to
+stderr, results to stdout.
+"""
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="vistok",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Train, run and score discrete and continuous visual tokenizers for images and video.",
+    epilog="Add --debug to any command to see the traceback behind an error.",
+)
+
+Source = Annotated[
+    str, typer.Argument(help="Folder, glob, file, text list of paths, or samples:heldout.")
+]
+TokenizerName = Annotated[
+    str, typer.Option("--tokenizer", help="Folder of a saved tokenizer, or a hub id.")
+]
+Output = Annotated[Path, typer.Option("--output", help="Folder for the results.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+Dtype = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+@app.command()
+def quickstart(
+    output: Output = Path("quickstart"),
+    minutes: Annotated[float, typer.Option(help="Time for everything, at least 0.5.")] = 4.0,
+) -> None:
+    """Train a small tokenizer on the bundled pictures, encode, decode and score it."""
+    from .quickstart import quickstart as run
+
+    run(output, minutes)
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped config.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder of the run; runs/CONFIG if not given.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="a.b=c", help="Override a setting; may be repeated."),
+    ] = None,
+    device: Device = "auto",
+    seed: Annotated[int | None, typer.Option(help="Short for --set train.seed=N.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved config and stop.")
+    ] = False,
+) -> None:
+    """Train a tokenizer; run again with the same --output to go on where it stopped."""
+    from .config import dump
+    from .train.run_config import load_run_config
+
+    overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
+    resolved = load_run_config(config, overrides)
+    if dry_run:
+        print(dump(resolved.to_tree()), end="")
+        return
+    from .train.loop import train as run
+
+    folder = output or Path("runs") / Path(config).stem
+    sys.stderr.write(dump(resolved.to_tree()))
+    tokenizer = run(resolved, folder, device=device)
+    print(f"tokenizer: {tokenizer}")
+
+
+@app.command()
+def reconstruct(
+    inputs: Annotated[list[str], typer.Argument(help="Images, videos, folders or globs.")],
+    tokenizer: TokenizerName,
+    output: Output,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Encode and decode images and videos of any size and length."""
+    from .data.source import list_source
+    from .eval.reconstruct import check_outputs, reconstruct_file
+    from .progress import track
+
+    files = [file for name in inputs for file in list_source(name).files]
+    check_outputs(files, output)
+    model = _load(tokenizer, device, dtype)
+    results = []
+    for file in track(files, "reconstructing", len(files)):
+        result = reconstruct_file(file, model, output)
+        results.append(result)
+        if not as_json:
+            size = f"{result.frames} x {result.width} x {result.height}"
+            print(f"{result.psnr:6.2f} dB  {size:>18}  {result.path}  {result.side_by_side.name}")
+    if as_json:
+        _print_json(
+            [{**vars(r), "path": str(r.path), "side_by_side": str(r.side_by_side)} for r in results]
+        )
+
+
+@app.command()
+def encode(
+    source: Source,
+    tokenizer: TokenizerName,
+    output: Output,
+    what: Annotated[str, typer.Option(help="tokens or latents.")] = "tokens",
+    size: Annotated[int, typer.Option(min=1, help="Short side, in pixels.")] = 256,
+    keep_aspect: Annotated[
+        bool, typer.Option("--keep-aspect", help="Whole pictures instead of square crops.")
+    ] = False,
+    frames: Annotated[int, typer.Option(min=1, help="Frames per clip; 1 encodes images.")] = 1,
+    stride: Annotated[int, typer.Option(min=1, help="Step between the frames of a clip.")] = 1,
+    shard_size: Annotated[int, typer.Option(min=1, help="Samples per shard.")] = 512,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples per forward pass.")] = 16,
+    workers: Annotated[int, typer.Option(min=0, help="Reading processes.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Encode at most so many files.")] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start afresh where the output holds another job.")
+    ] = False,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+    as_json: AsJson = False,
+) -> None:
+    """Encode a source to Parquet shards; run again to finish a job that was stopped."""
+    from .encode.job import encode_source
+
+    result = encode_source(
+        source,
+        _load(tokenizer, device, dtype),
+        output,
+        name=tokenizer,
+        what=_one_of("--what", what, ("tokens", "latents")),
+        size=size,
+        keep_aspect=keep_aspect,
+        frames=frames,
+        stride=stride,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        workers=workers,
+        limit=limit,
+        overwrite=overwrite,
+        show_progress=True,
+    )
+    for bad in result.bad:
+        sys.stderr.write(f"left out {bad.path}: {bad.reason} ({bad.exception})\n")
+    if as_json:
+        _print_json({**vars(result), "bad": [vars(bad) for bad in result.bad]})
+    else:
+        new = f"{result.shards_written} new" if result.shards_written else "all there already"
+        print(f"{result.num_samples} samples in {result.num_shards} shard(s), {new}: {output}")
+
+
+@app.command()
+def decode(
+    tokens: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    tokenizer: TokenizerName,
+    output: Output,
+    keys: Annotated[
+        list[str] | None, typer.Option("--keys", help="Decode only this sample; may be repeated.")
+    ] = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+) -> None:
+    """Decode stored tokens or latents to PNG and MP4 files."""
+    from .encode.decode import decode_shards
+
+    paths = decode_shards(tokens, _load(tokenizer, device, dtype), output, keys, show_progress=True)
+    print(f"{len(paths)} file(s): {output}")
+
+
+@app.command("eval")
+def evaluate_command(
+    source: Source,
+    tokenizers: Annotated[
+        list[str],
+        typer.Option(
+            "--tokenizer",
+            help="Folder, hub id, identity, or bicubic:f=8; may be repeated.",
+        ),
+    ],
+    output: Output,
+    size: Annotated[int, typer.Option(min=1, help="Side of the centre crops, in pixels.")] = 256,
+    frames: Annotated[int, typer.Option(min=1, help="Frames per clip; 1 scores images.")] = 1,
+    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 8,
+    metrics: Annotated[str, typer.Option(help="Comma-separated: psnr, ssim.")] = "psnr,ssim",
+    protocol: Annotated[str, typer.Option(help="Rules of the scores.")] = "vistok-eval-v1",
+    limit: Annotated[int | None, typer.Option(min=1, help="Score at most so many files.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Reading processes.")] = 0,
+    device: Device = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Score tokenizers and baselines on the same pictures; writes report.json and report.html."""
+    from .eval.harness import evaluate, originals
+    from .eval.protocol import PROTOCOLS
+    from .eval.report import Report
+
+    rules = PROTOCOLS[_one_of("--protocol", protocol, PROTOCOLS)]
+    rows = evaluate(
+        source,
+        tokenizers,
+        size=size,
+        frames=frames,
+        batch_size=batch_size,
+        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+        limit=limit,
+        workers=workers,
+        device=_device(device),
+        show_progress=True,
+    )
+    report = Report(
+        source, rules, rows, originals(source, size, frames, limit), device=_device(device)
+    )
+    report.write(output)
+    if as_json:
+        _print_json(report.to_json())
+    else:
+        _print_scores(rows)
+        print(f"report: {output / 'report.html'}")
+
+
+@app.command()
+def info(
+    name: Annotated[str, typer.Argument(metavar="T|CONFIG", help="A saved tokenizer or a config.")],
+    size: Annotated[int | None, typer.Option(min=1, help="Side for rates and cost.")] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="Frames for rates and cost.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show parameters, compression, rates and cost of a tokenizer or a config."""
+    from dataclasses import asdict
+
+    from .tokenizers.summary import summarize
+    from .train.describe import open_description
+
+    tokenizer, usual = open_description(name)
+    side = size or usual[1]
+    summary = summarize(tokenizer, (frames or usual[0], side, side))
+    if as_json:
+        _print_json(asdict(summary))
+        return
+    T, H, W = summary.size
+    rows = [
+        ("bottleneck", summary.bottleneck),
+        ("compression (T, H, W)", " x ".join(map(str, summary.compression))),
+        ("legal sizes", summary.legal_sizes),
+        *[(f"parameters, {part}", f"{count:,}") for part, count in summary.parameters.items()],
+        ("weights in fp32", f"{summary.weight_bytes / 2**20:,.1f} MiB"),
+        (f"at {T} x {H} x {W}", ""),
+        ("  positions", f"{summary.positions:,}"),
+        ("  tokens", "continuous" if summary.tokens is None else f"{summary.tokens:,}"),
+        ("  bits per pixel", f"{summary.bits_per_pixel:.4f}"),
+        ("  encode", f"{summary.encode_multiply_adds / 1e9:,.2f} G multiply-adds"),
+        ("  decode", f"{summary.decode_multiply_adds / 1e9:,.2f} G multiply-adds"),
+    ]
+    for label, value in rows:
+        print(f"{label:<24}{value}".rstrip())
+
+
+def _load(name: str, device: str, dtype: str) -> Any:
+    import torch
+
+    from .tokenizers.tokenizer import VisualTokenizer
+
+    kind = _one_of("--dtype", dtype, ("float32", "bfloat16", "float16"))
+    return VisualTokenizer.from_pretrained(name).to(_device(device), getattr(torch, kind)).eval()
+
+
+def _device(name: str) -> str:
+    from .device import resolve_device
+
+    return resolve_device(name)
+
+
+def _one_of(option: str, value: str, allowed: Any) -> Any:
+    from .component import did_you_mean
+
+    if value not in allowed:
+        raise ValueError(
+            f"{option} must be one of {', '.join(allowed)}, got {value!r}"
+            f"{did_you_mean(value, allowed)}"
+        )
+    return value
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=1))
+
+
+def _print_scores(rows: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from .eval.report import TABLE_COLUMNS, table_cells
+
+    table = Table(box=None, pad_edge=False)
+    for index, column in enumerate(TABLE_COLUMNS):
+        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*table_cells(row))
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and exit code 2."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("vistok").setLevel(logging.INFO)
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.stderr.write("\ninterrupted; the same command goes on where this one stopped\n")
+        sys.exit(130)
+    except Exception as error:
+        if debug:
+            raise
+        wrong_usage = isinstance(error, ValueError | FileNotFoundError)
+        sys.stderr.write(f"error: {error or type(error).__name__}\n")
+        sys.exit(2 if wrong_usage else 1)

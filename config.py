@@ -1,0 +1,135 @@
+"""Reading run configs: YAML files, `extends`, and `--set a.b=c` overrides.
+
+A config is a tree of plain values. `extends: other.yaml` names one base (a shipped name or a path
+beside the file) whose values hold unless the file sets them. A mapping of another `kind` replaces
+the base's mapping instead of merging with it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .component import did_you_mean
+
+SHIPPED = Path(__file__).parent / "configs"
+
+Tree = dict[str, Any]
+
+
+def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:
+    """Read a config and apply overrides.
+
+    Args:
+        name: path of a YAML file, or the name of a shipped config.
+        overrides: `a.b=value` strings, the value read as YAML.
+
+    Raises:
+        FileNotFoundError: no such file or shipped config.
+        ValueError: the YAML or an override cannot be read.
+    """
+    path = _find(str(name), beside=Path())
+    tree = _read(path)
+    if "extends" in tree:
+        base = _read(_find(str(tree.pop("extends")), beside=path.parent))
+        if "extends" in base:
+            raise ValueError(f"{path}: extends goes one level deep, but its base extends another")
+        tree = merge(base, tree)
+    for override in overrides:
+        _set(tree, override)
+    return tree
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
+    """`base` with the values of `over` in place of its own, mapping by mapping."""
+    merged = dict(base)
+    for key, value in over.items():
+        ours = merged.get(key)
+        same_kind = (
+            isinstance(ours, Mapping)
+            and isinstance(value, Mapping)
+            and value.get("kind", ours.get("kind")) == ours.get("kind")
+        )
+        merged[key] = merge(ours, value) if same_kind else value  # pyright: ignore[reportArgumentType]
+    return merged
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Every leaf of a tree by its dotted path."""
+    if isinstance(tree, Mapping):
+        items: Any = tree.items()
+    elif isinstance(tree, list):
+        items = enumerate(tree)
+    else:
+        return {prefix: tree}
+    leaves: dict[str, Any] = {}
+    for key, value in items:
+        leaves |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return leaves
+
+
+def dump(tree: Mapping[str, Any]) -> str:
+    """A tree as YAML, keys in their order."""
+    return yaml.safe_dump(dict(tree), sort_keys=False, default_flow_style=None, width=100)
+
+
+def shipped_names() -> list[str]:
+    """Names of the configs that come with vistok."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def _find(name: str, beside: Path) -> Path:
+    for path in (beside / name, SHIPPED / name, SHIPPED / f"{name}.yaml"):
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"no config {name!r}: neither a file nor one of the shipped configs "
+        f"{', '.join(shipped_names())}{did_you_mean(name, shipped_names())}"
+    )
+
+
+def _read(path: Path) -> Tree:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no valid YAML: {error}") from error
+    if not isinstance(tree, dict):
+        raise ValueError(f"{path} must hold a mapping of settings, got {type(tree).__name__}")
+    return tree
+
+
+def _set(tree: Tree, override: str) -> None:
+    """Apply one `a.b=value`; numbers in the path index lists."""
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise ValueError(f"--set takes key.path=value, got {override!r}")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {path}: {text!r} is no valid YAML value") from error
+    node: Any = tree
+    *parents, last = path.split(".")
+    for depth, key in enumerate(parents):
+        if isinstance(node, dict) and node.get(key) is None:
+            node[key] = {}
+        node = _child(node, key, ".".join(parents[: depth + 1]))
+    if isinstance(node, list):
+        _child(node, last, path)
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise ValueError(f"--set {path}: {'.'.join(parents)} is {node!r} and has no parts to set")
+
+
+def _child(node: Any, key: str, path: str) -> Any:
+    if isinstance(node, list):
+        if not key.isdigit() or int(key) >= len(node):
+            raise ValueError(
+                f"--set {path}: the list has entries 0 to {len(node) - 1}, got {key!r}"
+            )
+        return node[int(key)]
+    if isinstance(node, dict):
+        return node[key]
+    raise ValueError(f"--set {path}: {node!r} has no parts to set")

@@ -1,0 +1,207 @@
+"""The evaluation harness: the same pictures through every subject, per-sample values, one division.
+
+A score never depends on batch size: squared errors and similarities are kept per frame and sample
+in float64 and averaged once, at the end.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from ..component import did_you_mean
+from ..data.evaluation_set import EvaluationSet, evaluation_batches
+from ..data.media import BadFile, MediaFile
+from ..data.source import Listing, list_source
+from ..progress import track
+from ..tokenizers.tokenizer import VisualTokenizer
+from .psnr import clip_psnr, psnr, squared_errors
+from .ssim import clip_ssim
+from .subject import Function, Reconstruction, Subject, Tokenizer, open_subject
+
+METRICS = ("psnr", "ssim")
+PICTURES_KEPT = 12
+
+Scored = str | Subject | VisualTokenizer | Callable[[Tensor], Tensor]
+
+
+@dataclass
+class Row:
+    """The scores of one subject.
+
+    Attributes:
+        tokenizer: name as it was given.
+        num_samples: pictures or clips that were scored.
+        size: side of the crops, in pixels.
+        frames: frames per clip.
+        metrics: PSNR in dB (`psnr` averages samples, `psnr_pooled` pools the error), SSIM.
+        unavailable: metrics that could not be computed, each with the reason.
+        bits_per_pixel: nominal rate over unpadded pixels.
+        parameters: number of weights.
+        encode_samples_per_second: clips per second, reading not counted.
+        decode_samples_per_second: likewise.
+        per_sample: each sample's key with its values.
+        bad_files: files that could not be read.
+        pictures: the first clips, (3, T, H, W) 8 bit, for reports.
+    """
+
+    tokenizer: str
+    num_samples: int
+    size: int
+    frames: int
+    metrics: dict[str, float]
+    unavailable: dict[str, str]
+    bits_per_pixel: float | None
+    parameters: int | None
+    encode_samples_per_second: float | None
+    decode_samples_per_second: float | None
+    per_sample: list[dict[str, Any]] = field(repr=False)
+    bad_files: list[BadFile] = field(repr=False)
+    pictures: list[UInt8[Tensor, "3 T H W"]] = field(repr=False)
+
+
+def evaluate(
+    source: str | Path | Listing,
+    tokenizers: Scored | Sequence[Scored],
+    *,
+    size: int = 256,
+    frames: int = 1,
+    batch_size: int = 8,
+    metrics: Sequence[str] = METRICS,
+    limit: int | None = None,
+    workers: int = 0,
+    device: str = "cpu",
+    show_progress: bool = False,
+) -> list[Row]:
+    """Score tokenizers on the images (or, with `frames` > 1, the videos) of a source.
+
+    Args:
+        source: what to read; see `list_source`.
+        tokenizers: names, tokenizers, or functions from pixels (B, 3, T, H, W) in [-1, 1] to
+            pixels.
+        size: side of the ADM centre crops, in pixels.
+        frames: 1 scores images, more scores the first so many frames of videos.
+        batch_size: clips per batch; changes speed and memory, not scores.
+        metrics: which of psnr and ssim.
+        limit: score at most so many files.
+        workers: reading processes.
+        device: where tokenizers given by name run.
+        show_progress: whether to show a bar on stderr.
+
+    Returns:
+        One row per tokenizer, in order.
+
+    Raises:
+        ValueError: an unknown metric, nothing to score, or a size a tokenizer cannot take.
+    """
+    for name in metrics:
+        if name not in METRICS:
+            raise ValueError(
+                f"metrics must be among {', '.join(METRICS)}, got {name!r}"
+                f"{did_you_mean(name, METRICS)}"
+            )
+    listing = source if isinstance(source, Listing) else list_source(source)
+    dataset = EvaluationSet(listing.files, size, frames, limit)
+    single = isinstance(tokenizers, str | Subject | VisualTokenizer) or callable(tokenizers)
+    scored: Any = [tokenizers] if single else tokenizers
+    subjects = [_subject(item, device) for item in scored]
+    return [
+        _score(subject, dataset, batch_size, metrics, workers, show_progress)
+        for subject in subjects
+    ]
+
+
+def originals(source: str | Path | Listing, size: int, frames: int, limit: int | None) -> Row:
+    """The pictures themselves as a row, for reports."""
+    return evaluate(source, "identity", size=size, frames=frames, limit=limit, metrics=())[0]
+
+
+def _subject(item: Scored, device: str) -> Subject:
+    if isinstance(item, Subject):
+        return item
+    if isinstance(item, VisualTokenizer):
+        return Tokenizer(str(item.config.get("_name_or_path") or "tokenizer"), item)
+    if isinstance(item, str):
+        return open_subject(item, device)
+    return Function(getattr(item, "__name__", "function"), item)
+
+
+def _score(
+    subject: Subject,
+    dataset: EvaluationSet,
+    batch_size: int,
+    metrics: Sequence[str],
+    workers: int,
+    show_progress: bool,
+) -> Row:
+    sheet = _Sheet(metrics)
+    batches = evaluation_batches(dataset, batch_size, workers)
+    total = -(-len(dataset) // batch_size)
+    for files, clips, bad in track(batches, f"scoring {subject.name}", total, show_progress):
+        sheet.bad_files += bad
+        if clips is not None:
+            sheet.add(files, clips, subject.reconstruct(clips))
+    if not sheet.per_sample:
+        reasons = "; ".join(f"{bad.path}: {bad.reason}" for bad in sheet.bad_files[:3])
+        raise ValueError(f"none of the {len(dataset)} files could be read ({reasons})")
+    return sheet.row(subject, dataset)
+
+
+class _Sheet:
+    """The values of one subject, collected batch by batch and divided once."""
+
+    def __init__(self, metrics: Sequence[str]) -> None:
+        self.metrics = metrics
+        self.per_sample: list[dict[str, Any]] = []
+        self.bad_files: list[BadFile] = []
+        self.pictures: list[Tensor] = []
+        self.frame_errors: list[float] = []
+        self.rates: list[float | None] = []
+        self.encode_seconds = self.decode_seconds = 0.0
+
+    def add(self, files: Sequence[MediaFile], clips: Tensor, result: Reconstruction) -> None:
+        """Score one batch."""
+        errors = squared_errors(clips, result.clips).tolist()
+        samples: list[dict[str, Any]] = [{"key": file.key} for file in files]
+        if "psnr" in self.metrics:
+            for sample, frames in zip(samples, errors, strict=True):
+                sample["psnr"] = clip_psnr(frames)
+        if "ssim" in self.metrics:
+            for sample, value in zip(samples, clip_ssim(clips, result.clips), strict=True):
+                sample["ssim"] = value.item()
+        self.per_sample += samples
+        self.frame_errors += [error for frames in errors for error in frames]
+        self.pictures += list(result.clips[: max(0, PICTURES_KEPT - len(self.pictures))])
+        self.rates += [result.bits_per_pixel] * len(files)
+        self.encode_seconds += result.encode_seconds or 0.0
+        self.decode_seconds += result.decode_seconds or 0.0
+
+    def row(self, subject: Subject, dataset: EvaluationSet) -> Row:
+        """Divide."""
+        count = len(self.per_sample)
+        means = {name: sum(s[name] for s in self.per_sample) / count for name in self.metrics}
+        if "psnr" in means:
+            means["psnr_pooled"] = psnr(sum(self.frame_errors) / len(self.frame_errors))
+        rates = [rate for rate in self.rates if rate is not None]
+        return Row(
+            tokenizer=subject.name,
+            num_samples=count,
+            size=dataset.size,
+            frames=dataset.frames,
+            metrics=means,
+            unavailable={},
+            bits_per_pixel=sum(rates) / len(rates) if rates else None,
+            parameters=subject.parameters,
+            encode_samples_per_second=_per_second(count, self.encode_seconds),
+            decode_samples_per_second=_per_second(count, self.decode_seconds),
+            per_sample=self.per_sample,
+            bad_files=self.bad_files,
+            pictures=self.pictures,
+        )
+
+
+def _per_second(count: int, seconds: float) -> float | None:
+    return count / seconds if seconds else None

@@ -1,0 +1,196 @@
+"""Reports: report.json for machines, report.html for people (one file, no network)."""
+
+import base64
+import io
+import json
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from jinja2 import Environment, PackageLoader, select_autoescape
+from PIL import Image
+from torch import Tensor
+
+from .harness import Row
+from .protocol import Protocol
+from .reconstruct import ReconstructedFile
+
+LIBRARIES = ("vistok", "torch", "torchvision", "torchmetrics", "diffusers", "pillow", "av")
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Report:
+    """A finished evaluation.
+
+    Attributes:
+        source: what was scored.
+        protocol: the rules.
+        rows: one per tokenizer, in the order given.
+        originals: the scored pictures themselves.
+        clips: reconstructed videos to show beside the table.
+        device: where the tokenizers ran.
+        dtype: and in what precision.
+    """
+
+    source: str
+    protocol: Protocol
+    rows: Sequence[Row]
+    originals: Row
+    clips: Sequence[ReconstructedFile] = ()
+    device: str = "cpu"
+    dtype: str = "float32"
+
+    def to_json(self) -> Json:
+        """The typed content of report.json; an infinite PSNR is null beside a flag."""
+        return {
+            "protocol": self.protocol.name,
+            "protocol_hash": self.protocol.hash,
+            "protocol_rules": self.protocol.to_json(),
+            "source": self.source,
+            "versions": _versions(),
+            "machine": _machine(),
+            "device": self.device,
+            "dtype": self.dtype,
+            "rows": [_row_json(row) for row in self.rows],
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write report.json and report.html."""
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
+        (folder / "report.json").write_text(text, encoding="utf-8")
+        (folder / "report.html").write_text(self._html(), encoding="utf-8")
+
+    def _html(self) -> str:
+        environment = Environment(
+            loader=PackageLoader("vistok", "eval"), autoescape=select_autoescape(default=True)
+        )
+        first = self.rows[0]
+        what = "pictures" if first.frames == 1 else f"clips of {first.frames} frames"
+        return environment.get_template("report.html.j2").render(
+            title="Tokenizer report",
+            facts=f"{first.num_samples} {what} at {first.size} × {first.size} from {self.source}",
+            columns=TABLE_COLUMNS,
+            rows=[table_cells(row) for row in self.rows],
+            sections=[
+                {"name": row.tokenizer, "pictures": _pairs(self.originals, row)}
+                for row in self.rows
+            ],
+            clips=[
+                {
+                    "key": clip.key,
+                    "picture": _data_uri(Image.open(clip.side_by_side)),
+                    "values": f"{clip.frames} frames, {clip.psnr:.2f} dB",
+                }
+                for clip in self.clips
+            ],
+            provenance=[
+                ("protocol", f"{self.protocol.name} ({self.protocol.hash})"),
+                *self.protocol.to_json().items(),
+                ("source", self.source),
+                ("device", f"{self.device}, {self.dtype}; {_machine()}"),
+                ("versions", ", ".join(f"{k} {v}" for k, v in _versions().items())),
+            ],
+        )
+
+
+TABLE_COLUMNS = (
+    "tokenizer",
+    "PSNR (dB)",
+    "SSIM",
+    "bits/pixel",
+    "N",
+    "parameters",
+    "encode/s",
+    "decode/s",
+)
+
+
+def table_cells(row: Row) -> list[str]:
+    """A row of the table people read."""
+    return [
+        row.tokenizer,
+        _cell(row.metrics.get("psnr"), ".2f"),
+        _cell(row.metrics.get("ssim"), ".3f"),
+        _cell(row.bits_per_pixel, ".3f"),
+        str(row.num_samples),
+        "–" if row.parameters is None else f"{row.parameters / 1e6:.2f} M",
+        _cell(row.encode_samples_per_second, ".1f"),
+        _cell(row.decode_samples_per_second, ".1f"),
+    ]
+
+
+def _cell(value: float | None, spec: str) -> str:
+    return "–" if value is None else format(value, spec)
+
+
+def _row_json(row: Row) -> Json:
+    return {
+        "tokenizer": row.tokenizer,
+        "num_samples": row.num_samples,
+        "size": row.size,
+        "frames": row.frames,
+        "metrics": _json_numbers(row.metrics),
+        "unavailable": row.unavailable,
+        "bits_per_pixel": row.bits_per_pixel,
+        "parameters": row.parameters,
+        "encode_samples_per_second": row.encode_samples_per_second,
+        "decode_samples_per_second": row.decode_samples_per_second,
+        "per_sample": [_json_numbers(sample) for sample in row.per_sample],
+        "bad_files": [vars(bad) for bad in row.bad_files],
+    }
+
+
+def _json_numbers(values: Json) -> Json:
+    """JSON has no infinity: null, and `<name>_infinite` beside it."""
+    plain: Json = {}
+    for name, value in values.items():
+        infinite = isinstance(value, float) and not isfinite(value)
+        plain[name] = None if infinite else value
+        if infinite:
+            plain[f"{name}_infinite"] = True
+    return plain
+
+
+def _pairs(originals: Row, row: Row) -> list[Json]:
+    """Before and after of the first samples (the middle frame of clips)."""
+    return [
+        {
+            "key": sample["key"],
+            "before": _data_uri(_middle_frame(before)),
+            "after": _data_uri(_middle_frame(after)),
+            "values": f"{sample['psnr']:.2f} dB" if "psnr" in sample else "",
+        }
+        for sample, before, after in zip(
+            row.per_sample, originals.pictures, row.pictures, strict=False
+        )
+    ]
+
+
+def _middle_frame(clip: UInt8[Tensor, "3 T H W"]) -> Image.Image:
+    frame = clip[:, clip.shape[1] // 2]
+    return Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())
+
+
+def _data_uri(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _versions() -> dict[str, str]:
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def _machine() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

@@ -1,0 +1,152 @@
+"""Subjects: everything that can be scored, behind one call from pictures to reconstructions.
+
+DIR or hub id   a saved VisualTokenizer
+identity        the pictures themselves
+bicubic:f=8     shrink by f, enlarge again (Pillow's bicubic): what no tokenizer may fall below
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from ..component import did_you_mean
+from ..data.image import to_tensor
+from ..data.pixels import to_pixels, to_uint8
+from ..data.training_set import pictures
+from ..tokenizers.tokenizer import VisualTokenizer
+
+Clips = UInt8[Tensor, "B 3 T H W"]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """A batch after the round trip.
+
+    Attributes:
+        clips: what came back, 8 bit.
+        bits_per_pixel: rate of the code in between, or None where there is none.
+        encode_seconds: time spent encoding, or None where both ways are one.
+        decode_seconds: time spent decoding.
+    """
+
+    clips: Clips
+    bits_per_pixel: float | None
+    encode_seconds: float | None
+    decode_seconds: float | None
+
+
+class Subject(ABC):
+    """Something that reconstructs pictures."""
+
+    name: str
+    parameters: int | None = None
+    fingerprint: str | None = None
+
+    @abstractmethod
+    def reconstruct(self, clips: Clips) -> Reconstruction:
+        """The round trip of a batch."""
+
+
+class Tokenizer(Subject):
+    """A VisualTokenizer, encoding whole pictures."""
+
+    def __init__(self, name: str, tokenizer: VisualTokenizer) -> None:
+        self.name, self.tokenizer = name, tokenizer.eval()
+        self.parameters = sum(p.numel() for p in tokenizer.parameters())
+        self._warm = False
+
+    @torch.inference_mode()
+    def reconstruct(self, clips: Clips) -> Reconstruction:
+        """Encode and decode; the first batch runs once more beforehand, off the clock."""
+        pixels = to_pixels(clips).to(self.tokenizer.device, self.tokenizer.dtype)
+        if not self._warm:
+            self.tokenizer.reconstruct(pixels)
+            self._warm = True
+        start = self._now()
+        encoding = self.tokenizer.encode(pixels, pad="replicate")
+        encoded = self._now()
+        decoded = self.tokenizer.decode(encoding.codes, encoding.layout)
+        end = self._now()
+        rate = self.tokenizer.bits_per_pixel(encoding.layout)
+        return Reconstruction(to_uint8(decoded).cpu(), rate, encoded - start, end - encoded)
+
+    def _now(self) -> float:
+        if self.tokenizer.device.type == "cuda":
+            torch.cuda.synchronize(self.tokenizer.device)
+        return time.perf_counter()
+
+
+class Function(Subject):
+    """Any function from pixels in [-1, 1] to pixels."""
+
+    def __init__(
+        self,
+        name: str,
+        function: Callable[[Float[Tensor, "B 3 T H W"]], Float[Tensor, "B 3 T H W"]],
+    ) -> None:
+        self.name, self.function = name, function
+
+    @torch.inference_mode()
+    def reconstruct(self, clips: Clips) -> Reconstruction:
+        """Call the function."""
+        return Reconstruction(to_uint8(self.function(to_pixels(clips))).cpu(), None, None, None)
+
+
+class Identity(Subject):
+    """The pictures themselves, at 24 bits per pixel."""
+
+    name = "identity"
+
+    def reconstruct(self, clips: Clips) -> Reconstruction:
+        """Nothing happens."""
+        return Reconstruction(clips, 24.0, None, None)
+
+
+class Bicubic(Subject):
+    """Shrink and enlarge with Pillow's bicubic filter, frame by frame."""
+
+    def __init__(self, factor: int) -> None:
+        if factor < 1:
+            raise ValueError(f"bicubic f must be >= 1, got {factor}")
+        self.name, self.factor = f"bicubic:f={factor}", factor
+
+    def reconstruct(self, clips: Clips) -> Reconstruction:
+        """The small picture counts 24 bits per pixel of its own."""
+        restored = torch.stack(
+            [torch.stack([self._frame(f) for f in pictures(clip)], dim=1) for clip in clips]
+        )
+        return Reconstruction(restored, 24.0 / self.factor**2, None, None)
+
+    def _frame(self, picture: Image.Image) -> Tensor:
+        small = (max(1, picture.width // self.factor), max(1, picture.height // self.factor))
+        shrunk = picture.resize(small, Image.Resampling.BICUBIC)
+        return to_tensor(shrunk.resize(picture.size, Image.Resampling.BICUBIC))
+
+
+def open_subject(spec: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Subject:
+    """Open what a user names on the command line.
+
+    Raises:
+        ValueError: an option of a baseline is wrong.
+        FileNotFoundError: no such tokenizer.
+    """
+    kind, _, options = spec.partition(":")
+    if spec == "identity":
+        return Identity()
+    if kind == "bicubic":
+        name, _, value = options.partition("=")
+        if name != "f" or not value.isdigit():
+            raise ValueError(f"the baseline is written bicubic:f=8, got {spec!r}")
+        return Bicubic(int(value))
+    try:
+        tokenizer = VisualTokenizer.from_pretrained(spec)
+    except FileNotFoundError as error:
+        hint = did_you_mean(spec, ["identity", "bicubic:f=8"])
+        raise FileNotFoundError(f"{error}{hint}") from error
+    return Tokenizer(spec, tokenizer.to(device, dtype))

@@ -1,0 +1,132 @@
+"""The quickstart: from the bundled pictures to a trained tokenizer, its tokens and its scores.
+
+It measures how fast this machine trains, fits the number of steps to the time that was asked for,
+and then runs what a user would run: train, encode, decode, eval, reconstruct.
+"""
+
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import torch
+import yaml
+
+from .config import flatten
+from .data.bundled import SAMPLES
+from .data.pixels import to_pixels
+from .data.source import list_source
+from .encode.decode import decode_shards
+from .encode.job import encode_source
+from .eval.harness import evaluate, originals
+from .eval.protocol import PROTOCOLS
+from .eval.reconstruct import ReconstructedFile, reconstruct_file
+from .eval.report import Report, table_cells
+from .tokenizers.tokenizer import VisualTokenizer
+from .train.loop import train
+from .train.metrics_log import read_metrics
+from .train.objective import generator_objective
+from .train.run_config import RunConfig, load_run_config
+from .train.run_folder import RunFolder
+
+HELDOUT = "samples:heldout"
+CLIP_FRAMES = 17
+PROBE_STEPS = 12
+OTHER_WORK_SECONDS = 25.0
+MINIMUM_MINUTES = 0.5
+
+
+def quickstart(output: Path, minutes: float) -> None:
+    """Run everything and leave tokenizer/, tokens/, report.html and report.json in `output`.
+
+    Args:
+        output: where to; started again with the same folder it goes on where it was stopped.
+        minutes: time for everything together.
+
+    Raises:
+        ValueError: too little time, or the folder holds something else.
+    """
+    if minutes < MINIMUM_MINUTES:
+        raise ValueError(f"--minutes must be at least {MINIMUM_MINUTES}, got {minutes}")
+    start = time.monotonic()
+    run = RunFolder(output / "training")
+    config = _config(run, output, minutes)
+
+    _say(f"1/4  training {config.train.steps} steps on {config.data.source}")
+    trained = train(config, run.root)
+    _say("     " + _rising_psnr(run))
+    tokenizer = VisualTokenizer.from_pretrained(trained).eval()
+    tokenizer.save_pretrained(output / "tokenizer")
+
+    _say("2/4  encoding the pictures kept out, and decoding them from the stored tokens")
+    tokens, decoded = output / "tokens", output / "decoded"
+    encode_source(HELDOUT, tokenizer, tokens, name="quickstart", overwrite=True)
+    shutil.rmtree(decoded, ignore_errors=True)
+    decode_shards(tokens, tokenizer, decoded)
+
+    _say(f"3/4  reconstructing a clip of {CLIP_FRAMES} frames")
+    clip = _reconstruct_clip(tokenizer, output)
+
+    _say("4/4  scoring on the pictures kept out")
+    baseline = f"bicubic:f={tokenizer.spatial_compression}"
+    rows = evaluate(HELDOUT, [tokenizer, baseline])
+    rows[0].tokenizer = "quickstart"
+    report = Report(
+        HELDOUT, PROTOCOLS["vistok-eval-v1"], rows, originals(HELDOUT, 256, 1, None), clips=[clip]
+    )
+    report.write(output)
+    for row in rows:
+        name, psnr, ssim, rate, *_ = table_cells(row)
+        _say(f"     {name:<14} {psnr} dB   SSIM {ssim}   {rate} bits per pixel")
+    _say(f"done in {(time.monotonic() - start) / 60:.1f} minutes; open {output / 'report.html'}")
+
+
+def _config(run: RunFolder, output: Path, minutes: float) -> RunConfig:
+    """The config with as many steps as fit; a run that was started before keeps its own number."""
+    if run.config.exists():
+        before = flatten(yaml.safe_load(run.config.read_text(encoding="utf-8")))
+        return load_run_config("quickstart", [f"train.steps={before['train.steps']}"])
+    if output.exists() and any(output.iterdir()):
+        raise ValueError(f"output folder {output} is not empty; choose another --output")
+    config = load_run_config("quickstart")
+    seconds = _seconds_per_step(config)
+    steps = max(50, int((60 * minutes - OTHER_WORK_SECONDS) / seconds))
+    return load_run_config("quickstart", [f"train.steps={steps}"])
+
+
+def _seconds_per_step(config: RunConfig) -> float:
+    """Time some steps of a throwaway copy of the model."""
+    tokenizer = config.build_tokenizer()
+    optimizer = torch.optim.AdamW(tokenizer.parameters(), lr=1e-6)
+    shape = (config.train.batch_size, 3, 1, config.data.size, config.data.size)
+    pixels = to_pixels(torch.randint(0, 256, shape, dtype=torch.uint8))
+    seconds = []
+    for _ in range(PROBE_STEPS):
+        start = time.perf_counter()
+        generator_objective(tokenizer(pixels), pixels, config.train.losses).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        seconds.append(time.perf_counter() - start)
+    # A real step also reads data, clips gradients, averages weights and now and then evaluates.
+    return 1.1 * sorted(seconds)[PROBE_STEPS // 2]
+
+
+def _reconstruct_clip(tokenizer: VisualTokenizer, output: Path) -> ReconstructedFile:
+    """The first frames of a bundled clip, through a tokenizer that never saw it move."""
+    clip = list_source(SAMPLES / "videos" / "iss_astronaut_0.mp4").files[0]
+    return reconstruct_file(clip, tokenizer, output / "clip", frames=CLIP_FRAMES)
+
+
+def _rising_psnr(run: RunFolder) -> str:
+    """The held-out scores of the run, from the first to the last."""
+    scored = [entry for entry in read_metrics(run.metrics) if entry["eval_psnr"] is not None]
+    shown = scored[:: max(1, len(scored) // 6)]
+    if scored and shown[-1] is not scored[-1]:
+        shown.append(scored[-1])
+    figures = [f"{entry['eval_psnr']:.2f} dB at step {entry['step']}" for entry in shown]
+    return "held-out PSNR: " + ", ".join(figures)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,35 @@
+"""EMA: exponential moving average of the weights, the weights that are scored and saved.
+
+    shadow <- shadow + (1 - d) (weight - shadow),    d = min(decay, (1 + n) / (10 + n)) at update n
+
+The ramp lets the average follow the fast first steps (arXiv 1806.04498).
+"""
+
+import copy
+
+import torch
+from torch import nn
+
+
+class EMA:
+    """A shadow of a model whose parameters trail behind; buffers are copied.
+
+    Args:
+        model: the trained model, outside of any distributed wrapper.
+        decay: weight of the past at every update, in [0, 1).
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.num_updates = 0
+        self.shadow = copy.deepcopy(model).eval().requires_grad_(False)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the shadow towards the model's weights."""
+        self.num_updates += 1
+        decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
+        shadow, weights = list(self.shadow.parameters()), list(model.parameters())
+        torch._foreach_lerp_(shadow, weights, weight=1.0 - decay)
+        for ours, theirs in zip(self.shadow.buffers(), model.buffers(), strict=True):
+            ours.copy_(theirs)

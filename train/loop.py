@@ -1,0 +1,272 @@
+"""The training loop: one straight line for every model of the toolkit.
+
+Progress is counted in optimizer steps. Data, random numbers and learning rate are functions of the
+step, so a checkpoint is weights, optimizer and EMA, and starting again is going on at step k.
+"""
+
+import logging
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from ..data.evaluation_set import EvaluationSet, evaluation_batches
+from ..data.pixels import to_pixels, to_uint8
+from ..data.source import list_source
+from ..data.training_set import BatchPositions, CropRules, TrainingSet, training_loader
+from ..eval.harness import evaluate
+from ..progress import ProgressLine
+from ..tokenizers.tokenizer import VisualTokenizer
+from .checkpoint import load_checkpoint, save_checkpoint
+from .ema import EMA
+from .metrics_log import MetricsLog
+from .objective import Objective, generator_objective, training_psnr
+from .run_config import RunConfig
+from .run_folder import RunFolder
+from .sample_grid import write_sample_grid
+from .schedule import learning_rate_factor
+from .seeding import seed_step
+from .stop_signal import StopSignal
+from .throughput_clock import ThroughputClock
+
+log = logging.getLogger(__name__)
+
+GRID_SAMPLES = 8
+
+
+def train(
+    config: RunConfig, output: Path, device: str = "auto", show_progress: bool = True
+) -> Path:
+    """Train a tokenizer, or go on with a run that was stopped.
+
+    Args:
+        config: the run.
+        output: its folder; started again with the same config it resumes exactly.
+        device: auto leaves the choice to accelerate; cpu keeps accelerators out of it.
+        show_progress: whether to show a bar on stderr.
+
+    Returns:
+        The folder of the trained tokenizer (EMA weights).
+
+    Raises:
+        ValueError: the folder holds another run, or the data does not fit the config.
+        FloatingPointError: the loss is no longer finite.
+    """
+    options = config.train
+
+    # ---- set up -----------------------------------------------------------------------------
+    if device not in ("auto", "cpu"):
+        raise ValueError(
+            f"train runs on device auto or cpu, got {device!r}; to choose accelerators, "
+            "set CUDA_VISIBLE_DEVICES or use accelerate launch"
+        )
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=options.mixed_precision,
+        gradient_accumulation_steps=options.accumulation_steps,
+    )
+    rank, world_size = accelerator.process_index, accelerator.num_processes
+    dataset = _training_set(config)
+    heldout = _heldout_batch(config)
+    folder = RunFolder(output)
+    if accelerator.is_main_process:
+        for note in folder.claim(config.to_tree()):
+            log.warning("%s", note)
+    accelerator.wait_for_everyone()
+
+    # ---- model ------------------------------------------------------------------------------
+    torch.manual_seed(options.seed)
+    tokenizer = config.build_tokenizer()
+    ema = EMA(tokenizer, options.ema_decay)
+    ema.shadow.to(accelerator.device)
+    optimizer = torch.optim.AdamW(
+        tokenizer.parameters(),
+        lr=options.lr,
+        betas=options.betas,
+        weight_decay=options.weight_decay,
+    )
+    factor = learning_rate_factor(
+        options.schedule, options.warmup_steps, options.steps, options.final_lr_factor
+    )
+    model, optimizer = accelerator.prepare(tokenizer, optimizer)
+
+    # ---- resume -----------------------------------------------------------------------------
+    start_step = 0
+    newest = folder.newest_checkpoint()
+    if newest is not None:
+        state = load_checkpoint(newest)
+        start_step = state["step"]
+        tokenizer.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        ema.shadow.load_state_dict(state["ema"])
+        ema.num_updates = state["ema_updates"]
+        log.info("resuming from %s", newest)
+    metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None
+
+    # ---- data: step k of the run begins at micro-step k * accumulation_steps ---------------------
+    micro_steps = options.accumulation_steps
+    positions = BatchPositions(
+        options.batch_size, start_step * micro_steps, options.steps * micro_steps, rank, world_size
+    )
+    batches = iter(training_loader(dataset, positions, config.data.workers))
+
+    stop = StopSignal()
+    model.train()
+    progress = ProgressLine(
+        "training", options.steps, start_step, show_progress and accelerator.is_main_process
+    )
+    with progress, stop:
+        clock = ThroughputClock(options.batch_size * micro_steps * world_size)
+        for step in range(start_step + 1, options.steps + 1):
+            # ---- generator step -------------------------------------------------------------
+            seed_step(options.seed, step, rank)
+            for group in optimizer.param_groups:
+                group["lr"] = options.lr * factor(step - 1)
+            for clips in clock.waiting(islice(batches, micro_steps)):
+                pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
+                with accelerator.accumulate(model):
+                    with accelerator.autocast():
+                        result = model(pixels)
+                    objective = generator_objective(result, pixels, options.losses)
+                    _check_finite(objective, step, folder)
+                    accelerator.backward(objective.loss)
+                    if accelerator.sync_gradients:
+                        norm = accelerator.clip_grad_norm_(
+                            model.parameters(), options.grad_clip_norm
+                        )
+                    optimizer.step()
+                    optimizer.zero_grad()
+
+            # ---- moving average -------------------------------------------------------------
+            ema.update(accelerator.unwrap_model(model))
+            clock.count()
+            last = step == options.steps or stop.requested
+
+            # ---- log, evaluate --------------------------------------------------------------
+            evaluated = config.eval.source is not None and (
+                step % config.eval.every_steps == 0 or last
+            )
+            if metrics and (step % options.log_every_steps == 0 or evaluated or last):
+                scores = _scores(config, ema.shadow, accelerator) if evaluated else {}
+                entry = _entry(step, objective, norm, optimizer, clock, scores)
+                metrics.write(entry)
+                progress.advance(0, _note(entry))
+            progress.advance()
+
+            # ---- sample ---------------------------------------------------------------------
+            if metrics and (step % options.sample_every_steps == 0 or last):
+                _draw(folder, step, ema.shadow, heldout if heldout is not None else clips)
+
+            # ---- save -----------------------------------------------------------------------
+            if metrics and (step % options.checkpoint_every_steps == 0 or last):
+                state = {
+                    "step": step,
+                    "model": accelerator.unwrap_model(model).state_dict(),
+                    "optimizer": optimizer.state_dict(),
+                    "ema": ema.shadow.state_dict(),
+                    "ema_updates": ema.num_updates,
+                }
+                save_checkpoint(
+                    folder.checkpoints, step, state, config.to_tree(), options.keep_last
+                )
+            if stop.requested:
+                log.warning("stopped by a signal after step %d; start again to go on", step)
+                break
+
+    # ---- the trained tokenizer --------------------------------------------------------------
+    if accelerator.is_main_process:
+        ema.shadow.save_pretrained(folder.tokenizer)
+    accelerator.end_training()
+    return folder.tokenizer
+
+
+def _training_set(config: RunConfig) -> TrainingSet:
+    data = config.data
+    rules = CropRules(data.size, data.frames, data.stride, data.short_side, data.flip)
+    listing = list_source(data.source)
+    if listing.skipped:
+        log.warning("%d file(s) of %s are no images or videos", len(listing.skipped), data.source)
+    dataset = TrainingSet(listing.files, rules, config.train.seed, data.cache_files)
+    unused = len(listing.files) - len(dataset.files)
+    if unused:
+        log.warning("%d image(s) left out: data.frames=%d takes videos", unused, data.frames)
+    return dataset
+
+
+def _heldout_batch(config: RunConfig) -> Tensor | None:
+    """The clips that every sample grid of the run shows."""
+    if config.eval.source is None:
+        return None
+    files = list_source(config.eval.source).files
+    size = config.eval.size or config.data.size
+    dataset = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)
+    for _, clips, _ in evaluation_batches(dataset, GRID_SAMPLES):
+        if clips is not None:
+            return clips
+    raise ValueError(f"eval.source={config.eval.source}: no file could be read")
+
+
+def _check_finite(objective: Objective, step: int, folder: RunFolder) -> None:
+    """Stop before a broken loss reaches the weights."""
+    if torch.isfinite(objective.loss):
+        return
+    values = ", ".join(f"{name}={value.item():g}" for name, value in objective.terms.items())
+    last_good = folder.newest_checkpoint() or "none yet"
+    raise FloatingPointError(
+        f"the loss is {objective.loss.item()} at step {step} ({values}); "
+        f"last good checkpoint: {last_good}. Lower train.lr or train.grad_clip_norm"
+    )
+
+
+def _scores(config: RunConfig, tokenizer: VisualTokenizer, accelerator: Accelerator) -> Any:
+    assert config.eval.source is not None, "called only where held-out data is configured"
+    size = config.eval.size or config.data.size
+    return evaluate(
+        config.eval.source,
+        tokenizer,
+        size=size,
+        frames=config.data.frames,
+        batch_size=config.eval.batch_size,
+        limit=config.eval.limit,
+    )[0].metrics
+
+
+def _entry(
+    step: int,
+    objective: Objective,
+    norm: Any,
+    optimizer: Any,
+    clock: ThroughputClock,
+    scores: dict[str, float],
+) -> dict[str, Any]:
+    """One line of metrics.jsonl; a score that was not taken at this step is null."""
+    terms = {name: value.item() for name, value in objective.terms.items()}
+    return {
+        "step": step,
+        "loss": objective.loss.item(),
+        **terms,
+        "train_psnr": training_psnr(objective.terms["l2"]).item(),
+        "lr": optimizer.param_groups[0]["lr"],
+        "gradient_norm": float(norm),
+        **clock.figures(),
+        "eval_psnr": scores.get("psnr"),
+        "eval_ssim": scores.get("ssim"),
+    }
+
+
+def _note(entry: dict[str, Any]) -> str:
+    held_out = entry["eval_psnr"]
+    score = f" held-out {held_out:.2f} dB" if held_out is not None else ""
+    return f"PSNR {entry['train_psnr']:.2f} dB, {entry['samples_per_second']:.0f} samples/s{score}"
+
+
+@torch.no_grad()
+def _draw(folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor) -> None:
+    """Write the sample grid of a step."""
+    shown = clips[:GRID_SAMPLES]
+    restored = tokenizer.reconstruct(to_pixels(shown).to(tokenizer.device))
+    path = folder.samples / f"step-{step:08d}.png"
+    write_sample_grid(path, shown.cpu(), to_uint8(restored).cpu())

@@ -1,0 +1,178 @@
+"""RunConfig: everything a training run is told, checked before anything starts.
+
+Components (encoder, bottleneck, decoder) take their options from their constructors; the rest is
+written here. `python -m vistok.train.run_config FILE` writes the JSON schema that editors use.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import NonNegativeInt as Count
+
+from ..component import family_union, validate
+from ..config import Tree, load_config
+from ..tokenizers.tokenizer import BOTTLENECKS, DECODERS, ENCODERS, VisualTokenizer
+from .schedule import ScheduleName
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
+    )
+
+
+class Model(_Section):
+    """The tokenizer: three components, each chosen by its kind."""
+
+    encoder: family_union(ENCODERS, derived=frozenset({"out_channels"}))  # pyright: ignore[reportInvalidTypeForm]
+    bottleneck: family_union(BOTTLENECKS)  # pyright: ignore[reportInvalidTypeForm]
+    decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
+
+
+class Data(_Section):
+    """What is trained on, and how samples are cut from it."""
+
+    source: str
+    """Folder, glob, text list, file, or bundled set (samples:train)."""
+    size: PositiveInt = 256
+    """Side of the square crops, in pixels."""
+    frames: PositiveInt = 1
+    """Frames per clip: 1, or 1 + k * temporal compression."""
+    stride: PositiveInt = 1
+    """Step between the frames of a clip."""
+    short_side: PositiveInt | None = None
+    """Short side of the pictures before cropping; null keeps their own."""
+    flip: bool = True
+    """Mirror half of the samples."""
+    workers: Count = 2
+    """Reading processes per device."""
+    cache_files: Count = 0
+    """Decoded files that each worker keeps in memory; for small sets."""
+
+
+class Losses(_Section):
+    """Weights of the objective's terms."""
+
+    l1_weight: NonNegativeFloat = 1.0
+    l2_weight: NonNegativeFloat = 0.0
+    perceptual_weight: Literal[0] = 0
+    """LPIPS. Only 0 so far: perceptual training is not in this version."""
+    adversarial_weight: Literal[0] = 0
+    """Discriminator. Only 0 so far: adversarial training is not in this version."""
+
+
+class Train(_Section):
+    """How it is trained; progress is counted in optimizer steps everywhere."""
+
+    steps: PositiveInt
+    batch_size: PositiveInt = 16
+    """Samples per device and micro-step."""
+    accumulation_steps: PositiveInt = 1
+    """Micro-steps per optimizer step."""
+    lr: PositiveFloat = 1e-4
+    """Peak learning rate of AdamW."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: ScheduleName = "cosine"
+    warmup_steps: Count = 500
+    final_lr_factor: float = Field(default=0.0, ge=0, le=1)
+    grad_clip_norm: PositiveFloat = 1.0
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    seed: Count = 0
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    """Autocast dtype; quantizers and losses stay in fp32."""
+    checkpoint_every_steps: PositiveInt = 1000
+    keep_last: PositiveInt = 2
+    """Checkpoints kept."""
+    log_every_steps: PositiveInt = 50
+    sample_every_steps: PositiveInt = 1000
+    losses: Losses = Field(default_factory=Losses)
+
+
+class Eval(_Section):
+    """Held-out data, scored during the run and drawn in the sample grids."""
+
+    source: str | None = None
+    """Null scores nothing and draws training samples."""
+    size: PositiveInt | None = None
+    """Side of the centre crops; null takes data.size."""
+    every_steps: PositiveInt = 1000
+    batch_size: PositiveInt = 8
+    limit: PositiveInt | None = 64
+    """At most so many files."""
+
+
+class RunConfig(_Section):
+    """A training run."""
+
+    model: Model
+    data: Data
+    train: Train
+    eval: Eval = Field(default_factory=Eval)
+
+    def to_tree(self) -> Tree:
+        """Plain JSON values, defaults included."""
+        return json.loads(self.model_dump_json())
+
+    def build_tokenizer(self) -> VisualTokenizer:
+        """The untrained tokenizer."""
+        tree = self.to_tree()["model"]
+        return VisualTokenizer(tree["encoder"], tree["bottleneck"], tree["decoder"])
+
+
+# What may change between the starts of one run, because it changes no weight.
+BOOKKEEPING = (
+    "data.workers",
+    "data.cache_files",
+    "train.checkpoint_every_steps",
+    "train.keep_last",
+    "train.log_every_steps",
+    "train.sample_every_steps",
+    "eval.",
+)
+
+
+def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read, check and complete a run config.
+
+    Raises:
+        FileNotFoundError: no such config.
+        ValueError: an unknown key, a wrong type, or a shape the model cannot take.
+    """
+    tree = load_config(name, overrides)
+    if (tree.get("data") or {}).get("source") is None:
+        raise ValueError("data.source is not set: say what to train on, --set data.source=FOLDER")
+    config: RunConfig = validate(RunConfig, tree)
+    check_shapes(config)
+    return config
+
+
+def check_shapes(config: RunConfig) -> None:
+    """Raise unless the clips that training and evaluation cut fit the model."""
+    import torch
+
+    with torch.device("meta"):
+        tokenizer = config.build_tokenizer()
+    size, frames = config.data.size, config.data.frames
+    for name, side in (("data.size", size), ("eval.size", config.eval.size or size)):
+        try:
+            tokenizer.layout((frames, side, side))
+        except ValueError as error:
+            raise ValueError(f"{name}={side}, data.frames={frames}: {error}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of config files, where `extends` is allowed and the rest may come from it."""
+    schema = RunConfig.model_json_schema()
+    schema["properties"]["extends"] = {"type": "string"}
+    for section in (schema, *schema["$defs"].values()):
+        section.pop("required", None)
+    return schema
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,70 @@
+"""The folder of a run, and the rule that nothing of another run is overwritten."""
+
+from pathlib import Path
+
+import yaml
+
+from ..config import Tree, dump, flatten
+from .checkpoint import checkpoints
+from .run_config import BOOKKEEPING
+
+
+class RunFolder:
+    """Paths of a run.
+
+    Args:
+        root: the output folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.config = root / "config.yaml"
+        self.metrics = root / "metrics.jsonl"
+        self.checkpoints = root / "checkpoints"
+        self.samples = root / "samples"
+        self.tokenizer = root / "tokenizer"
+
+    def newest_checkpoint(self) -> Path | None:
+        """The checkpoint to go on from, if there is one."""
+        return max(checkpoints(self.checkpoints), default=None)
+
+    def claim(self, config: Tree) -> list[str]:
+        """Take the folder for a run, or take it up again.
+
+        Returns:
+            Notes about settings that changed since the run was started.
+
+        Raises:
+            ValueError: the folder holds another run, or something else altogether.
+        """
+        if not self.config.exists():
+            if self.root.exists() and any(self.root.iterdir()):
+                raise ValueError(
+                    f"output folder {self.root} is not empty and holds no run; "
+                    "choose another --output, or empty it yourself"
+                )
+            self.samples.mkdir(parents=True)
+            self.checkpoints.mkdir()
+            self.config.write_text(dump(config), encoding="utf-8")
+            return []
+        notes = self._compare(config)
+        self.config.write_text(dump(config), encoding="utf-8")
+        return notes
+
+    def _compare(self, config: Tree) -> list[str]:
+        before, now = flatten(yaml.safe_load(self.config.read_text("utf-8"))), flatten(config)
+        changed = [
+            f"{key}: {before.get(key)!r} -> {now.get(key)!r}"
+            for key in sorted({*before, *now})
+            if before.get(key) != now.get(key) and not key.startswith(BOOKKEEPING)
+        ]
+        only_steps = all(change.startswith("train.steps:") for change in changed)
+        if changed and not only_steps:
+            raise ValueError(
+                f"output folder {self.root} holds a run with other settings:\n  "
+                + "\n  ".join(changed)
+                + "\nchoose another --output, or start with the same settings to resume it"
+            )
+        return [
+            f"{change} (the learning-rate schedule follows the new length)" for change in changed
+        ]

@@ -1,0 +1,19 @@
+"""Random numbers as pure functions: the generator is reset at every step from (seed, step, rank).
+
+So a resumed run draws what an undisturbed one would have drawn, whatever else consumed randomness.
+"""
+
+import hashlib
+
+import torch
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """A 63-bit seed for one step of one rank."""
+    digest = hashlib.sha256(f"{seed}/{step}/{rank}".encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seed torch's generators for one step."""
+    torch.manual_seed(step_seed(seed, step, rank))

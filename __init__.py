@@ -36,8 +36,6 @@ _HOMES = {
     "evaluate": "eval.harness",
 }
 
-__all__ = ["__version__", *_HOMES]
-
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
@@ -46,4 +44,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_HOMES])

@@ -271,7 +271,9 @@ def _load(name: str, device: str, dtype: str) -> Any:
     from .tokenizers.tokenizer import VisualTokenizer
 
     kind = _one_of("--dtype", dtype, ("float32", "bfloat16", "float16"))
-    return VisualTokenizer.from_pretrained(name).to(_device(device), getattr(torch, kind)).eval()
+    place = _device(device)
+    tokenizer: Any = VisualTokenizer.from_pretrained(name, torch_dtype=getattr(torch, kind))
+    return tokenizer.to(place).eval()
 
 
 def _device(name: str) -> str:

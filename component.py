@@ -62,11 +62,11 @@ def build(family: Family, options: Mapping[str, Any], where: str, **derived: Any
     Raises:
         ValueError: unknown kind or key, or a value of the wrong type.
     """
-    kind = options.get("kind")
+    kind = str(options.get("kind"))
     if kind not in family:
         raise ValueError(
             f"{where}.kind must be one of {', '.join(family)}, got {kind!r}"
-            f"{did_you_mean(str(kind), family)}"
+            f"{did_you_mean(kind, family)}"
         )
     component = family[kind]
     checked = validate(options_model(component, kind, frozenset(derived)), options, where)
@@ -99,8 +99,8 @@ def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> 
     match problem["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
             by_name = {known.rpartition(".")[2]: known for known in _known_paths(model, where)}
-            close = get_close_matches(path[-1], by_name, n=2, cutoff=0.6)
-            hint = f"; did you mean {' or '.join(by_name[c] for c in close)}?" if close else ""
+            close = get_close_matches(path[-1], by_name, n=1, cutoff=0.6)
+            hint = f"; did you mean {by_name[close[0]]}?" if close else ""
             return f"{name}: unknown key{hint}"
         case "missing":
             return f"{name}: required, but not set"

@@ -1,6 +1,6 @@
 """Reading video frame by frame with PyAV, as upright 8-bit RGB, in constant memory."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -48,7 +48,7 @@ def probe_video(path: Path | str) -> VideoInfo:
         return VideoInfo(width, height, Fraction(fps), stream.frames or None)
 
 
-def read_frames(path: Path | str) -> Iterator[UInt8[Tensor, "3 H W"]]:
+def read_frames(path: Path | str) -> Generator[UInt8[Tensor, "3 H W"], None, None]:
     """Decode a video one frame at a time.
 
     Raises:

@@ -92,14 +92,21 @@ def reconstruct_file(
         pictures = islice(read_frames(file.path), frames)
         fps = probe_video(file.path).fps
     comparison = _Comparison()
-    restored = comparison.watch(*tee(pictures), tokenizer)
+    originals, inputs = tee(pictures)
+    restored = comparison.watch(originals, inputs, tokenizer)
     if file.kind == "image":
         write_image(path, next(restored))
     else:
         write_video(path, restored, fps)
     comparison.draw(side_by_side)
     return ReconstructedFile(
-        file.key, path, side_by_side, len(comparison.values), *comparison.size, comparison.psnr
+        key=file.key,
+        path=path,
+        side_by_side=side_by_side,
+        frames=len(comparison.values),
+        width=comparison.size[0],
+        height=comparison.size[1],
+        psnr=comparison.psnr,
     )
 
 

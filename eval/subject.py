@@ -145,8 +145,8 @@ def open_subject(spec: str, device: str = "cpu", dtype: torch.dtype = torch.floa
             raise ValueError(f"the baseline is written bicubic:f=8, got {spec!r}")
         return Bicubic(int(value))
     try:
-        tokenizer = VisualTokenizer.from_pretrained(spec)
+        tokenizer: Any = VisualTokenizer.from_pretrained(spec, torch_dtype=dtype)
     except FileNotFoundError as error:
         hint = did_you_mean(spec, ["identity", "bicubic:f=8"])
         raise FileNotFoundError(f"{error}{hint}") from error
-    return Tokenizer(spec, tokenizer.to(device, dtype))
+    return Tokenizer(spec, tokenizer.to(device))

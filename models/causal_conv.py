@@ -50,15 +50,15 @@ class CausalConv3d(nn.Conv3d):
         self.temporal_padding: TemporalPadding = temporal_padding
 
     def forward(
-        self, x: Float[Tensor, "B Cin T H W"], state: StreamState | None = None
+        self, input: Float[Tensor, "B Cin T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B Cout T2 H2 W2"]:
         """Convolve a clip, or the next chunk of a stream."""
         if self.kernel_size[0] == 1:
-            return self._conv2d(x, self.weight[:, :, 0])
-        if x.shape[2] == 1 and state is None:
-            return self._conv2d(x, self._folded_weight())
-        front = state.recall(self) if continues(state) else self._before_clip(x)
-        x = torch.cat([front, x], dim=2)
+            return self._conv2d(input, self.weight[:, :, 0])
+        if input.shape[2] == 1 and state is None:
+            return self._conv2d(input, self._folded_weight())
+        front = state.recall(self) if continues(state) else self._before_clip(input)
+        x = torch.cat([front, input], dim=2)
         if state is not None:
             state.keep(self, x, frames=self.kernel_size[0] - self.stride[0])
         return super().forward(x)

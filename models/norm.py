@@ -43,9 +43,9 @@ class FrameGroupNorm(nn.GroupNorm):
             )
         super().__init__(groups, channels, eps)
 
-    def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
+    def forward(self, input: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
         """Normalise every frame."""
-        frames = x.transpose(1, 2)
+        frames = input.transpose(1, 2)
         y = F.group_norm(frames.flatten(0, 1), self.num_groups, self.weight, self.bias, self.eps)
         return y.view(frames.shape).transpose(1, 2)
 

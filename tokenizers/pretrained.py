@@ -11,15 +11,16 @@ from typing import Any
 
 from ..component import did_you_mean
 
-# How load_config wants to be told where to look; the rest of from_pretrained's options are not its
-# own. _LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only",
-# "force_download")
+# How `load_config` wants to be told where to look.
+_LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
 
 
 def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
     """Raise unless `source` holds a config of class `cls` whose keys are all known."""
     path = Path(source)
-    is_local = path.is_absolute() or str(source).startswith(".") or path.exists()
+    # A hub id is `owner/name`; everything else that looks like a path is one.
+    looks_local = path.is_absolute() or str(source).startswith(".") or len(path.parts) > 2
+    is_local = looks_local or path.exists()
     if is_local and not (path / kwargs.get("subfolder", "") / "config.json").is_file():
         raise FileNotFoundError(
             f"no tokenizer at {source}: expected a folder with config.json and "

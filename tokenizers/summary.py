@@ -51,7 +51,12 @@ def summarize(tokenizer: VisualTokenizer, size: Size) -> Summary:
         ValueError: the size is not legal.
     """
     layout = tokenizer.layout(size)
-    twin = VisualTokenizer.from_config(dict(tokenizer.config)).to("meta").eval()
+    with torch.device("meta"):
+        twin = VisualTokenizer(
+            tokenizer.config["encoder_config"],
+            tokenizer.config["bottleneck_config"],
+            tokenizer.config["decoder_config"],
+        ).eval()
     with torch.no_grad(), FlopCounterMode(display=False) as encoding:
         latents = twin.encoder(torch.empty(1, 3, *size, device="meta"))
     codes = torch.empty(1, twin.bottleneck.code_dim, *latents.shape[2:], device="meta")

@@ -15,8 +15,8 @@ from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
-from diffusers import ConfigMixin, ModelMixin
-from diffusers.configuration_utils import register_to_config
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -344,7 +344,8 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         """
         check_config(cls, pretrained_model_name_or_path, **kwargs)
         kwargs["output_loading_info"] = True
-        model, info = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        model, info = loaded
         check_loading(pretrained_model_name_or_path, info)
         return model
 

@@ -1,6 +1,7 @@
 """Opening a tokenizer or a config just to describe it: no weights are made or read."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -32,7 +33,8 @@ def open_description(name: str) -> tuple[VisualTokenizer, Size]:
             size = (config.data.frames, config.data.size, config.data.size)
             return config.build_tokenizer(), size
         check_config(VisualTokenizer, name)
-        tokenizer = VisualTokenizer.from_config(VisualTokenizer.load_config(name))
+        options: Any = VisualTokenizer.load_config(name)
+        tokenizer: Any = VisualTokenizer.from_config(options)
     space = tokenizer.spatial_compression
     side = -(-DEFAULT_SIDE // space) * space
     return tokenizer, (1, side, side)

@@ -6,12 +6,16 @@ The ramp lets the average follow the fast first steps (arXiv 1806.04498).
 """
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
-class EMA:
+class EMA(Generic[Model]):
     """A shadow of a model whose parameters trail behind; buffers are copied.
 
     Args:
@@ -19,17 +23,17 @@ class EMA:
         decay: weight of the past at every update, in [0, 1).
     """
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    def __init__(self, model: Model, decay: float) -> None:
         self.decay = decay
         self.num_updates = 0
-        self.shadow = copy.deepcopy(model).eval().requires_grad_(False)
+        self.shadow: Model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
         """Move the shadow towards the model's weights."""
         self.num_updates += 1
         decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
-        shadow, weights = list(self.shadow.parameters()), list(model.parameters())
-        torch._foreach_lerp_(shadow, weights, weight=1.0 - decay)
+        average = get_ema_multi_avg_fn(decay)
+        average(list(self.shadow.parameters()), list(model.parameters()), None)
         for ours, theirs in zip(self.shadow.buffers(), model.buffers(), strict=True):
             ours.copy_(theirs)

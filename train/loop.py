@@ -70,7 +70,7 @@ def train(
     )
     rank, world_size = accelerator.process_index, accelerator.num_processes
     dataset = _training_set(config)
-    heldout = _heldout_batch(config)
+    shown = _shown_clips(config, dataset)
     folder = RunFolder(output)
     if accelerator.is_main_process:
         for note in folder.claim(config.to_tree()):
@@ -118,6 +118,7 @@ def train(
     progress = ProgressLine(
         "training", options.steps, start_step, show_progress and accelerator.is_main_process
     )
+    norm = 0.0
     with progress, stop:
         clock = ThroughputClock(options.batch_size * micro_steps * world_size)
         for step in range(start_step + 1, options.steps + 1):
@@ -125,6 +126,7 @@ def train(
             seed_step(options.seed, step, rank)
             for group in optimizer.param_groups:
                 group["lr"] = options.lr * factor(step - 1)
+            objectives: list[Objective] = []
             for clips in clock.waiting(islice(batches, micro_steps)):
                 pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
                 with accelerator.accumulate(model):
@@ -132,11 +134,10 @@ def train(
                         result = model(pixels)
                     objective = generator_objective(result, pixels, options.losses)
                     _check_finite(objective, step, folder)
+                    objectives.append(objective.detached())
                     accelerator.backward(objective.loss)
                     if accelerator.sync_gradients:
-                        norm = accelerator.clip_grad_norm_(
-                            model.parameters(), options.grad_clip_norm
-                        )
+                        norm = _clip_gradients(accelerator, model, options.grad_clip_norm)
                     optimizer.step()
                     optimizer.zero_grad()
 
@@ -151,14 +152,14 @@ def train(
             )
             if metrics and (step % options.log_every_steps == 0 or evaluated or last):
                 scores = _scores(config, ema.shadow, accelerator) if evaluated else {}
-                entry = _entry(step, objective, norm, optimizer, clock, scores)
+                entry = _entry(step, objectives, norm, optimizer, clock, scores)
                 metrics.write(entry)
                 progress.advance(0, _note(entry))
             progress.advance()
 
             # ---- sample ---------------------------------------------------------------------
             if metrics and (step % options.sample_every_steps == 0 or last):
-                _draw(folder, step, ema.shadow, heldout if heldout is not None else clips)
+                _draw(folder, step, ema.shadow, shown)
 
             # ---- save -----------------------------------------------------------------------
             if metrics and (step % options.checkpoint_every_steps == 0 or last):
@@ -196,14 +197,14 @@ def _training_set(config: RunConfig) -> TrainingSet:
     return dataset
 
 
-def _heldout_batch(config: RunConfig) -> Tensor | None:
-    """The clips that every sample grid of the run shows."""
+def _shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
+    """The clips that every sample grid of the run shows: held-out ones where there are some."""
     if config.eval.source is None:
-        return None
+        return torch.stack([dataset[position] for position in range(GRID_SAMPLES)])
     files = list_source(config.eval.source).files
     size = config.eval.size or config.data.size
-    dataset = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)
-    for _, clips, _ in evaluation_batches(dataset, GRID_SAMPLES):
+    heldout = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)
+    for _, clips, _ in evaluation_batches(heldout, GRID_SAMPLES):
         if clips is not None:
             return clips
     raise ValueError(f"eval.source={config.eval.source}: no file could be read")
@@ -221,6 +222,12 @@ def _check_finite(objective: Objective, step: int, folder: RunFolder) -> None:
     )
 
 
+def _clip_gradients(accelerator: Accelerator, model: torch.nn.Module, limit: float) -> float:
+    """Bound the norm of all gradients together and return what it was."""
+    norm = accelerator.clip_grad_norm_(model.parameters(), limit)
+    return float("nan") if norm is None else float(norm)
+
+
 def _scores(config: RunConfig, tokenizer: VisualTokenizer, accelerator: Accelerator) -> Any:
     assert config.eval.source is not None, "called only where held-out data is configured"
     size = config.eval.size or config.data.size
@@ -236,19 +243,22 @@ def _scores(config: RunConfig, tokenizer: VisualTokenizer, accelerator: Accelera
 
 def _entry(
     step: int,
-    objective: Objective,
-    norm: Any,
+    objectives: list[Objective],
+    norm: float,
     optimizer: Any,
     clock: ThroughputClock,
     scores: dict[str, float],
 ) -> dict[str, Any]:
     """One line of metrics.jsonl; a score that was not taken at this step is null."""
-    terms = {name: value.item() for name, value in objective.terms.items()}
+    terms = {
+        name: torch.stack([objective.terms[name] for objective in objectives]).mean()
+        for name in objectives[0].terms
+    }
     return {
         "step": step,
-        "loss": objective.loss.item(),
-        **terms,
-        "train_psnr": training_psnr(objective.terms["l2"]).item(),
+        "loss": torch.stack([objective.loss for objective in objectives]).mean().item(),
+        **{name: value.item() for name, value in terms.items()},
+        "train_psnr": training_psnr(terms["l2"]).item(),
         "lr": optimizer.param_groups[0]["lr"],
         "gradient_norm": float(norm),
         **clock.figures(),
@@ -266,7 +276,6 @@ def _note(entry: dict[str, Any]) -> str:
 @torch.no_grad()
 def _draw(folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor) -> None:
     """Write the sample grid of a step."""
-    shown = clips[:GRID_SAMPLES]
-    restored = tokenizer.reconstruct(to_pixels(shown).to(tokenizer.device))
+    restored = tokenizer.reconstruct(to_pixels(clips).to(tokenizer.device))
     path = folder.samples / f"step-{step:08d}.png"
-    write_sample_grid(path, shown.cpu(), to_uint8(restored).cpu())
+    write_sample_grid(path, clips, to_uint8(restored).cpu())

@@ -26,6 +26,10 @@ class Objective:
     loss: Float[Tensor, ""]
     terms: dict[str, Tensor]
 
+    def detached(self) -> "Objective":
+        """The same figures without the graph behind them."""
+        return Objective(self.loss.detach(), self.terms)
+
 
 def generator_objective(
     output: Output, pixels: Float[Tensor, "B 3 T H W"], weights: Losses

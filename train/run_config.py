@@ -8,15 +8,29 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 from pydantic import NonNegativeInt as Count
 
 from ..component import family_union, validate
 from ..config import Tree, load_config
 from ..tokenizers.tokenizer import BOTTLENECKS, DECODERS, ENCODERS, VisualTokenizer
 from .schedule import ScheduleName
+
+
+def _spell_no(value: Any) -> Any:
+    """YAML reads a bare `no` as false."""
+    return "no" if value is False else value
 
 
 class _Section(BaseModel):
@@ -59,10 +73,17 @@ class Losses(_Section):
 
     l1_weight: NonNegativeFloat = 1.0
     l2_weight: NonNegativeFloat = 0.0
-    perceptual_weight: Literal[0] = 0
-    """LPIPS. Only 0 so far: perceptual training is not in this version."""
-    adversarial_weight: Literal[0] = 0
-    """Discriminator. Only 0 so far: adversarial training is not in this version."""
+    perceptual_weight: NonNegativeFloat = 0.0
+    """LPIPS; this version trains without it, so only 0 is accepted."""
+    adversarial_weight: NonNegativeFloat = 0.0
+    """Discriminator; this version trains without one, so only 0 is accepted."""
+
+    @field_validator("perceptual_weight", "adversarial_weight")
+    @classmethod
+    def _only_zero(cls, weight: float) -> float:
+        if weight:
+            raise ValueError(f"this version has no such loss yet; must be 0, got {weight:g}")
+        return weight
 
 
 class Train(_Section):
@@ -83,7 +104,7 @@ class Train(_Section):
     grad_clip_norm: PositiveFloat = 1.0
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     seed: Count = 0
-    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    mixed_precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_spell_no)] = "no"
     """Autocast dtype; quantizers and losses stay in fp32."""
     checkpoint_every_steps: PositiveInt = 1000
     keep_last: PositiveInt = 2

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from .layout import Layout
-from .posterior import Posterior
+from .posterior import Gaussian, Posterior
 
 T = TypeVar("T")
 
@@ -96,3 +96,8 @@ def _single(grids: tuple[T, ...], name: str) -> T:
             f"{name} needs a single grid, this encoding has {len(grids)}; use the tuple"
         )
     return grids[0]
+
+
+# torch.export then sees through results to their tensors.
+for _result in (Gaussian, Posterior, Layout, Encoding, Output):
+    torch.export.register_dataclass(_result)

@@ -56,7 +56,12 @@ def check_loading(source: Any, info: dict[str, Any]) -> None:
         if names
     ]
     if lines:
-        raise ValueError(
-            f"the weights at {source} do not fit its config.json ({'; '.join(lines)}); "
-            "they belong to another architecture or the file is damaged"
-        )
+        raise ValueError(misfit(source, "; ".join(lines)))
+
+
+def misfit(source: Any, reason: str) -> str:
+    """The message for weights that are not those of their config."""
+    return (
+        f"the weights at {source} do not fit its config.json ({reason}); "
+        "they belong to another architecture or the file is damaged"
+    )

@@ -11,13 +11,13 @@ channels last that bottlenecks want. It is a diffusers `ModelMixin`: `from_pretr
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from ..component import build
@@ -30,7 +30,7 @@ from .kl import KL
 from .layout import Layout, Size
 from .plain import Plain
 from .posterior import Gaussian, posterior_of
-from .pretrained import check_config, check_loading
+from .pretrained import check_config, check_loading, misfit
 from .quantizer import Bottleneck, Quantized, Quantizer
 
 ENCODERS = {"causal": CausalEncoder}
@@ -162,7 +162,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
     # ---- encode ---------------------------------------------------------------------------------
 
-    def encode(self, pixels: Float[Tensor, "B 3 T H W"], pad: str | None = None) -> Encoding:
+    def encode(self, pixels: Tensor, pad: str | None = None) -> Encoding:
         """Encode clips, deterministically (continuous tokenizers give the posterior's mode).
 
         Args:
@@ -175,15 +175,16 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         pixels, size = self._prepare(pixels, pad)
         return self._encoding(self.encoder(pixels), size, sample=False)[0]
 
-    def encode_images(self, images: Float[Tensor, "B 3 H W"], pad: str | None = None) -> Encoding:
+    def encode_images(self, images: Tensor, pad: str | None = None) -> Encoding:
         """Encode images (B, 3, H, W) in [-1, 1]."""
         return self.encode(images.unsqueeze(2), pad)
 
-    def encode_stream(self, chunks: Iterable[Float[Tensor, "B 3 T H W"]]) -> Iterator[Encoding]:
+    def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Encoding]:
         """Encode one long clip chunk by chunk, in memory that does not grow with its length.
 
         Args:
-            chunks: the first of 1 + n*f frames, the others of n*f frames (f: temporal compression).
+            chunks: (B, 3, T, H, W), the first of T = 1 + n*f frames, the others of n*f (f: temporal
+                compression).
 
         Yields:
             One encoding per chunk; their grids, concatenated on t, equal the one-shot result.
@@ -259,10 +260,8 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             )
         return self.decode(latents, layout)
 
-    def decode_tokens(
-        self, tokens: Int64[Tensor, "B L"], layout: Layout
-    ) -> Float[Tensor, "B 3 T H W"]:
-        """Decode token sequences (B, L), without group offsets, of the given layout.
+    def decode_tokens(self, tokens: Tensor, layout: Layout) -> Float[Tensor, "B 3 T H W"]:
+        """Decode int64 token sequences (B, L), without group offsets, of the given layout.
 
         Raises:
             ValueError: the sequence is not as long as the layout, or an index leaves its codebook.
@@ -298,7 +297,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
     # ---- both -----------------------------------------------------------------------------------
 
-    def forward(self, pixels: Float[Tensor, "B 3 T H W"]) -> Output:
+    def forward(self, pixels: Tensor) -> Output:
         """The differentiable training call, and the one that DDP and FSDP wrap.
 
         Args:
@@ -310,8 +309,8 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         return Output(decoded, encoding, quantized.loss, quantized.terms)
 
     @torch.no_grad()
-    def reconstruct(self, pixels: Float[Tensor, "B 3 T H W"]) -> Float[Tensor, "B 3 T H W"]:
-        """Encode and decode clips of any size, clamped to [-1, 1], without gradient."""
+    def reconstruct(self, pixels: Tensor) -> Float[Tensor, "B 3 T H W"]:
+        """Encode and decode clips (B, 3, T, H, W) of any size: clamped to [-1, 1], no gradient."""
         encoding = self.encode(pixels, pad="replicate")
         return self.decode(encoding.codes, encoding.layout).clamp(-1, 1)
 
@@ -336,7 +335,9 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     # ---- files ----------------------------------------------------------------------------------
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Self:
+    def from_pretrained(
+        cls, pretrained_model_name_or_path: Any, **kwargs: Any
+    ) -> "VisualTokenizer":
         """Load a tokenizer from a folder or the hub, strictly.
 
         Raises:
@@ -344,7 +345,12 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         """
         check_config(cls, pretrained_model_name_or_path, **kwargs)
         kwargs["output_loading_info"] = True
-        loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        try:
+            loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        except ValueError as error:
+            # diffusers raises on the first weight of another shape
+            reason = str(error).partition(" If you want")[0]
+            raise ValueError(misfit(pretrained_model_name_or_path, reason)) from error
         model, info = loaded
         check_loading(pretrained_model_name_or_path, info)
         return model

@@ -135,6 +135,10 @@ class RunConfig(_Section):
     train: Train
     eval: Eval = Field(default_factory=Eval)
 
+    def __reduce__(self) -> Any:
+        """Pickle as plain values: the models of component options live in no module."""
+        return RunConfig.model_validate, (self.to_tree(),)
+
     def to_tree(self) -> Tree:
         """Plain JSON values, defaults included."""
         return json.loads(self.model_dump_json())

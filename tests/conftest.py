@@ -1,0 +1,45 @@
+"""Shape annotations are checked in every test; nothing of vistok may be imported before that."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook("vistok", "beartype.beartype")
+
+from tiny import tiny_tokenizer  # noqa: E402
+from vistok import VisualTokenizer  # noqa: E402
+
+ROOT = Path(__file__).parents[1]
+PARITY = Path(os.environ.get("VISTOK_PARITY", ROOT.parent / "shared" / "parity"))
+
+
+@pytest.fixture(scope="session")
+def parity_folder() -> Path:
+    """Input and output tensors of the reference systems, which are not part of the repository."""
+    if not PARITY.is_dir():
+        pytest.skip(f"no reference tensors at {PARITY}; set VISTOK_PARITY to their folder")
+    return PARITY
+
+
+@pytest.fixture
+def image_tokenizer() -> VisualTokenizer:
+    return tiny_tokenizer("image")
+
+
+@pytest.fixture
+def video_tokenizer() -> VisualTokenizer:
+    return tiny_tokenizer("video")
+
+
+@pytest.fixture
+def kl_tokenizer() -> VisualTokenizer:
+    return tiny_tokenizer("image", {"kind": "kl", "latent_channels": 4})
+
+
+@pytest.fixture
+def saved_tokenizer(image_tokenizer: VisualTokenizer, tmp_path: Path) -> Path:
+    folder = tmp_path / "tokenizer"
+    image_tokenizer.save_pretrained(folder)
+    return folder

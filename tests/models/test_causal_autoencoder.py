@@ -1,0 +1,146 @@
+"""Laws of every backbone: causality, image == first frame, chunked == whole, independence."""
+
+import pytest
+import torch
+
+from tiny import awaken
+from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
+from vistok.models.stage import Stage
+from vistok.models.stream_state import StreamState
+
+ENCODER = [
+    Stage(8, 1, 3, resample="strided", time=2),
+    Stage(16, 1, 3, resample="space_to_depth", time=2, resample_width=16),
+    Stage(16, 1, 1, attention=True),
+]
+DECODER = [
+    Stage(16, 1, 3, attention=True, resample="depth_to_space", time=2, resample_width=8),
+    Stage(8, 1, 3, resample="nearest", time=2),
+]
+EXACT = {"atol": 1e-12, "rtol": 0}  # float64
+
+
+@pytest.fixture(params=["zero", "replicate"])
+def padding(request):
+    return request.param
+
+
+@pytest.fixture(params=["rms", "none"])
+def norm(request):
+    return request.param
+
+
+@pytest.fixture
+def encoder(norm, padding):
+    return awaken(CausalEncoder(ENCODER, 4, 2, norm, padding)).double()
+
+
+@pytest.fixture
+def decoder(norm, padding):
+    return awaken(CausalDecoder(DECODER, 4, 2, norm, padding)).double()
+
+
+def clip(frames: int = 9, batch: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(batch, 3, frames, 16, 24, dtype=torch.double, generator=generator)
+
+
+def latents(frames: int = 3, batch: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(batch, 4, frames, 2, 3, dtype=torch.double, generator=generator)
+
+
+def test_shapes_follow_the_compression(encoder, decoder):
+    z = encoder(clip())
+    assert (encoder.temporal_compression, encoder.spatial_compression) == (4, 8)
+    assert z.shape == (1, 4, 3, 2, 3)
+    assert decoder(z).shape == (1, 3, 9, 16, 24)
+
+
+def test_later_frames_cannot_change_earlier_latents(encoder):
+    x = clip()
+    changed = x.clone()
+    changed[:, :, 5:] += 1.0
+    torch.testing.assert_close(encoder(x)[:, :, :2], encoder(changed)[:, :, :2], **EXACT)
+    assert not torch.equal(encoder(x)[:, :, 2], encoder(changed)[:, :, 2])
+
+
+def test_later_latents_cannot_change_earlier_frames(decoder):
+    z = latents()
+    changed = z.clone()
+    changed[:, :, 2:] += 1.0
+    torch.testing.assert_close(decoder(z)[:, :, :5], decoder(changed)[:, :, :5], **EXACT)
+    assert not torch.equal(decoder(z)[:, :, 5:], decoder(changed)[:, :, 5:])
+
+
+def test_an_image_is_the_first_frame_of_a_clip(encoder, decoder):
+    torch.testing.assert_close(encoder(clip()[:, :, :1]), encoder(clip())[:, :, :1], **EXACT)
+    z = latents()
+    torch.testing.assert_close(decoder(z[:, :, :1]), decoder(z)[:, :, :1], **EXACT)
+
+
+@pytest.mark.parametrize("cuts", [(1,), (1, 5), (5,)])
+def test_streamed_encoding_equals_one_shot(encoder, cuts):
+    x = clip()
+    state = StreamState()
+    chunks = torch.tensor_split(x, cuts, dim=2)
+    streamed = torch.cat([encoder(chunk, state) for chunk in chunks], dim=2)
+    torch.testing.assert_close(streamed, encoder(x), **EXACT)
+
+
+@pytest.mark.parametrize("cuts", [(1,), (1, 2), (2,)])
+def test_streamed_decoding_equals_one_shot(decoder, cuts):
+    z = latents()
+    state = StreamState()
+    chunks = torch.tensor_split(z, cuts, dim=2)
+    streamed = torch.cat([decoder(chunk, state) for chunk in chunks], dim=2)
+    torch.testing.assert_close(streamed, decoder(z), **EXACT)
+
+
+def test_gradients_flow_through_the_chunks_of_a_stream(encoder):
+    x = clip().requires_grad_()
+    (whole,) = torch.autograd.grad(encoder(x).square().sum(), x)
+    state = StreamState()
+    streamed = torch.cat([encoder(chunk, state) for chunk in x.split([1, 4, 4], dim=2)], dim=2)
+    (chunked,) = torch.autograd.grad(streamed.square().sum(), x)
+    torch.testing.assert_close(chunked, whole, atol=1e-10, rtol=0)
+
+
+def test_clips_of_a_batch_do_not_see_each_other(encoder, decoder):
+    x = clip(batch=3)
+    torch.testing.assert_close(encoder(x)[1:2], encoder(x[1:2]), **EXACT)
+    z = latents(batch=3)
+    torch.testing.assert_close(decoder(z)[1:2], decoder(z[1:2]), **EXACT)
+
+
+def test_every_block_has_the_right_gradient():
+    """Finite differences through a net with one block of each kind."""
+    stages = [Stage(4, 1, 3, attention=True, resample="strided", time=2)]
+    encoder = awaken(CausalEncoder(stages, 2)).double()
+    x = torch.randn(1, 3, 3, 4, 4, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(encoder, (x,))
+
+
+def test_group_norm_treats_every_frame_alone():
+    encoder = awaken(CausalEncoder([Stage(32, 1)], 4, norm="group")).double()
+    x = clip(3)
+    torch.testing.assert_close(encoder(x)[:, :, 1:2], encoder(x[:, :, 1:2]), **EXACT)
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([Stage(8, 1, resample="nearest")], "resample must be one of none, strided"),
+        ([Stage(8, 1, resample="space_to_depth", resample_width=24)], "divides 8 \\* 4, got 24"),
+        ([Stage(8, 1), Stage(16, 0)], "a stage without blocks must have the width that arrives"),
+    ],
+)
+def test_impossible_stages_are_refused_with_the_rule(stages, message):
+    with pytest.raises(ValueError, match=message):
+        CausalEncoder(stages, 4)
+
+
+@pytest.mark.parametrize("field", [{"width": 0}, {"blocks": -1}, {"space": 0}])
+def test_impossible_stage_fields_are_refused(field):
+    with pytest.raises(ValueError, match=f"stage {next(iter(field))} must be"):
+        Stage(**{"width": 8, **field})

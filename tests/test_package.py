@@ -1,0 +1,478 @@
+"""The package as a whole: who imports whom, what the wheel holds, what an import costs."""
+
+import ast
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import tomllib
+from concurrent.futures import ProcessPoolExecutor
+from graphlib import CycleError, TopologicalSorter
+from importlib.metadata import PackageNotFoundError, distribution, version
+from multiprocessing import get_context
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+from zipfile import ZipFile
+
+import pytest
+import torch
+import yaml
+
+import vistok
+from vistok.component import build
+from vistok.data.source import list_source
+from vistok.data.training_set import CropRules, TrainingSet
+from vistok.tokenizers.encoding import Encoding, Output
+from vistok.tokenizers.fsq import FSQ
+from vistok.tokenizers.layout import Layout
+from vistok.tokenizers.tokenizer import BOTTLENECKS, VisualTokenizer
+from vistok.train.run_config import json_schema, load_run_config
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PACKAGES = {
+    name.removeprefix("vistok").lstrip(".").replace(".", "/") or "."
+    for name in PYPROJECT["tool"]["setuptools"]["packages"]
+}
+
+# What may stand in a checkout and is no part of the package; folders with a dot are left out too.
+BESIDE_THE_PACKAGE = {"tests", "docs", "benchmarks", "examples"}
+ARTEFACTS = {"build", "dist", "runs", "quickstart", "__pycache__"}
+SHIPPED_SUFFIXES = {".py", ".yaml", ".json", ".j2"}
+
+MAY_IMPORT = {
+    "models": set(),
+    "data": set(),
+    "tokenizers": {"models"},
+    "eval": {"tokenizers", "models", "data"},
+    "train": {"eval", "tokenizers", "models", "data"},
+    "encode": {"eval", "tokenizers", "models", "data"},
+}
+LEAVES = {"component", "config", "progress", "device"}
+ENTRANCES = {"cli", "quickstart", "__init__", "__main__"}
+
+
+# ---- what there is -------------------------------------------------------------------------------
+
+
+def files_on_disk() -> set[str]:
+    """Every file of the working tree outside artefacts and dot folders, relative to the root."""
+    found = set()
+    for folder, children, names in os.walk(ROOT):
+        children[:] = [child for child in children if not is_artefact(Path(folder, child))]
+        found |= {Path(folder, name).relative_to(ROOT).as_posix() for name in names}
+    return found
+
+
+def is_artefact(folder: Path) -> bool:
+    is_environment = (folder / "pyvenv.cfg").exists()
+    hidden_or_built = folder.name.startswith(".") or folder.name.endswith(".egg-info")
+    return folder.name in ARTEFACTS or hidden_or_built or is_environment
+
+
+def project_files() -> set[str]:
+    """What git tracks; all files on disk where the checkout comes without git."""
+    command = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    try:
+        listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        listed = ""
+    tracked = {name for name in listed.split("\0") if (ROOT / name).is_file()}
+    return tracked or files_on_disk()
+
+
+def in_package(name: str) -> bool:
+    top, *below = name.split("/")
+    return not top.startswith(".") and not (below and top in BESIDE_THE_PACKAGE)
+
+
+# Modules by dotted name below `vistok`: "tokenizers.fsq", "cli", "__init__".
+MODULES = {
+    name.removesuffix(".py").replace("/", "."): ROOT / name
+    for name in sorted(files_on_disk())
+    if name.endswith(".py") and in_package(name)
+}
+
+
+def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run this interpreter, from the root unless told otherwise; a failure shows its stderr."""
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, f"{arguments} exited with {done.returncode}:\n{done.stderr}"
+    return done
+
+
+# ---- imports point one way -----------------------------------------------------------------------
+
+
+def import_statements(tree: ast.AST, *, at_import_time: bool) -> list[ast.Import | ast.ImportFrom]:
+    """Import statements of a module; `at_import_time` leaves out what runs later or never."""
+    found: list[ast.Import | ast.ImportFrom] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        elif at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        elif at_import_time and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            for other in node.orelse:
+                found += import_statements(ast.Module([other], []), at_import_time=True)
+        else:
+            found += import_statements(node, at_import_time=at_import_time)
+    return found
+
+
+def imported_modules(module: str, source: str, *, at_import_time: bool = False) -> set[str]:
+    """Modules of the package that a module imports, by their dotted names."""
+    package = module.split(".")[:-1]
+    found = set()
+    for statement in import_statements(ast.parse(source), at_import_time=at_import_time):
+        if not isinstance(statement, ast.ImportFrom) or statement.level == 0:
+            continue
+        assert statement.level <= len(package) + 1, f"{module} imports from above the package"
+        base = package[: len(package) + 1 - statement.level]
+        base += statement.module.split(".") if statement.module else []
+        for alias in statement.names:
+            submodule = ".".join([*base, alias.name])
+            found.add(submodule if submodule in MODULES else ".".join(base) or "__init__")
+    return found
+
+
+def part(module: str) -> str:
+    """The folder of a module, or its own name where it stands at the root."""
+    return module.split(".")[0]
+
+
+def test_the_reader_of_imports_sees_every_form():
+    source = """
+from typing import TYPE_CHECKING
+import torch, tokenizers
+from ..config import dump
+from .. import component, __version__
+from . import fsq
+if TYPE_CHECKING:
+    from .kl import KL
+else:
+    from .plain import Plain
+try:
+    from .layout import Layout
+except ImportError:
+    pass
+def late():
+    from ..models.norm import NORMS
+"""
+    at_import_time = {"config", "component", "__init__"} | {
+        f"tokenizers.{name}" for name in ("fsq", "plain", "layout")
+    }
+    assert imported_modules("tokenizers.x", source, at_import_time=True) == at_import_time
+    everything = at_import_time | {"tokenizers.kl", "models.norm"}
+    assert imported_modules("tokenizers.x", source) == everything
+
+
+def test_every_module_belongs_to_a_known_layer():
+    # A new folder, or a new file at the root, is placed in MAY_IMPORT, LEAVES or ENTRANCES first.
+    known = {*MAY_IMPORT, *LEAVES, *ENTRANCES}
+    assert {part(module) for module in MODULES} == known
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for module, path in MODULES.items():
+        ours = part(module)
+        if ours in ENTRANCES:
+            continue
+        allowed = LEAVES if ours in LEAVES else {ours} | LEAVES | MAY_IMPORT.get(ours, set())
+        wrong += [
+            f"{module} imports {target}, but may import only {sorted(allowed)}"
+            for target in sorted(imported_modules(module, path.read_text(encoding="utf-8")))
+            if part(target) not in allowed
+        ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_relative_import_names_a_module():
+    wrong = [
+        f"{module} imports {target}"
+        for module, path in MODULES.items()
+        for target in imported_modules(module, path.read_text(encoding="utf-8"))
+        if target not in MODULES
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_inside_the_package_imports_are_relative():
+    wrong = []
+    for module, path in MODULES.items():
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for statement in import_statements(tree, at_import_time=False):
+            if isinstance(statement, ast.Import):
+                names = [alias.name for alias in statement.names]
+            else:
+                names = [] if statement.level else [str(statement.module)]
+            wrong += [f"{module}: {name}" for name in names if name.split(".")[0] == "vistok"]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {
+        module: imported_modules(module, path.read_text(encoding="utf-8"), at_import_time=True)
+        for module, path in MODULES.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_editors_are_told_the_names_that_the_package_loads_on_first_use():
+    tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+    (for_editors,) = [node for node in tree.body if isinstance(node, ast.If)]
+    told = {
+        str(alias.asname): str(statement.module)
+        for statement in for_editors.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    }
+    offered = {name for name in dir(vistok) if name != "__version__"}
+    assert set(told) == offered
+    for name, home in told.items():
+        assert getattr(vistok, name).__module__ == f"vistok.{home}"
+
+
+# ---- what is shipped -----------------------------------------------------------------------------
+
+
+def test_every_listed_package_is_a_folder():
+    missing = [name for name in PACKAGES if not (ROOT / name).is_dir()]
+    assert not missing, missing
+
+
+def test_every_folder_with_modules_is_listed_as_a_package():
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in MODULES.values()}
+    unlisted = folders - PACKAGES
+    assert not unlisted, f"add to tool.setuptools.packages in pyproject.toml: {sorted(unlisted)}"
+
+
+def test_no_folder_of_the_package_has_an_init_file():
+    # A regular package `tokenizers` at the root would hide Hugging Face's library of that name.
+    assert [name for name in MODULES if name.endswith("__init__")] == ["__init__"]
+
+
+@pytest.fixture(scope="module")
+def wheel_names(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
+    """Names in a wheel built from a copy, so that no build folder appears in the checkout."""
+    copy, out = tmp_path_factory.mktemp("checkout"), tmp_path_factory.mktemp("wheel")
+    for path in ROOT.iterdir():
+        if path.is_file():
+            (copy / path.name).write_bytes(path.read_bytes())
+        elif not is_artefact(path):
+            copytree(path, copy / path.name, ignore=ignore_patterns("__pycache__"))
+    command = ["-m", "build", "--wheel", "--outdir", str(out)]
+    python(*command, *([] if needs_isolation() else ["--no-isolation"]), str(copy), cwd=out)
+    (wheel,) = out.glob("*.whl")
+    return set(ZipFile(wheel).namelist())
+
+
+def needs_isolation() -> bool:
+    """Whether the installed setuptools is absent or too old; build then fetches one by itself."""
+    (requirement,) = PYPROJECT["build-system"]["requires"]
+    name, wanted = requirement.split(">=")
+    try:
+        return int(version(name).split(".")[0]) < int(wanted)
+    except PackageNotFoundError:
+        return True
+
+
+def test_the_wheel_holds_every_module_config_template_and_sample(wheel_names: set[str]):
+    candidates = project_files() | {p.relative_to(ROOT).as_posix() for p in MODULES.values()}
+    expected = {
+        f"vistok/{name}"
+        for name in candidates
+        if in_package(name)
+        and (Path(name).suffix in SHIPPED_SUFFIXES or name.startswith("data/samples/"))
+    }
+    # The rule above finds what it is meant to find.
+    assert {
+        "vistok/__main__.py",
+        "vistok/configs/quickstart.yaml",
+        "vistok/configs/schema.json",
+        "vistok/eval/report.html.j2",
+        "vistok/data/samples/LICENCES.md",
+    } <= expected
+    assert any(name.endswith(".jpg") for name in expected)
+    assert any(name.endswith(".mp4") for name in expected)
+    missing = {*expected, "vistok/py.typed"} - wheel_names
+    assert not missing, f"not in the wheel, see pyproject.toml: {sorted(missing)}"
+
+
+def test_the_wheel_holds_the_licences(wheel_names: set[str]):
+    licences = {
+        name.partition(".dist-info/licenses/")[2]
+        for name in wheel_names
+        if ".dist-info/licenses/" in name
+    }
+    assert licences == {"LICENSE", "NOTICE", "data/samples/LICENCES.md"}
+
+
+def test_the_wheel_holds_nothing_but_the_package(wheel_names: set[str]):
+    tops = {name.split("/")[0] for name in wheel_names}
+    metadata = f"vistok-{vistok.__version__}.dist-info"
+    assert tops == {"vistok", metadata}
+    beside = {name for name in wheel_names if name.split("/")[1] in BESIDE_THE_PACKAGE}
+    assert not beside, sorted(beside)
+
+
+def test_the_version_is_the_same_everywhere():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert PYPROJECT["project"]["version"] == vistok.__version__ == str(citation["version"])
+
+
+def test_the_schema_of_configs_is_up_to_date():
+    stored = json.loads((ROOT / "configs" / "schema.json").read_text(encoding="utf-8"))
+    # Compared as JSON, where tuples are lists.
+    assert stored == json.loads(json.dumps(json_schema())), "run `make schema`"
+
+
+def test_no_file_names_a_folder_of_one_machine():
+    machine_path = re.compile(r"(?<![\w.-])/(?:work|home|root|Users)/")
+    wrong = []
+    for name in sorted(project_files()):
+        content = (ROOT / name).read_bytes()
+        if b"\0" in content:  # pictures and clips
+            continue
+        for number, line in enumerate(content.decode("utf-8").splitlines(), start=1):
+            if machine_path.search(line):
+                wrong.append(f"{name}:{number}: {line.strip()}")
+    assert not wrong, "\n".join(wrong)
+
+
+# ---- what an import does -------------------------------------------------------------------------
+
+
+def test_the_root_does_not_hide_the_library_called_tokenizers():
+    # With -c the working directory comes first on the path, as in a notebook in the checkout.
+    code = "import tokenizers, transformers; print(tokenizers.__file__)"
+    found = Path(python("-c", code).stdout.strip())
+    installed = Path(str(distribution("tokenizers").locate_file("tokenizers")))
+    assert found.parent.samefile(installed)
+
+
+@pytest.mark.slow
+def test_no_file_is_loaded_under_two_names():
+    # From the root, `import data.image` would work too, and give every class a double.
+    code = """
+import json, sys
+from importlib import import_module
+for name in sys.argv[1:]:
+    import_module("vistok" if name == "__init__" else f"vistok.{name}")
+files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
+print(json.dumps(files))
+"""
+    loaded: dict[Path, list[str]] = {}
+    for name, file in json.loads(python("-c", code, *MODULES).stdout).items():
+        if file is not None:
+            loaded.setdefault(Path(file).resolve(), []).append(name)
+    for name, path in MODULES.items():
+        expected = "vistok" if name == "__init__" else f"vistok.{name}"
+        assert loaded.get(path.resolve()) == [expected], path
+
+
+def loads_torch(*arguments: str) -> tuple[bool, str]:
+    """Whether an interpreter started like this imports torch, and what it prints."""
+    done = python("-X", "importtime", *arguments)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "vistok" in loaded, "the list of imports could not be read"
+    return "torch" in loaded, done.stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("train",), ("encode",), ("eval",)])
+def test_help_answers_without_torch(arguments: tuple[str, ...]):
+    torch_loaded, printed = loads_torch("-m", "vistok", *arguments, "--help")
+    assert "Usage" in printed
+    assert not torch_loaded
+
+
+def test_importing_the_package_loads_no_torch():
+    assert loads_torch("-c", "import vistok") == (False, "")
+    assert loads_torch("-c", "from vistok import FSQ") == (True, "")
+
+
+# ---- what goes to another process ----------------------------------------------------------------
+
+
+def again(value):
+    """The value after a journey to another process."""
+    return pickle.loads(pickle.dumps(value))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> VisualTokenizer:
+    stages = [{"width": 8, "blocks": 1}]
+    network = {"kind": "causal", "patch_size": 4, "norm": "none", "stages": stages}
+    return VisualTokenizer(network, {"kind": "fsq", "levels": [3, 3]}, network).eval()
+
+
+@pytest.fixture(scope="module")
+def pixels() -> torch.Tensor:
+    return torch.rand(1, 3, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_a_tokenizer_survives_pickling(tokenizer: VisualTokenizer, pixels: torch.Tensor):
+    copy = again(tokenizer)
+    assert dict(copy.config) == dict(tokenizer.config)
+    assert torch.equal(copy.encode(pixels).tokens, tokenizer.encode(pixels).tokens)
+
+
+@pytest.mark.parametrize("kind", BOTTLENECKS)
+def test_a_bottleneck_and_its_result_survive_pickling(kind: str):
+    bottleneck = build(BOTTLENECKS, {"kind": kind}, "bottleneck").eval()
+    x = torch.linspace(-2, 2, 3 * bottleneck.dim).reshape(3, -1)
+    result = bottleneck(x)
+    for copy in (again(result), again(bottleneck)(x)):
+        assert type(copy) is type(result)
+        assert torch.equal(copy.codes, result.codes)
+        assert (copy.indices is None) == (result.indices is None)
+        assert result.indices is None or torch.equal(copy.indices, result.indices)
+
+
+def test_encodings_and_outputs_survive_pickling(tokenizer: VisualTokenizer, pixels: torch.Tensor):
+    encoding = tokenizer.encode(pixels)
+    copy = again(encoding)
+    assert isinstance(copy, Encoding)
+    assert copy.layout == encoding.layout
+    assert torch.equal(copy.tokens, encoding.tokens)
+
+    with torch.no_grad():
+        output = tokenizer(pixels)
+    copy = again(output)
+    assert isinstance(copy, Output)
+    assert torch.equal(copy.pixels, output.pixels)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Layout(((1, 2, 3), (2, 2, 3)), (9, 32, 40)), CropRules(size=64, frames=17, short_side=72)],
+    ids=lambda value: type(value).__name__,
+)
+def test_plain_values_survive_pickling(value: object):
+    assert again(value) == value
+
+
+def test_a_training_set_survives_pickling():
+    # Loader workers that are spawned, not forked, receive the data set like this.
+    dataset = TrainingSet(list_source("samples:train").files, CropRules(size=32), seed=3)
+    assert torch.equal(again(dataset)[5], dataset[5])
+
+
+def test_a_run_config_survives_pickling():
+    config = load_run_config("quickstart")
+    assert again(config) == config
+
+
+def test_a_spawned_process_can_use_a_quantizer():
+    # The child starts from nothing: it finds the class by its module's name alone.
+    quantizer = FSQ((3, 4))
+    x = torch.linspace(-2, 2, 12).reshape(6, 2)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        indices = pool.submit(quantizer, x).result().indices.tolist()
+    assert indices == quantizer(x).indices.tolist()

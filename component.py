@@ -98,9 +98,7 @@ def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> 
     name = ".".join([where, *path] if where else path)
     match problem["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            by_name = {known.rpartition(".")[2]: known for known in _known_paths(model, where)}
-            close = get_close_matches(path[-1], by_name, n=1, cutoff=0.6)
-            hint = f"; did you mean {by_name[close[0]]}?" if close else ""
+            hint = _closest_path(path if not where else [where, *path], model, where)
             return f"{name}: unknown key{hint}"
         case "missing":
             return f"{name}: required, but not set"
@@ -114,6 +112,21 @@ def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> 
             message = problem["msg"].removeprefix("Value error, ")
             got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
             return f"{name}: {message[:1].lower()}{message[1:]}{got}"
+
+
+def _closest_path(path: list[str], model: type[BaseModel], where: str) -> str:
+    """A hint at the most similar key, rather a near one than a far one."""
+    known = [candidate.split(".") for candidate in _known_paths(model, where)]
+    names = {candidate[-1] for candidate in known}
+    close = get_close_matches(path[-1], names, n=1, cutoff=0.6)
+    if not close:
+        return ""
+
+    def shared_parents(candidate: list[str]) -> int:
+        return len(set(candidate[:-1]) & set(path[:-1]))
+
+    best = max((c for c in known if c[-1] == close[0]), key=shared_parents)
+    return f"; did you mean {'.'.join(best)}?"
 
 
 def _path(location: Iterable[str | int], values: Any) -> list[str]:

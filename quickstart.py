@@ -32,7 +32,7 @@ from .train.run_folder import RunFolder
 HELDOUT = "samples:heldout"
 CLIP_FRAMES = 17
 PROBE_STEPS = 12
-OTHER_WORK_SECONDS = 25.0
+OTHER_WORK_SECONDS = 35.0
 MINIMUM_MINUTES = 0.5
 
 

@@ -4,6 +4,7 @@ Rules: the first frame of animations; EXIF orientation applied; transparency ove
 float greys scaled to 8 bits; CMYK and palettes converted.
 """
 
+import struct
 import warnings
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+# What Pillow's decoders raise on damaged files besides OSError.
+DAMAGE = (SyntaxError, ValueError, TypeError, EOFError, OverflowError, struct.error)
+
 
 def read_image(path: Path | str) -> Image.Image:
     """Read an image as upright 8-bit RGB.
@@ -21,12 +25,15 @@ def read_image(path: Path | str) -> Image.Image:
         OSError: the file is missing, damaged, or no image.
         Image.DecompressionBombError: the picture is larger than Pillow's limit allows.
     """
+    # Pillow warns of odd metadata that does not concern the picture; what does concern it raises.
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        with Image.open(path) as image:
-            image.load()
-            upright = ImageOps.exif_transpose(image)
-    return to_rgb(upright)
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path) as image:
+                image.load()
+                return to_rgb(ImageOps.exif_transpose(image))
+        except DAMAGE as error:
+            raise OSError(f"{path}: {type(error).__name__}: {error}") from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+from av.error import FFmpegError
 from jaxtyping import UInt8
 from torch import Tensor
 
@@ -54,13 +55,16 @@ def read_frames(path: Path | str) -> Generator[UInt8[Tensor, "3 H W"], None, Non
     Raises:
         OSError: the file is missing, damaged, or holds no video.
     """
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise OSError(f"{path}: no video stream")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        for frame in container.decode(stream):
-            yield _upright(frame)
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise OSError(f"{path}: no video stream")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                yield _upright(frame)
+    except FFmpegError as error:
+        raise OSError(f"{path}: {type(error).__name__}: {error}") from error
 
 
 def read_clip(

@@ -15,6 +15,7 @@ from ..data.media import MediaFile
 
 What = Literal["tokens", "latents"]
 PLAN_FILE = "plan.json"
+JOB_FILES = ("manifest.json", "bad_samples.jsonl", PLAN_FILE)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Plan:
         """
         path = folder / PLAN_FILE
         if overwrite and path.exists():
-            for old in (*folder.glob("shard-*"), folder / "manifest.json", path):
+            for old in (*folder.glob("shard-*"), *(folder / name for name in JOB_FILES)):
                 old.unlink(missing_ok=True)
         if path.exists():
             self._compare(json.loads(path.read_text(encoding="utf-8")), folder)

@@ -16,7 +16,7 @@ class Protocol:
     to_uint8: str = "clamp to [-1, 1], then round, both sides"
     tiling: str = "none, whole picture"
     psnr: str = "8-bit RGB, mean over frames, then over samples"
-    ssim: str = "8-bit RGB, Gaussian 11x11 sigma 1.5, mean over frames, then over samples"
+    ssim: str = "8-bit RGB, Gaussian 11x11 sigma 1.5, inner windows, mean over frames and samples"
     latents: str = "posterior mode"
 
     @property

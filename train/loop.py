@@ -127,23 +127,23 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = options.lr * factor(step - 1)
             objectives: list[Objective] = []
-            for clips in clock.waiting(islice(batches, micro_steps)):
-                pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
-                with accelerator.accumulate(model):
-                    with accelerator.autocast():
-                        result = model(pixels)
-                    objective = generator_objective(result, pixels, options.losses)
-                    _check_finite(objective, step, folder)
-                    objectives.append(objective.detached())
-                    accelerator.backward(objective.loss)
-                    if accelerator.sync_gradients:
-                        norm = _clip_gradients(accelerator, model, options.grad_clip_norm)
-                    optimizer.step()
-                    optimizer.zero_grad()
+            with clock.step():
+                for clips in clock.waiting(islice(batches, micro_steps)):
+                    pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
+                    with accelerator.accumulate(model):
+                        with accelerator.autocast():
+                            result = model(pixels)
+                        objective = generator_objective(result, pixels, options.losses)
+                        _check_finite(objective, step, folder)
+                        objectives.append(objective.detached())
+                        accelerator.backward(objective.loss)
+                        if accelerator.sync_gradients:
+                            norm = _clip_gradients(accelerator, model, options.grad_clip_norm)
+                        optimizer.step()
+                        optimizer.zero_grad()
 
-            # ---- moving average -------------------------------------------------------------
-            ema.update(accelerator.unwrap_model(model))
-            clock.count()
+                # ---- moving average ---------------------------------------------------------
+                ema.update(accelerator.unwrap_model(model))
             last = step == options.steps or stop.requested
 
             # ---- log, evaluate --------------------------------------------------------------

@@ -1,0 +1,127 @@
+"""The harness: invariances, baselines, and reports that browsers and programs can read."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from tiny import tiny_tokenizer
+from vistok import evaluate
+from vistok.eval.harness import originals
+from vistok.eval.protocol import PROTOCOLS
+from vistok.eval.report import Report
+from vistok.eval.subject import open_subject
+
+SOURCE = "samples:heldout"
+
+
+def test_identity_is_perfect():
+    (row,) = evaluate(SOURCE, "identity", size=64)
+    assert row.metrics["psnr"] == math.inf
+    assert row.metrics["ssim"] == pytest.approx(1.0)
+    assert row.bits_per_pixel == 24
+    assert row.num_samples == 4
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+def test_scores_do_not_depend_on_the_batch_size(batch_size):
+    (reference,) = evaluate(SOURCE, "bicubic:f=4", size=64, batch_size=2)
+    (row,) = evaluate(SOURCE, "bicubic:f=4", size=64, batch_size=batch_size)
+    assert row.metrics == pytest.approx(reference.metrics, abs=1e-6)
+    (through_net,) = evaluate(SOURCE, tiny_tokenizer(), size=64, batch_size=batch_size)
+    (one,) = evaluate(SOURCE, tiny_tokenizer(), size=64, batch_size=1)
+    assert through_net.metrics["psnr"] == pytest.approx(one.metrics["psnr"], abs=1e-3)
+
+
+def test_noise_of_known_strength_has_the_closed_form_psnr():
+    def noisy(pixels):
+        generator = torch.Generator().manual_seed(0)
+        sign = torch.randint(0, 2, pixels.shape, generator=generator) * 2 - 1
+        grey = torch.zeros_like(pixels)
+        return grey + sign * (20.0 / 127.5) + pixels * 0
+
+    def grey(pixels):
+        return pixels * 0
+
+    (a,) = evaluate(SOURCE, noisy, size=64, metrics=("psnr",))
+    (b,) = evaluate(SOURCE, grey, size=64, metrics=("psnr",))
+    # independent errors add: MSE(noisy) = MSE(grey) + 20^2, up to rounding of 127.5 and correlation
+    mse_a = 255**2 / 10 ** (a.metrics["psnr_pooled"] / 10)
+    mse_b = 255**2 / 10 ** (b.metrics["psnr_pooled"] / 10)
+    assert mse_a - mse_b == pytest.approx(400, rel=0.1)
+
+
+def test_the_pooled_psnr_lies_below_the_mean():
+    (row,) = evaluate(SOURCE, "bicubic:f=8", size=128)
+    assert row.metrics["psnr_pooled"] < row.metrics["psnr"]
+    values = [sample["psnr"] for sample in row.per_sample]
+    assert row.metrics["psnr"] == pytest.approx(sum(values) / len(values))
+
+
+def test_clips_are_scored_frame_by_frame():
+    (row,) = evaluate("samples:videos", "bicubic:f=4", size=64, frames=5, limit=3)
+    assert (row.num_samples, row.frames) == (3, 5)
+
+
+def test_a_tokenizer_reports_its_rate_size_and_speed():
+    (row,) = evaluate(SOURCE, tiny_tokenizer(), size=64)
+    assert row.bits_per_pixel == pytest.approx(math.log2(64_000) / 64)
+    assert row.parameters == sum(p.numel() for p in tiny_tokenizer().parameters())
+    assert row.encode_samples_per_second > 0
+    assert row.decode_samples_per_second > 0
+
+
+def test_rows_keep_the_order_of_the_tokenizers():
+    rows = evaluate(SOURCE, ["bicubic:f=2", "identity", tiny_tokenizer()], size=64)
+    assert [row.tokenizer for row in rows][:2] == ["bicubic:f=2", "identity"]
+
+
+def test_files_that_cannot_be_read_are_listed_not_scored(tmp_path):
+    from vistok.data.bundled import SAMPLES
+
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
+    good = SAMPLES / "images" / "kodim01.jpg"
+    (tmp_path / "b.jpg").write_bytes(good.read_bytes())
+    (row,) = evaluate(tmp_path, "identity", size=64, batch_size=1)
+    assert row.num_samples == 1
+    assert [bad.path.endswith("a.png") for bad in row.bad_files] == [True]
+    (tmp_path / "b.jpg").unlink()
+    with pytest.raises(ValueError, match="none of the 1 files could be read"):
+        evaluate(tmp_path, "identity", size=64)
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("bicubic", ValueError, "written bicubic:f=8"),
+        ("bicubic:f=0", ValueError, "f must be >= 1"),
+        ("./nothing", FileNotFoundError, "no tokenizer at ./nothing"),
+    ],
+)
+def test_unknown_subjects_are_refused(spec, error, message):
+    with pytest.raises(error, match=message):
+        open_subject(spec)
+
+
+def test_unknown_metrics_are_refused():
+    with pytest.raises(ValueError, match="got 'psrn'; did you mean psnr"):
+        evaluate(SOURCE, "identity", metrics=("psrn",))
+
+
+def test_the_report_is_valid_json_for_browsers_and_a_page_without_network(tmp_path):
+    rows = evaluate(SOURCE, ["identity", "bicubic:f=8"], size=64)
+    report = Report(SOURCE, PROTOCOLS["vistok-eval-v1"], rows, originals(SOURCE, 64, 1, None))
+    report.write(tmp_path)
+    value = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
+    assert value["protocol"] == "vistok-eval-v1"
+    assert len(value["protocol_hash"]) == 12
+    perfect, blurred = value["rows"]
+    assert perfect["metrics"]["psnr"] is None
+    assert perfect["metrics"]["psnr_infinite"] is True
+    assert blurred["metrics"]["psnr"] == rows[1].metrics["psnr"]
+    assert {"num_samples", "size", "unavailable", "bits_per_pixel", "parameters"} <= perfect.keys()
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("data:image/png;base64") == 2 * 2 * 4
+    assert "http" not in page
+    assert "bicubic:f=8" in page

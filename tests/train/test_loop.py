@@ -1,0 +1,181 @@
+"""The loop: it learns, resumes bit for bit after a kill, and refuses what would lose something."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tiny import tiny_image_configs
+from vistok import VisualTokenizer
+from vistok.component import validate
+from vistok.config import dump
+from vistok.data.image import read_image
+from vistok.train.checkpoint import checkpoints, load_checkpoint
+from vistok.train.loop import train
+from vistok.train.metrics_log import read_metrics
+from vistok.train.run_config import RunConfig
+
+
+def config(bottleneck: dict | None = None, **train_options) -> RunConfig:
+    encoder, decoder = tiny_image_configs()
+    model = {"encoder": encoder, "bottleneck": bottleneck or {"kind": "fsq"}, "decoder": decoder}
+    options = {
+        "steps": 6,
+        "batch_size": 2,
+        "lr": 1e-3,
+        "warmup_steps": 2,
+        "checkpoint_every_steps": 2,
+        "log_every_steps": 1,
+        "sample_every_steps": 3,
+        **train_options,
+    }
+    return validate(
+        RunConfig,
+        {
+            "model": model,
+            "data": {"source": "samples:train", "size": 32, "workers": 0},
+            "train": options,
+            "eval": {"source": "samples:heldout", "size": 64, "every_steps": 3, "limit": 2},
+        },
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state = load_checkpoint(checkpoints(folder / "checkpoints")[-1])
+    return {**state["model"], **{f"ema.{k}": v for k, v in state["ema"].items()}}
+
+
+def assert_same_weights(a: Path, b: Path) -> None:
+    ours, theirs = weights(a), weights(b)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_run_leaves_everything_the_contract_names(tmp_path):
+    folder = tmp_path / "run"
+    assert train(config(), folder, show_progress=False) == folder / "tokenizer"
+    assert (folder / "config.yaml").is_file()
+    assert [p.name for p in checkpoints(folder / "checkpoints")] == [
+        "step-00000004",
+        "step-00000006",
+    ]
+    metrics = read_metrics(folder / "metrics.jsonl")
+    assert [entry["step"] for entry in metrics] == [1, 2, 3, 4, 5, 6]
+    assert len({tuple(entry) for entry in metrics}) == 1, "the keys never change"
+    assert [e["step"] for e in metrics if e["eval_psnr"] is not None] == [3, 6]
+    grid = read_image(folder / "samples" / "step-00000006.png")
+    assert grid.size == (2 * (64 + 4) + 4 + 2 * (64 + 4), 2 * (64 + 4) + 4)
+    tokenizer = VisualTokenizer.from_pretrained(folder / "tokenizer")
+    saved, ema = tokenizer.state_dict(), weights(folder)
+    assert all(torch.equal(saved[name], ema[f"ema.{name}"]) for name in saved)
+
+
+def test_it_learns(tmp_path):
+    options = {"steps": 60, "batch_size": 8, "lr": 5e-3, "log_every_steps": 60}
+    train(config(**options, checkpoint_every_steps=60), tmp_path / "run", show_progress=False)
+    entries = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    scores = [entry["eval_psnr"] for entry in entries if entry["eval_psnr"] is not None]
+    assert scores[-1] > scores[0] + 3, "held-out PSNR rises by more than 3 dB"
+
+
+@pytest.mark.parametrize(
+    "bottleneck", [{"kind": "fsq"}, {"kind": "kl", "latent_channels": 4}], ids=lambda b: b["kind"]
+)
+def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
+    """KL draws noise and accumulation splits the batch: both follow the step, not the history."""
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    options = {"schedule": "constant", "accumulation_steps": 2}
+    train(config(bottleneck, **options), whole, show_progress=False)
+    train(config(bottleneck, steps=2, **options), parts, show_progress=False)
+    train(config(bottleneck, **options), parts, show_progress=False)
+    assert_same_weights(whole, parts)
+    steps = [entry["step"] for entry in read_metrics(parts / "metrics.jsonl")]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def start(folder: Path, steps: int) -> subprocess.Popen:
+    """Train through the command line, with rare logging so that most of the time goes into steps."""
+    path = folder.parent / "config.yaml"
+    rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
+    options = config(steps=steps, keep_last=100, **rare)
+    options.eval.every_steps = steps
+    path.write_text(dump(options.to_tree()))
+    command = [sys.executable, "-m", "vistok", "train", str(path), "--output", str(folder)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+
+def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoints").is_dir() or not checkpoints(folder / "checkpoints"):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline, "no checkpoint within two minutes"
+        time.sleep(0.01)
+
+
+def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(killed, steps=300)
+    wait_for_checkpoint(killed, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    reached = load_checkpoint(checkpoints(killed / "checkpoints")[-1])["step"]
+    assert 20 <= reached < 300, "killed in the middle"
+    for folder in (killed, whole):
+        process = start(folder, steps=300)
+        assert process.wait() == 0, process.stderr.read().decode()
+        process.communicate()
+    assert_same_weights(killed, whole)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
+    process = start(tmp_path / "run", steps=100_000)
+    wait_for_checkpoint(tmp_path / "run", process)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+    assert "stopped by a signal after step" in errors.decode()
+    last = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"]
+    assert load_checkpoint(checkpoints(tmp_path / "run" / "checkpoints")[-1])["step"] == last
+
+
+def test_a_folder_of_another_run_is_refused_and_left_alone(tmp_path):
+    folder = tmp_path / "run"
+    train(config(), folder, show_progress=False)
+    before = (folder / "config.yaml").read_text()
+    with pytest.raises(ValueError, match=r"other settings:\n  train.lr: 0.001 -> 0.5"):
+        train(config(lr=0.5), folder, show_progress=False)
+    assert (folder / "config.yaml").read_text() == before
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "thesis.tex").write_text("years of work")
+    with pytest.raises(ValueError, match="is not empty and holds no run"):
+        train(config(), other, show_progress=False)
+
+
+def test_a_finished_run_started_again_does_nothing(tmp_path):
+    train(config(), tmp_path / "run", show_progress=False)
+    before = weights(tmp_path / "run")
+    train(config(log_every_steps=3), tmp_path / "run", show_progress=False)
+    after = weights(tmp_path / "run")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint(tmp_path):
+    broken = config({"kind": "kl", "latent_channels": 4}, lr=1e30, warmup_steps=0, steps=50)
+    with pytest.raises(FloatingPointError, match=r"at step \d+ \(l1=.*last good checkpoint"):
+        train(broken, tmp_path / "run", show_progress=False)
+    assert not (tmp_path / "run" / "tokenizer").exists()
+
+
+def test_training_without_held_out_data_draws_training_samples(tmp_path):
+    alone = config()
+    alone.eval.source = None
+    train(alone, tmp_path / "run", show_progress=False)
+    assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["eval_psnr"] is None
+    assert (tmp_path / "run" / "samples" / "step-00000006.png").is_file()

@@ -88,7 +88,7 @@ class Report:
                 {
                     "key": clip.key,
                     "picture": _data_uri(Image.open(clip.side_by_side)),
-                    "values": f"{clip.frames} frames, {clip.psnr:.2f} dB",
+                    "scores": f"{clip.frames} frames, {clip.psnr:.2f} dB",
                 }
                 for clip in self.clips
             ],
@@ -167,7 +167,7 @@ def _pairs(originals: Row, row: Row) -> list[Json]:
             "key": sample["key"],
             "before": _data_uri(_middle_frame(before)),
             "after": _data_uri(_middle_frame(after)),
-            "values": f"{sample['psnr']:.2f} dB" if "psnr" in sample else "",
+            "scores": f"{sample['psnr']:.2f} dB" if "psnr" in sample else "",
         }
         for sample, before, after in zip(
             row.per_sample, originals.pictures, row.pictures, strict=False

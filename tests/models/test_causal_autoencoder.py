@@ -11,10 +11,10 @@ from vistok.models.stream_state import StreamState
 ENCODER = [
     Stage(8, 1, 3, resample="strided", time=2),
     Stage(16, 1, 3, resample="space_to_depth", time=2, resample_width=16),
-    Stage(16, 1, 1, attention=True),
+    Stage(16, 1, 1, attention="spatial"),
 ]
 DECODER = [
-    Stage(16, 1, 3, attention=True, resample="depth_to_space", time=2, resample_width=8),
+    Stage(16, 1, 3, attention="spatial", resample="depth_to_space", time=2, resample_width=8),
     Stage(8, 1, 3, resample="nearest", time=2),
 ]
 EXACT = {"atol": 1e-12, "rtol": 0}  # float64
@@ -32,12 +32,14 @@ def norm(request):
 
 @pytest.fixture
 def encoder(norm, padding):
-    return awaken(CausalEncoder(ENCODER, 4, 2, norm, padding)).double()
+    net = CausalEncoder(ENCODER, 4, patch_size=2, norm=norm, temporal_padding=padding)
+    return awaken(net).double()
 
 
 @pytest.fixture
 def decoder(norm, padding):
-    return awaken(CausalDecoder(DECODER, 4, 2, norm, padding)).double()
+    net = CausalDecoder(DECODER, 4, patch_size=2, norm=norm, temporal_padding=padding)
+    return awaken(net).double()
 
 
 def clip(frames: int = 9, batch: int = 1) -> torch.Tensor:
@@ -115,7 +117,7 @@ def test_clips_of_a_batch_do_not_see_each_other(encoder, decoder):
 
 def test_every_block_has_the_right_gradient():
     """Finite differences through a net with one block of each kind."""
-    stages = [Stage(4, 1, 3, attention=True, resample="strided", time=2)]
+    stages = [Stage(4, 1, 3, attention="spatial", resample="strided", time=2)]
     encoder = awaken(CausalEncoder(stages, 2)).double()
     x = torch.randn(1, 3, 3, 4, 4, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(encoder, (x,))

@@ -39,7 +39,7 @@ def tiny_video_configs() -> tuple[dict, dict]:
                     "time": 2,
                     "resample_width": 16,
                 },
-                {"width": 16, "blocks": 1, "attention": True},
+                {"width": 16, "blocks": 1, "attention": "spatial"},
             ],
         },
         {
@@ -49,7 +49,7 @@ def tiny_video_configs() -> tuple[dict, dict]:
                 {
                     "width": 16,
                     "blocks": 1,
-                    "attention": True,
+                    "attention": "spatial",
                     "temporal_kernel": 3,
                     "resample": "depth_to_space",
                     "time": 2,

@@ -1,0 +1,121 @@
+"""First-frame enhancement (OneVAE, arXiv 2508.09857): the first frame keeps twice the resolution.
+
+The encoder runs its layers below the last downsampling a second time, on the first frame before
+that downsampling; the decoder lets it skip the first upsampling and puts it back into the sequence
+behind that. The weights are shared; two small layers are added. Latents come as (first, rest), or
+(first,) for an image.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .block_style import BlockStyle
+from .causal_autoencoder import CausalDecoder, CausalEncoder, StageBlocks
+from .conditions import Conditions
+from .downsample import SplitDown
+from .stage import Stage
+from .stream_state import StreamState, continues
+
+Grids = tuple[Tensor, ...]
+
+
+class FirstFrameEncoder(nn.Module):
+    """An encoder whose first frame skips the last downsampling.
+
+    Args:
+        network: the encoder.
+    """
+
+    def __init__(self, network: CausalEncoder) -> None:
+        super().__init__()
+        self.network = network
+        resampling = [i for i, stage in enumerate(network.stage_table) if stage.resample != "none"]
+        self.last_down = resampling[-1]
+
+    def forward(
+        self, pixels: Float[Tensor, "B 3 T H W"], state: StreamState | None = None
+    ) -> Grids:
+        """Encode a clip (or the next chunk of a stream) to (first, rest)."""
+        net = self.network
+        begins = not continues(state)
+        x = net.stem(pixels, state)
+        for stage in net.stages[: self.last_down]:
+            x = stage(x, state)
+        last = stage_at(net.stages, self.last_down)
+        assert last.resample is not None, "chosen because it resamples"
+        x = last.run_blocks(x, state)
+        first = self._bottom(x[:, :, :1]) if begins else None
+        rest = self._bottom(last.resample(x, state), state)
+        if state is not None:
+            state.first_chunk = False
+        if first is None:
+            return (rest,)
+        return (first, rest[:, :, 1:]) if rest.shape[2] > 1 else (first,)
+
+    def _bottom(self, x: Tensor, state: StreamState | None = None) -> Tensor:
+        """The layers below the last downsampling."""
+        for stage in self.network.stages[self.last_down + 1 :]:
+            x = stage(x, state)
+        return self.network.head(x, state)
+
+
+class FirstFrameDecoder(nn.Module):
+    """A decoder whose first frame skips the first upsampling.
+
+    Args:
+        network: the decoder.
+        latent_channels: channels of the latents.
+    """
+
+    def __init__(self, network: CausalDecoder, latent_channels: int) -> None:
+        super().__init__()
+        self.network = network
+        table = network.stage_table
+        self.first_up = next(i for i, stage in enumerate(table) if stage.resample != "none")
+        up = table[self.first_up]
+        shrink = Stage(latent_channels, 0, resample="split")
+        self.downsample_first = SplitDown(shrink, BlockStyle())
+        self.widen_first = nn.Conv3d(up.width, up.out_width, 1)
+
+    def forward(
+        self,
+        grids: Grids,
+        state: StreamState | None = None,
+        conditions: Conditions = Conditions(),
+    ) -> Float[Tensor, "B 3 T H W"]:
+        """Decode (first, rest), (first,) for an image, or (rest,) in the middle of a stream."""
+        net = self.network
+        begins = not continues(state)
+        first = grids[0] if begins else None
+        rest = grids[len(grids) - 1] if len(grids) > 1 or not begins else None
+        parts = [] if first is None else [self.downsample_first(first)]
+        if rest is not None:
+            parts.append(rest if net.post_quant_conv is None else net.post_quant_conv(rest))
+        x = self._top(torch.cat(parts, dim=2), state, conditions)
+        up = stage_at(net.stages, self.first_up).resample
+        assert up is not None, "chosen because it resamples"
+        x = up(x, state)
+        if first is not None:
+            sharp = self.widen_first(self._top(first, None, conditions))
+            x = torch.cat([sharp, x[:, :, 1:]], dim=2)
+        for stage in net.stages[self.first_up + 1 :]:
+            x = stage(x, state, conditions)
+        pixels = net.head(x, state, conditions)
+        if state is not None:
+            state.first_chunk = False
+        return pixels
+
+    def _top(self, latents: Tensor, state: StreamState | None, conditions: Conditions) -> Tensor:
+        """The layers above the first upsampling."""
+        x = self.network.conv_in(latents, state)
+        for stage in self.network.stages[: self.first_up]:
+            x = stage(x, state, conditions)
+        return stage_at(self.network.stages, self.first_up).run_blocks(x, state, conditions)
+
+
+def stage_at(stages: nn.ModuleList, index: int) -> StageBlocks:
+    """A stage of a network, as what it is."""
+    stage = stages[index]
+    assert isinstance(stage, StageBlocks), "networks hold nothing else"
+    return stage

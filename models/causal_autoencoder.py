@@ -108,7 +108,7 @@ class StageBlocks(nn.Module):
         x: Float[Tensor, "B Cin T H W"],
         state: StreamState | None = None,
         conditions: Conditions = Conditions(),
-    ) -> Float[Tensor, "B Cout T H W"]:
+    ) -> Float[Tensor, "B Cout T2 H W"]:
         """Everything but the resampling."""
         if self.adaptive_norm is not None:
             x = self.adaptive_norm(x, conditions)
@@ -174,6 +174,7 @@ class CausalEncoder(nn.Module):
         self.stage_table = tuple(stages)
         self.patch_size = patch_size
         self.patch_order: ChannelOrder = patch_order
+        self.norm: NormKind = norm
         self.out_kernel = out_kernel
         self.temporal_compression, self.spatial_compression = compression(stages, patch_size)
         widths = [stages[0].width, *(stage.out_width for stage in stages)]
@@ -276,6 +277,7 @@ class CausalDecoder(nn.Module):
         self.stage_table = tuple(stages)
         self.patch_size = patch_size
         self.patch_order: ChannelOrder = patch_order
+        self.norm: NormKind = norm
         self.causal = causal
         self.temporal_compression, self.spatial_compression = compression(stages, patch_size)
         widths = [stages[0].width, *(stage.out_width for stage in stages)]
@@ -301,6 +303,11 @@ class CausalDecoder(nn.Module):
         self.scale_shift_table = (
             nn.Parameter(torch.randn(2, widths[-1]) / widths[-1] ** 0.5) if timestep else None
         )
+
+    @property
+    def denoises(self) -> bool:
+        """Whether a timestep is expected."""
+        return self.timestep_scale is not None
 
     def forward(
         self,

@@ -26,6 +26,13 @@ class StreamState:
         self.first_chunk = True
         self.last_chunk = False
         self._kept: dict[tuple[nn.Module, str], Tensor] = {}
+        self._branches: dict[int, StreamState] = {}
+
+    def branch(self, index: int) -> "StreamState":
+        """The stream of one part of the frames, where a network runs on parts of them."""
+        branch = self._branches.setdefault(index, StreamState())
+        branch.last_chunk = self.last_chunk
+        return branch
 
     def keep(self, layer: nn.Module, frames: Tensor, what: str = "input") -> None:
         """Keep a copy of some frames (B, C, T, H, W) for the layer's next chunk."""

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from ..component import build
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
+from ..models.conditions import Conditions
 from ..models.stream_state import StreamState
 from .card import write_card
 from .encoding import Encoding, Output
@@ -32,12 +33,16 @@ from .plain import Plain
 from .posterior import Gaussian, posterior_of
 from .pretrained import check_config, check_loading, misfit
 from .quantizer import Bottleneck, Quantized, Quantizer
+from .tiling import TiledDecoder, TiledEncoder
 
 ENCODERS = {"causal": CausalEncoder}
 DECODERS = {"causal": CausalDecoder}
 BOTTLENECKS: dict[str, type[Bottleneck]] = {"fsq": FSQ, "kl": KL, "plain": Plain}
 
 Grids = Tensor | Sequence[Tensor]
+
+# What the published denoising decoders are told at inference.
+USUAL_TIMESTEP = 0.05
 
 
 class VisualTokenizer(ModelMixin, ConfigMixin):
@@ -55,6 +60,8 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         shift_factor: one shift for all channels, likewise.
     """
 
+    _supports_gradient_checkpointing = True
+
     @register_to_config
     def __init__(
         self,
@@ -68,8 +75,10 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     ) -> None:
         super().__init__()
         self.bottleneck: Bottleneck = build(BOTTLENECKS, bottleneck_config, "bottleneck")
-        self.encoder = build(ENCODERS, encoder_config, "encoder", out_channels=self.bottleneck.dim)
-        self.decoder = build(
+        self.encoder: CausalEncoder = build(
+            ENCODERS, encoder_config, "encoder", out_channels=self.bottleneck.dim
+        )
+        self.decoder: CausalDecoder = build(
             DECODERS, decoder_config, "decoder", in_channels=self.bottleneck.code_dim
         )
         for axis in ("temporal_compression", "spatial_compression"):
@@ -162,34 +171,38 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
     # ---- encode ---------------------------------------------------------------------------------
 
-    def encode(self, pixels: Tensor, pad: str | None = None) -> Encoding:
+    def encode(self, pixels: Tensor, pad: str | None = None, tile: int | None = None) -> Encoding:
         """Encode clips, deterministically (continuous tokenizers give the posterior's mode).
 
         Args:
             pixels: (B, 3, T, H, W) in [-1, 1]; an image has T = 1.
             pad: None, or "replicate" to extend illegal sizes at the end of each axis.
+            tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
 
         Raises:
             ValueError: wrong shape, or an illegal size without padding.
         """
         pixels, size = self._prepare(pixels, pad)
-        return self._encoding(self.encoder(pixels), size, sample=False)[0]
+        return self._encoding(self._encoder(tile)(pixels), size, sample=False)[0]
 
     def encode_images(self, images: Tensor, pad: str | None = None) -> Encoding:
         """Encode images (B, 3, H, W) in [-1, 1]."""
         return self.encode(images.unsqueeze(2), pad)
 
-    def encode_stream(self, chunks: Iterable[Tensor]) -> Iterator[Encoding]:
+    def encode_stream(
+        self, chunks: Iterable[Tensor], tile: int | None = None
+    ) -> Iterator[Encoding]:
         """Encode one long clip chunk by chunk, in memory that does not grow with its length.
 
         Args:
             chunks: (B, 3, T, H, W), the first of T = 1 + n*f frames, the others of n*f (f: temporal
                 compression).
+            tile: as in `encode`.
 
         Yields:
             One encoding per chunk; their grids, concatenated on t, equal the one-shot result.
         """
-        state = StreamState()
+        state, encoder = StreamState(), self._encoder(tile)
         for chunk in chunks:
             _, _, T, H, W = chunk.shape
             new_frames = T - 1 if state.first_chunk else T
@@ -199,7 +212,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
                     f"this chunk must have {rule.format(self.temporal_compression)}, got {T}"
                 )
             self.layout((1, H, W))
-            yield self._encoding(self.encoder(chunk, state), (T, H, W), sample=False)[0]
+            yield self._encoding(encoder(chunk, state), (T, H, W), sample=False)[0]
 
     def _prepare(self, pixels: Tensor, pad: str | None) -> tuple[Tensor, Size]:
         """Check the shape, pad if asked, and report the unpadded size."""
@@ -246,19 +259,44 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
     # ---- decode ---------------------------------------------------------------------------------
 
-    def decode(self, codes: Grids, layout: Layout | None = None) -> Float[Tensor, "B 3 T H W"]:
-        """Decode codes (B, C', t, h, w) to unclamped pixels; a layout crops padding away."""
-        return _crop(self.decoder(_only(codes)), layout)
+    def decode(
+        self,
+        codes: Grids,
+        layout: Layout | None = None,
+        *,
+        timestep: float | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        tile: int | None = None,
+    ) -> Float[Tensor, "B 3 T H W"]:
+        """Decode codes to unclamped pixels.
+
+        Args:
+            codes: (B, C', t, h, w), or a tuple with one such grid.
+            layout: of the encoding; crops its padding away.
+            timestep: noise level in [0, 1], a number or (B,), for decoders that denoise; 0.05 if
+                None.
+            generator: source of injected noise, for decoders that have it.
+            tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
+        """
+        codes = _only(codes)
+        conditions = self._conditions(codes, timestep, generator)
+        return _crop(self._decoder(tile)(codes, None, conditions), layout)
 
     def decode_latents(
-        self, latents: Grids, layout: Layout | None = None
+        self,
+        latents: Grids,
+        layout: Layout | None = None,
+        *,
+        timestep: float | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        tile: int | None = None,
     ) -> Float[Tensor, "B 3 T H W"]:
-        """Decode continuous latents (B, C, t, h, w), unscaled."""
+        """Decode continuous latents (B, C, t, h, w), unscaled; see `decode`."""
         if self.is_discrete:
             raise ValueError(
                 "this tokenizer is discrete and has no continuous path; use decode or decode_tokens"
             )
-        return self.decode(latents, layout)
+        return self.decode(latents, layout, timestep=timestep, generator=generator, tile=tile)
 
     def decode_tokens(self, tokens: Tensor, layout: Layout) -> Float[Tensor, "B 3 T H W"]:
         """Decode int64 token sequences (B, L), without group offsets, of the given layout.
@@ -281,38 +319,85 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         """Decode codes of images, without the time axis."""
         return self.decode(codes, layout)[:, :, 0]
 
-    def decode_stream(self, codes: Iterable[Grids]) -> Iterator[Float[Tensor, "B 3 T H W"]]:
-        """Decode one long clip chunk by chunk; the frames together equal the one-shot result."""
-        state = StreamState()
-        for chunk in codes:
-            yield self.decoder(_only(chunk), state)
+    def decode_stream(
+        self,
+        codes: Iterable[Grids],
+        *,
+        timestep: float | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        tile: int | None = None,
+    ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
+        """Decode one long clip chunk by chunk, in memory that does not grow with its length.
 
-    def decode_latents_stream(self, latents: Iterable[Grids]) -> Iterator[Tensor]:
+        The frames together equal the one-shot result. A decoder that looks ahead answers late: its
+        pieces are not those of the chunks, but as many frames come out in the end.
+        """
+        state, decoder = StreamState(), self._decoder(tile)
+        for chunk, is_last in _mark_last(codes, wait=not self.decoder.causal):
+            state.last_chunk = is_last
+            grid = _only(chunk)
+            pixels = decoder(grid, state, self._conditions(grid, timestep, generator))
+            if pixels.shape[2]:
+                yield pixels
+
+    def decode_latents_stream(
+        self,
+        latents: Iterable[Grids],
+        *,
+        timestep: float | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        tile: int | None = None,
+    ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
         """The continuous path of `decode_stream`."""
         if self.is_discrete:
             raise ValueError(
                 "this tokenizer is discrete and has no continuous path; use decode_stream"
             )
-        yield from self.decode_stream(latents)
+        yield from self.decode_stream(latents, timestep=timestep, generator=generator, tile=tile)
+
+    def _encoder(self, tile: int | None) -> CausalEncoder | TiledEncoder:
+        return self.encoder if tile is None else TiledEncoder(self.encoder, tile)
+
+    def _decoder(self, tile: int | None) -> CausalDecoder | TiledDecoder:
+        return self.decoder if tile is None else TiledDecoder(self.decoder, tile)
+
+    def _conditions(
+        self, codes: Tensor, timestep: float | Tensor | None, generator: torch.Generator | None
+    ) -> Conditions:
+        """Side inputs of a decoder call; a denoising decoder is told a small noise level."""
+        if timestep is None and self.decoder.denoises:
+            timestep = USUAL_TIMESTEP
+        if timestep is not None:
+            levels = torch.as_tensor(timestep, device=codes.device, dtype=torch.float32)
+            timestep = levels.expand(codes.shape[0])
+        return Conditions(timestep=timestep, generator=generator)
 
     # ---- both -----------------------------------------------------------------------------------
 
-    def forward(self, pixels: Tensor) -> Output:
+    def forward(self, pixels: Tensor, timestep: float | Tensor | None = None) -> Output:
         """The differentiable training call, and the one that DDP and FSDP wrap.
 
         Args:
             pixels: (B, 3, T, H, W) in [-1, 1], of a legal size.
+            timestep: noise level, for decoders that denoise; see `decode`.
         """
         pixels, size = self._prepare(pixels, pad=None)
         encoding, quantized = self._encoding(self.encoder(pixels), size, sample=True)
-        decoded = self.decoder(encoding.code)
+        conditions = self._conditions(encoding.code, timestep, None)
+        decoded = self.decoder(encoding.code, None, conditions)
         return Output(decoded, encoding, quantized.loss, quantized.terms)
 
     @torch.no_grad()
-    def reconstruct(self, pixels: Tensor) -> Float[Tensor, "B 3 T H W"]:
+    def reconstruct(
+        self,
+        pixels: Tensor,
+        generator: torch.Generator | None = None,
+        tile: int | None = None,
+    ) -> Float[Tensor, "B 3 T H W"]:
         """Encode and decode clips (B, 3, T, H, W) of any size: clamped to [-1, 1], no gradient."""
-        encoding = self.encode(pixels, pad="replicate")
-        return self.decode(encoding.codes, encoding.layout).clamp(-1, 1)
+        encoding = self.encode(pixels, pad="replicate", tile=tile)
+        decoded = self.decode(encoding.codes, encoding.layout, generator=generator, tile=tile)
+        return decoded.clamp(-1, 1)
 
     def normalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
         """Latents as a diffusion model wants them: (z - mean) / std, or (z - shift) * scale."""
@@ -359,6 +444,19 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         """Save config, safetensors weights and a model card."""
         super().save_pretrained(save_directory, *args, **kwargs)
         write_card(self, save_directory)
+
+
+def _mark_last(items: Iterable[Grids], wait: bool) -> Iterator[tuple[Grids, bool]]:
+    """Items with whether each is the last one, known only by waiting for the next; else False."""
+    if not wait:
+        yield from ((item, False) for item in items)
+        return
+    iterator = iter(items)
+    for present in iterator:
+        for following in iterator:
+            yield present, False
+            present = following
+        yield present, True
 
 
 def _only(grids: Grids) -> Tensor:

@@ -1,0 +1,94 @@
+"""How far a network sees in space, computed from its stages.
+
+Each layer maps a span of output positions to the span of input positions it depends on; walking the
+layers backwards gives the pixels that a latent sees, or the latents that a pixel sees. Attention
+and group norms see the whole frame: the span is then None.
+"""
+
+from collections.abc import Sequence
+
+from .causal_autoencoder import CausalDecoder, CausalEncoder
+from .stage import Stage
+
+Span = tuple[int, int]
+
+
+def encoder_span(encoder: CausalEncoder, latents: Span) -> Span | None:
+    """The pixels (first, last) along one axis that latents first ... last depend on.
+
+    Positions beyond the picture (negative, or past its end) are padding.
+    """
+    if sees_whole_frame(encoder):
+        return None
+    span = _widen(latents, 1) if encoder.out_kernel > 1 else latents
+    for stage in reversed(encoder.stage_table):
+        span = _before_downsampling(stage, span)
+        span = _widen(span, 2 * stage.blocks)
+    return _unpatch(_widen(span, 1), encoder.patch_size)
+
+
+def decoder_span(decoder: CausalDecoder, pixels: Span) -> Span | None:
+    """The latents (first, last) along one axis that pixels first ... last depend on."""
+    if sees_whole_frame(decoder):
+        return None
+    span = _widen(_shrink(pixels, decoder.patch_size), 1)
+    for stage in reversed(decoder.stage_table):
+        span = _before_upsampling(stage, span)
+        span = _widen(span, 2 * stage.blocks)
+    return _widen(span, 1)
+
+
+def encoder_radius(encoder: CausalEncoder) -> int | None:
+    """Pixels beyond its own cell that a latent sees, on the side where it sees farther."""
+    span = encoder_span(encoder, (0, 0))
+    if span is None:
+        return None
+    return max(-span[0], span[1] - (encoder.spatial_compression - 1))
+
+
+def decoder_radius(decoder: CausalDecoder) -> int | None:
+    """Latents beyond those of its own cell that a pixel sees, on the side where it sees farther."""
+    span = decoder_span(decoder, (0, decoder.spatial_compression - 1))
+    return None if span is None else max(-span[0], span[1])
+
+
+def sees_whole_frame(network: CausalEncoder | CausalDecoder) -> bool:
+    """Whether some layer mixes all positions of a frame."""
+    stages: Sequence[Stage] = network.stage_table
+    return network.norm == "group" or any(
+        stage.adaptive_norm or (stage.attention == "spatial" and stage.attends_after(0))
+        for stage in stages
+    )
+
+
+def _before_downsampling(stage: Stage, span: Span) -> Span:
+    """What the resampling layer of an encoder's stage sees."""
+    if stage.resample == "none":
+        return span
+    first, last = span
+    if stage.resample == "strided":  # 3x3, padding 1
+        return first * stage.space - 1, last * stage.space + 1
+    if stage.resample == "split":  # 3x3, padding only below and to the right
+        return first * stage.space, last * stage.space + 2
+    return _widen(_unpatch(span, stage.space), 1)
+
+
+def _before_upsampling(stage: Stage, span: Span) -> Span:
+    """What the resampling layer of a decoder's stage sees."""
+    if stage.resample == "none":
+        return span
+    if stage.resample == "depth_to_space":
+        return _widen(_shrink(span, stage.space), 1)
+    return _shrink(_widen(span, 1), stage.space)
+
+
+def _widen(span: Span, by: int) -> Span:
+    return span[0] - by, span[1] + by
+
+
+def _unpatch(span: Span, factor: int) -> Span:
+    return span[0] * factor, (span[1] + 1) * factor - 1
+
+
+def _shrink(span: Span, factor: int) -> Span:
+    return span[0] // factor, span[1] // factor

@@ -83,6 +83,10 @@ def reconstruct(
     inputs: Annotated[list[str], typer.Argument(help="Images, videos, folders or globs.")],
     tokenizer: TokenizerName,
     output: Output,
+    tile: Annotated[
+        int | None,
+        typer.Option(min=0, help="Tile side in pixels; 0 never tiles; by default large frames do."),
+    ] = None,
     device: Device = "auto",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
@@ -97,7 +101,7 @@ def reconstruct(
     model = _load(tokenizer, device, dtype)
     results = []
     for file in track(files, "reconstructing", len(files)):
-        result = reconstruct_file(file, model, output)
+        result = reconstruct_file(file, model, output, tile=tile)
         results.append(result)
         if not as_json:
             size = f"{result.frames} x {result.width} x {result.height}"
@@ -253,16 +257,28 @@ def info(
         ("compression (T, H, W)", " x ".join(map(str, summary.compression))),
         ("legal sizes", summary.legal_sizes),
         *[(f"parameters, {part}", f"{count:,}") for part, count in summary.parameters.items()],
-        ("weights in fp32", f"{summary.weight_bytes / 2**20:,.1f} MiB"),
+        ("weights in fp32", _mebibytes(summary.weight_bytes)),
+        ("a latent sees", _reach(summary.encoder_radius, "pixels")),
+        ("a pixel sees", _reach(summary.decoder_radius, "latents")),
         (f"at {T} x {H} x {W}", ""),
         ("  positions", f"{summary.positions:,}"),
         ("  tokens", "continuous" if summary.tokens is None else f"{summary.tokens:,}"),
         ("  bits per pixel", f"{summary.bits_per_pixel:.4f}"),
         ("  encode", f"{summary.encode_multiply_adds / 1e9:,.2f} G multiply-adds"),
+        ("    activations", f"about {_mebibytes(summary.encode_bytes)} in fp32"),
         ("  decode", f"{summary.decode_multiply_adds / 1e9:,.2f} G multiply-adds"),
+        ("    activations", f"about {_mebibytes(summary.decode_bytes)} in fp32"),
     ]
     for label, value in rows:
         print(f"{label:<24}{value}".rstrip())
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"
+
+
+def _reach(radius: int | None, unit: str) -> str:
+    return "the whole frame" if radius is None else f"{radius} {unit} beyond its own cell"
 
 
 def _load(name: str, device: str, dtype: str) -> Any:

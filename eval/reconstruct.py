@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice, tee
+from itertools import chain, islice, tee
 from pathlib import Path
 
 import torch
@@ -25,6 +25,8 @@ from .psnr import psnr, squared_errors
 
 CHUNK_FRAMES = 16
 STRIP_FRAMES = 5
+LARGEST_WHOLE_SIDE = 1536
+TILE_SIDE = 1024
 
 Frame = UInt8[Tensor, "3 H W"]
 
@@ -71,7 +73,11 @@ def check_outputs(files: Sequence[MediaFile], output: Path) -> None:
 
 
 def reconstruct_file(
-    file: MediaFile, tokenizer: VisualTokenizer, output: Path, frames: int | None = None
+    file: MediaFile,
+    tokenizer: VisualTokenizer,
+    output: Path,
+    frames: int | None = None,
+    tile: int | None = None,
 ) -> ReconstructedFile:
     """Encode and decode one image or video and write the result.
 
@@ -80,6 +86,7 @@ def reconstruct_file(
         tokenizer: streams videos chunk by chunk.
         output: folder of the results.
         frames: at most so many frames of a video; None takes all.
+        tile: side of tiles in pixels, 0 for none; None tiles frames beyond 1536 pixels by 1024.
 
     Raises:
         OSError: the file cannot be read.
@@ -93,7 +100,7 @@ def reconstruct_file(
         fps = probe_video(file.path).fps
     comparison = _Comparison()
     originals, inputs = tee(pictures)
-    restored = comparison.watch(originals, inputs, tokenizer)
+    restored = comparison.watch(originals, reconstruct_frames(inputs, tokenizer, tile))
     if file.kind == "image":
         write_image(path, next(restored))
     else:
@@ -110,20 +117,54 @@ def reconstruct_file(
     )
 
 
-def reconstruct_frames(frames: Iterable[Frame], tokenizer: VisualTokenizer) -> Iterator[Frame]:
-    """Stream the frames of one clip through a tokenizer; as many come out as went in."""
-    counts: list[int] = []
+def reconstruct_frames(
+    frames: Iterable[Frame], tokenizer: VisualTokenizer, tile: int | None = None
+) -> Iterator[Frame]:
+    """Stream the frames of one clip through a tokenizer; as many come out as went in.
+
+    Args:
+        frames: pictures of one size.
+        tokenizer: encodes and decodes chunk by chunk.
+        tile: see `reconstruct_file`.
+    """
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
+        return
+    side = _tile(first, tokenizer) if tile is None else tile or None
+    yield from _stream(chain([first], iterator), tokenizer, side)
+
+
+def _tile(frame: Frame, tokenizer: VisualTokenizer) -> int | None:
+    """Tile side for frames too large to be computed in one piece."""
+    if max(frame.shape[1:]) <= LARGEST_WHOLE_SIDE:
+        return None
+    space = tokenizer.spatial_compression
+    return max(1, TILE_SIDE // space) * space
+
+
+def _stream(
+    frames: Iterable[Frame], tokenizer: VisualTokenizer, tile: int | None
+) -> Iterator[Frame]:
+    """Chunk, pad, encode, decode, and cut off what the last chunk was filled up with."""
+    arrived = 0
 
     def chunks() -> Iterator[Float[Tensor, "1 3 T H W"]]:
+        nonlocal arrived
         for chunk, count in _padded_chunks(frames, tokenizer):
-            counts.append(count)
-            yield to_pixels(chunk).unsqueeze(0).to(tokenizer.device, tokenizer.dtype)
+            arrived += count
+            pixels = to_pixels(chunk).unsqueeze(0).to(tokenizer.device, tokenizer.dtype)
+            yield _pad_space(pixels, tokenizer)
 
+    answered = 0
     with torch.inference_mode():
-        encodings = tokenizer.encode_stream(_pad_space(chunk, tokenizer) for chunk in chunks())
-        for decoded in tokenizer.decode_stream(encoding.codes for encoding in encodings):
+        codes = (encoding.codes for encoding in tokenizer.encode_stream(chunks(), tile))
+        for decoded in tokenizer.decode_stream(codes, tile=tile):
             pictures = to_uint8(decoded[0]).cpu()
-            yield from pictures[:, : counts.pop(0)].unbind(dim=1)
+            # Filled-up frames come last, and only after everything else has been asked for.
+            wanted = min(pictures.shape[1], arrived - answered)
+            answered += wanted
+            yield from pictures[:, :wanted].unbind(dim=1)
 
 
 def _padded_chunks(
@@ -158,10 +199,10 @@ class _Comparison:
         self._shown: list[tuple[Frame, Frame]] = []
 
     def watch(
-        self, originals: Iterator[Frame], inputs: Iterator[Frame], tokenizer: VisualTokenizer
+        self, originals: Iterator[Frame], reconstructions: Iterator[Frame]
     ) -> Iterator[Frame]:
         """Pass reconstructions on, cropped to their originals' size."""
-        for original, padded in zip(originals, reconstruct_frames(inputs, tokenizer), strict=True):
+        for original, padded in zip(originals, reconstructions, strict=True):
             _, H, W = original.shape
             restored = padded[:, :H, :W]
             self.size = (W, H)

@@ -1,10 +1,11 @@
-"""What can be said of a tokenizer without running it: sizes, rates and cost, on the meta device."""
+"""What can be said of a tokenizer without running it: sizes, rates, reach and cost."""
 
 from dataclasses import dataclass
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from ..models.cost import measure_cost
+from ..models.receptive_field import decoder_radius, encoder_radius
 from .layout import Size
 from .tokenizer import VisualTokenizer
 
@@ -18,6 +19,8 @@ class Summary:
         compression: pixels per latent position along (T, H, W); the first frame stands alone.
         legal_sizes: the rule in words.
         bottleneck: its kind and size in words.
+        encoder_radius: pixels beyond its own cell that a latent sees; None where it sees all.
+        decoder_radius: latents beyond its own cell that a pixel sees; None where it sees all.
         size: the (T, H, W) that the following figures are for.
         positions: latent positions.
         tokens: indices, or None when continuous.
@@ -25,12 +28,16 @@ class Summary:
         encode_multiply_adds: of one clip.
         decode_multiply_adds: of one clip.
         weight_bytes: in fp32.
+        encode_bytes: most activations alive at once while encoding one clip in fp32.
+        decode_bytes: likewise while decoding.
     """
 
     parameters: dict[str, int]
     compression: Size
     legal_sizes: str
     bottleneck: str
+    encoder_radius: int | None
+    decoder_radius: int | None
     size: Size
     positions: int
     tokens: int | None
@@ -38,6 +45,8 @@ class Summary:
     encode_multiply_adds: int
     decode_multiply_adds: int
     weight_bytes: int
+    encode_bytes: int
+    decode_bytes: int
 
 
 def summarize(tokenizer: VisualTokenizer, size: Size) -> Summary:
@@ -57,31 +66,33 @@ def summarize(tokenizer: VisualTokenizer, size: Size) -> Summary:
             tokenizer.config["bottleneck_config"],
             tokenizer.config["decoder_config"],
         ).eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as encoding:
-        latents = twin.encoder(torch.empty(1, 3, *size, device="meta"))
-    codes = torch.empty(1, twin.bottleneck.code_dim, *latents.shape[2:], device="meta")
-    with torch.no_grad(), FlopCounterMode(display=False) as decoding:
-        twin.decoder(codes)
+    encoding = measure_cost(twin.encoder, (1, 3, *size))
+    decoding = measure_cost(twin.decode, (1, twin.bottleneck.code_dim, *layout.grids[0]))
     parameters = {
         name: sum(p.numel() for p in part.parameters()) for name, part in twin.named_children()
     }
     time, space = tokenizer.temporal_compression, tokenizer.spatial_compression
-    kind = type(tokenizer.bottleneck).__name__
-    if tokenizer.is_discrete:
-        quantizer = tokenizer.quantizer
-        words = f"{kind}, {quantizer.num_groups} group(s) of {quantizer.codebook_size:,} codes"
-    else:
-        words = f"{kind}, {tokenizer.bottleneck.code_dim} channels"
     return Summary(
         parameters={**parameters, "total": sum(parameters.values())},
         compression=(time, space, space),
         legal_sizes=f"T = 1 + k*{time}, H and W multiples of {space}",
-        bottleneck=words,
+        bottleneck=_describe_bottleneck(tokenizer),
+        encoder_radius=encoder_radius(tokenizer.encoder),
+        decoder_radius=decoder_radius(tokenizer.decoder),
         size=size,
         positions=layout.num_positions,
         tokens=layout.num_positions * tokenizer.num_groups if tokenizer.is_discrete else None,
         bits_per_pixel=tokenizer.bits_per_pixel(layout),
-        encode_multiply_adds=encoding.get_total_flops() // 2,
-        decode_multiply_adds=decoding.get_total_flops() // 2,
+        encode_multiply_adds=encoding.multiply_adds,
+        decode_multiply_adds=decoding.multiply_adds,
         weight_bytes=4 * sum(parameters.values()),
+        encode_bytes=encoding.peak_bytes,
+        decode_bytes=decoding.peak_bytes,
     )
+
+
+def _describe_bottleneck(tokenizer: VisualTokenizer) -> str:
+    kind = type(tokenizer.bottleneck).__name__
+    if not tokenizer.is_discrete:
+        return f"{kind}, {tokenizer.bottleneck.code_dim} channels"
+    return f"{kind}, {tokenizer.num_groups} group(s) of {tokenizer.codebook_size:,} codes"

@@ -1,0 +1,48 @@
+"""Networks compile without graph breaks and export, with the values of eager mode."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import tiny_tokenizer
+
+SUPPORT = Path(__file__).parents[1] / "support"
+
+# In a process of its own: the shape checks of the tests would break the graph.
+COMPILE = f"""
+import sys
+import torch
+sys.path.insert(0, {str(SUPPORT)!r})
+from tiny import tiny_tokenizer
+
+for kind, frames in (("image", 1), ("video", 5)):
+    tokenizer = tiny_tokenizer(kind, {{"kind": "fsq", "levels": [8, 5]}}).train()
+    pixels = torch.rand(1, 3, frames, 16, 16) * 2 - 1
+    eager = tokenizer(pixels)
+    compiled = torch.compile(tokenizer, fullgraph=True, backend="aot_eager")(pixels)
+    torch.testing.assert_close(compiled.pixels, eager.pixels)
+    assert torch.equal(compiled.encoding.index, eager.encoding.index)
+    compiled.pixels.sum().backward()
+print("compiled")
+"""
+
+
+def test_the_training_forward_compiles_without_graph_breaks():
+    result = subprocess.run(
+        [sys.executable, "-c", COMPILE], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "compiled" in result.stdout
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_encode_and_decode_export(frames):
+    tokenizer = tiny_tokenizer("video")
+    pixels = torch.rand(1, 3, frames, 16, 24) * 2 - 1
+    encoder = torch.export.export(tokenizer.encoder, (pixels,)).module()
+    latents = tokenizer.encoder(pixels).detach()
+    torch.testing.assert_close(encoder(pixels).detach(), latents)
+    decoder = torch.export.export(tokenizer.decoder, (latents,)).module()
+    torch.testing.assert_close(decoder(latents), tokenizer.decoder(latents))

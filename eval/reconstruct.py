@@ -186,7 +186,7 @@ def _padded_chunks(
 def _pad_space(pixels: Tensor, tokenizer: VisualTokenizer) -> Tensor:
     """Extend height and width to legal sizes; the writer of frames crops them away again."""
     H, W = pixels.shape[3:]
-    _, full_H, full_W = tokenizer.padded_size((1, H, W))
+    _, full_H, full_W = tokenizer.size_rule.padded((1, H, W))
     return F.pad(pixels, (0, full_W - W, 0, full_H - H, 0, 0), mode="replicate")
 
 

@@ -37,7 +37,7 @@ tags: [visual-tokenizer, {"discrete" if tokenizer.is_discrete else "continuous"}
 | | |
 |---|---|
 | pixels | (B, 3, T, H, W), float in [-1, 1]; an image has T = 1 |
-| legal sizes | T = 1 + k*{time}; H and W multiples of {space} (any size with `pad="replicate"`) |
+| legal sizes | {tokenizer.size_rule} (any size with `pad="replicate"`) |
 | compression | {time} x {space} x {space} (time, height, width) |
 | bottleneck | {type(bottleneck).__name__}: {tokens} |
 | latent scale | {scale} |

@@ -75,7 +75,7 @@ def summarize(tokenizer: VisualTokenizer, size: Size) -> Summary:
     return Summary(
         parameters={**parameters, "total": sum(parameters.values())},
         compression=(time, space, space),
-        legal_sizes=f"T = 1 + k*{time}, H and W multiples of {space}",
+        legal_sizes=str(tokenizer.size_rule),
         bottleneck=_describe_bottleneck(tokenizer),
         encoder_radius=encoder_radius(tokenizer.encoder),
         decoder_radius=decoder_radius(tokenizer.decoder),

@@ -25,14 +25,17 @@ from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.conditions import Conditions
 from ..models.stream_state import StreamState
 from .card import write_card
+from .diffusers_adapter import DiffusersAdapter
 from .encoding import Encoding, Output
 from .fsq import FSQ
 from .kl import KL
+from .latent_scale import LatentScale
 from .layout import Layout, Size
 from .plain import Plain
 from .posterior import Gaussian, posterior_of
 from .pretrained import check_config, check_loading, misfit
 from .quantizer import Bottleneck, Quantized, Quantizer
+from .size_rule import SizeRule
 from .tiling import TiledDecoder, TiledEncoder
 
 ENCODERS = {"causal": CausalEncoder}
@@ -135,39 +138,14 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             bits = self.bottleneck.code_dim * bits_per_value
         return layout.num_positions * bits / layout.num_pixels
 
-    def layout(self, size: Size, *, padded: bool = False) -> Layout:
-        """Layout of a clip of `size` (T, H, W).
+    @property
+    def size_rule(self) -> SizeRule:
+        """Which clips are legal."""
+        return SizeRule(self.temporal_compression, self.spatial_compression)
 
-        Raises:
-            ValueError: an axis has no legal length and `padded` is false.
-        """
-        full = self.padded_size(size)
-        if full != size and not padded:
-            raise ValueError(self._illegal_size(size))
-        T, H, W = full
-        grid = (
-            1 + (T - 1) // self.temporal_compression,
-            H // self.spatial_compression,
-            W // self.spatial_compression,
-        )
-        return Layout((grid,), size)
-
-    def padded_size(self, size: Size) -> Size:
-        """The smallest legal (T, H, W) that holds `size`."""
-        T, H, W = size
-        time, space = self.temporal_compression, self.spatial_compression
-        return 1 + -(-(T - 1) // time) * time, -(-H // space) * space, -(-W // space) * space
-
-    def _illegal_size(self, size: Size) -> str:
-        above = self.padded_size(size)
-        steps = (self.temporal_compression, self.spatial_compression, self.spatial_compression)
-        axes = [
-            f"{axis} = {got} (nearest legal: {f'{high - step} or ' if high > step else ''}{high})"
-            for axis, got, high, step in zip("THW", size, above, steps, strict=True)
-            if got != high
-        ]
-        rule = f"T = 1 + k*{steps[0]}, H and W multiples of {steps[1]}"
-        return f"pixels must have {rule}; got {', '.join(axes)}. Crop, or pass pad='replicate'"
+    def layout(self, size: Size) -> Layout:
+        """Layout of a clip of a legal size (T, H, W); raises with the nearest legal sizes."""
+        return self.size_rule.layout(size)
 
     # ---- encode ---------------------------------------------------------------------------------
 
@@ -202,16 +180,11 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         Yields:
             One encoding per chunk; their grids, concatenated on t, equal the one-shot result.
         """
-        state, encoder = StreamState(), self._encoder(tile)
+        state, encoder, rule = StreamState(), self._encoder(tile), self.size_rule
         for chunk in chunks:
             _, _, T, H, W = chunk.shape
-            new_frames = T - 1 if state.first_chunk else T
-            if new_frames % self.temporal_compression or T == 0:
-                rule = "1 + n*{0} frames" if state.first_chunk else "n*{0} frames"
-                raise ValueError(
-                    f"this chunk must have {rule.format(self.temporal_compression)}, got {T}"
-                )
-            self.layout((1, H, W))
+            rule.check_chunk(T, first=state.first_chunk)
+            rule.check((1, H, W))
             yield self._encoding(encoder(chunk, state), (T, H, W), sample=False)[0]
 
     def _prepare(self, pixels: Tensor, pad: str | None) -> tuple[Tensor, Size]:
@@ -224,12 +197,11 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         if pad not in (None, "replicate"):
             raise ValueError(f"pad must be None or 'replicate', got {pad!r}")
         T, H, W = pixels.shape[2:]
-        size = (T, H, W)
-        full = self.padded_size(size)
+        size, full = (T, H, W), self.size_rule.padded((T, H, W))
+        if pad is None:
+            self.size_rule.check(size)
         if full == size:
             return pixels, size
-        if pad is None:
-            raise ValueError(self._illegal_size(size))
         extra = (0, full[2] - W, 0, full[1] - H, 0, full[0] - T)
         return F.pad(pixels, extra, mode="replicate"), size
 
@@ -399,23 +371,26 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         decoded = self.decode(encoding.codes, encoding.layout, generator=generator, tile=tile)
         return decoded.clamp(-1, 1)
 
-    def normalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
-        """Latents as a diffusion model wants them: (z - mean) / std, or (z - shift) * scale."""
-        shift, scale = self._shift_and_scale(latents)
-        return (latents - shift) * scale
+    def normalize(self, latents: Tensor) -> Tensor:
+        """Latents (B, C, ...) as a diffusion model wants them; see `latent_scale.py`."""
+        return self._latent_scale().normalize(latents)
 
-    def unnormalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
+    def unnormalize(self, latents: Tensor) -> Tensor:
         """Inverse of `normalize`."""
-        shift, scale = self._shift_and_scale(latents)
-        return latents / scale + shift
+        return self._latent_scale().unnormalize(latents)
 
-    def _shift_and_scale(self, latents: Tensor) -> tuple[Tensor | float, Tensor | float]:
-        mean, std = self.config["latents_mean"], self.config["latents_std"]
-        if mean is not None and std is not None:
-            shape = (1, -1, *[1] * (latents.ndim - 2))
-            return latents.new_tensor(mean).view(shape), 1 / latents.new_tensor(std).view(shape)
-        scale, shift = self.config["scaling_factor"], self.config["shift_factor"]
-        return (0.0 if shift is None else shift), (1.0 if scale is None else scale)
+    def _latent_scale(self) -> LatentScale:
+        config = self.config
+        return LatentScale(
+            mean=config["latents_mean"],
+            std=config["latents_std"],
+            scaling_factor=config["scaling_factor"],
+            shift_factor=config["shift_factor"],
+        )
+
+    def as_diffusers(self) -> DiffusersAdapter:
+        """A thin adapter for diffusers' pipelines; continuous tokenizers only."""
+        return DiffusersAdapter(self)
 
     # ---- files ----------------------------------------------------------------------------------
 

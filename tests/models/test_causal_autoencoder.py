@@ -5,6 +5,7 @@ import torch
 
 from tiny import awaken
 from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
+from vistok.models.conditions import Conditions
 from vistok.models.stage import Stage
 from vistok.models.stream_state import StreamState
 
@@ -115,12 +116,44 @@ def test_clips_of_a_batch_do_not_see_each_other(encoder, decoder):
     torch.testing.assert_close(decoder(z)[1:2], decoder(z[1:2]), **EXACT)
 
 
-def test_every_block_has_the_right_gradient():
-    """Finite differences through a net with one block of each kind."""
-    stages = [Stage(4, 1, 3, attention="spatial", resample="strided", time=2)]
-    encoder = awaken(CausalEncoder(stages, 2)).double()
+DOWN_STAGES = {
+    "strided": Stage(4, 1, 3, resample="strided", time=2),
+    "space to depth": Stage(4, 1, 3, resample="space_to_depth", time=2, resample_width=8),
+    "split": Stage(4, 1, 3, resample="split", time=2),
+    "spatial attention": Stage(4, 2, attention="spatial", attention_after="inner"),
+    "temporal attention": Stage(4, 1, attention="temporal", attention_window=2),
+}
+UP_STAGES = {
+    "nearest": Stage(4, 1, 3, resample="nearest", time=2),
+    "depth to space": Stage(8, 1, 3, resample="depth_to_space", time=2, resample_width=4),
+    "split": Stage(4, 1, 3, resample="split", time=2, resample_width=2),
+    "adaptive norm": Stage(32, 0, adaptive_norm=True),
+}
+
+
+@pytest.mark.parametrize("name", DOWN_STAGES)
+@pytest.mark.parametrize("norm", ["rms", "pixel", "none"])
+def test_every_block_of_an_encoder_has_the_right_gradient(name, norm):
+    """Finite differences in float64."""
+    encoder = awaken(CausalEncoder([DOWN_STAGES[name]], 2, norm=norm)).double()
     x = torch.randn(1, 3, 3, 4, 4, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(encoder, (x,))
+    assert torch.autograd.gradcheck(encoder, (x,), fast_mode=True)
+
+
+@pytest.mark.parametrize("name", UP_STAGES)
+@pytest.mark.parametrize("causal", [True, False])
+def test_every_block_of_a_decoder_has_the_right_gradient(name, causal):
+    """Finite differences in float64."""
+    decoder = awaken(CausalDecoder([UP_STAGES[name]], 2, causal=causal)).double()
+    z = torch.randn(1, 2, 2, 2, 2, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(decoder, (z,), fast_mode=True)
+
+
+def test_a_block_told_the_timestep_has_the_right_gradient():
+    decoder = awaken(CausalDecoder([Stage(4, 1, 3)], 2, timestep=True)).double()
+    z = torch.randn(1, 2, 2, 2, 2, dtype=torch.double, requires_grad=True)
+    conditions = Conditions(timestep=torch.tensor([0.05]).double())
+    assert torch.autograd.gradcheck(lambda z: decoder(z, None, conditions), (z,), fast_mode=True)
 
 
 def test_group_norm_treats_every_frame_alone():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from tiny import tiny_tokenizer
 
 SUPPORT = Path(__file__).parents[1] / "support"

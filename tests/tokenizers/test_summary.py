@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from tiny import tiny_tokenizer
 
+from tiny import tiny_tokenizer
 from vistok.config import shipped_names
 from vistok.models.cost import measure_cost
 from vistok.tokenizers.summary import summarize

@@ -120,7 +120,7 @@ def test_images_go_without_the_time_axis(image_tokenizer):
 
 
 def test_rates_count_unpadded_pixels(video_tokenizer):
-    layout = video_tokenizer.layout((5, 10, 16), padded=True)
+    layout = Layout((video_tokenizer.size_rule.grid((5, 10, 16)),), (5, 10, 16))
     bits = 2 * 2 * 2 * 15.965784284662087  # positions x log2(64000)
     assert video_tokenizer.bits_per_pixel(layout) == pytest.approx(bits / (5 * 10 * 16))
     assert video_tokenizer.vocab_size == video_tokenizer.codebook_size == 64_000
@@ -220,3 +220,33 @@ def test_it_exports(image_tokenizer):
     x = pixels(1, 3, 1, 16, 16)
     exported = torch.export.export(image_tokenizer, (x,)).module()(x)
     torch.testing.assert_close(exported.pixels, image_tokenizer(x).pixels)
+
+
+def test_the_diffusers_adapter_speaks_the_language_of_pipelines(kl_tokenizer):
+    vae = kl_tokenizer.as_diffusers()
+    images = pixels(2, 3, 16, 16)
+    distribution = vae.encode(images).latent_dist
+    assert distribution.mode().shape == (2, 4, 2, 2)
+    generator = torch.Generator().manual_seed(0)
+    assert distribution.sample(generator).shape == (2, 4, 2, 2)
+    (decoded,) = vae.decode(distribution.mode(), return_dict=False)
+    expected = kl_tokenizer.decode_images(kl_tokenizer.encode_images(images).code)
+    assert torch.equal(decoded, expected)
+    clip = vae.decode(vae.encode(pixels(1, 3, 2, 16, 16)).latent_dist.mean).sample
+    assert clip.shape == (1, 3, 2, 16, 16)
+    assert vae.config.scaling_factor is None
+    with pytest.raises(ValueError, match="needs a continuous tokenizer"):
+        tiny_tokenizer().as_diffusers()
+
+
+def test_checkpointing_is_switched_on_as_in_diffusers(image_tokenizer):
+    x = pixels(1, 3, 1, 16, 16)
+    plain = torch.autograd.grad(
+        image_tokenizer(x).pixels.sum(), image_tokenizer.encoder.conv_in.weight
+    )
+    image_tokenizer.enable_gradient_checkpointing()
+    assert image_tokenizer.is_gradient_checkpointing
+    saved = torch.autograd.grad(
+        image_tokenizer(x).pixels.sum(), image_tokenizer.encoder.conv_in.weight
+    )
+    torch.testing.assert_close(plain, saved)

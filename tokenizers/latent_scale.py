@@ -1,0 +1,46 @@
+"""LatentScale: from latents as they are to latents as a diffusion model wants them, and back.
+
+normalize(z) = (z - mean) / std          per channel, measured over a data set
+normalize(z) = (z - shift) * scale       one number each, as older models publish them
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LatentScale:
+    """Statistics of a tokenizer's latents; without any, latents stay as they are.
+
+    Attributes:
+        mean: per channel.
+        std: per channel.
+        scaling_factor: for all channels, used where there is no mean and std.
+        shift_factor: likewise.
+    """
+
+    mean: Sequence[float] | None
+    std: Sequence[float] | None
+    scaling_factor: float | None
+    shift_factor: float | None
+
+    def normalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
+        """Shift and scale."""
+        shift, scale = self._shift_and_scale(latents)
+        return (latents - shift) * scale
+
+    def unnormalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
+        """Inverse of `normalize`."""
+        shift, scale = self._shift_and_scale(latents)
+        return latents / scale + shift
+
+    def _shift_and_scale(self, latents: Tensor) -> tuple[Tensor | float, Tensor | float]:
+        if self.mean is not None and self.std is not None:
+            shape = (1, -1, *[1] * (latents.ndim - 2))
+            mean, std = latents.new_tensor(self.mean), latents.new_tensor(self.std)
+            return mean.view(shape), 1 / std.view(shape)
+        shift = 0.0 if self.shift_factor is None else self.shift_factor
+        return shift, 1.0 if self.scaling_factor is None else self.scaling_factor

@@ -1,0 +1,67 @@
+"""SizeRule: which clips a tokenizer takes, and the grid they become.
+
+T = 1 + k * time frames, height and width multiples of space; the first frame stands alone.
+"""
+
+from dataclasses import dataclass
+
+from .layout import Layout, Size
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """Legal sizes of one tokenizer.
+
+    Attributes:
+        time: frames per latent frame, after the first.
+        space: pixels per latent position along height and width.
+    """
+
+    time: int
+    space: int
+
+    def __str__(self) -> str:
+        return f"T = 1 + k*{self.time}, H and W multiples of {self.space}"
+
+    def padded(self, size: Size) -> Size:
+        """The smallest legal (T, H, W) that holds `size`."""
+        T, H, W = size
+        return 1 + _up(T - 1, self.time), _up(H, self.space), _up(W, self.space)
+
+    def grid(self, size: Size) -> Size:
+        """The latent grid (t, h, w) of a clip, padded where its size is not legal."""
+        T, H, W = self.padded(size)
+        return 1 + (T - 1) // self.time, H // self.space, W // self.space
+
+    def layout(self, size: Size) -> Layout:
+        """Layout of a clip of a legal size.
+
+        Raises:
+            ValueError: an axis has no legal length; names the nearest ones.
+        """
+        self.check(size)
+        return Layout((self.grid(size),), size)
+
+    def check(self, size: Size) -> None:
+        """Raise, with the nearest legal lengths, unless every axis has a legal one."""
+        steps = (self.time, self.space, self.space)
+        wrong = []
+        for axis, got, above, step in zip("THW", size, self.padded(size), steps, strict=True):
+            if got != above:
+                nearest = f"{above - step} or {above}" if above > step else f"{above}"
+                wrong.append(f"{axis} = {got} (nearest legal: {nearest})")
+        if wrong:
+            raise ValueError(
+                f"pixels must have {self}; got {', '.join(wrong)}. Crop, or pass pad='replicate'"
+            )
+
+    def check_chunk(self, frames: int, first: bool) -> None:
+        """Raise unless a chunk of a stream has a legal number of frames."""
+        later = frames - 1 if first else frames
+        if frames == 0 or later % self.time:
+            rule = f"{'1 + ' if first else ''}n*{self.time}"
+            raise ValueError(f"this chunk must have {rule} frames, got {frames}")
+
+
+def _up(length: int, step: int) -> int:
+    return -(-length // step) * step

@@ -1,17 +1,37 @@
 """A tokenizer as diffusers' pipelines expect a VAE: `encode(x).latent_dist`, `decode(z)[0]`."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import Tensor
 
+from .encoding import Encoding
 from .posterior import Gaussian
 
-if TYPE_CHECKING:
-    from .tokenizer import VisualTokenizer
+
+class ContinuousTokenizer(Protocol):
+    """What the adapter asks of a tokenizer."""
+
+    config: Any
+    dtype: torch.dtype
+    device: torch.device
+
+    def encode(self, pixels: Tensor) -> Encoding:
+        """Encode clips."""
+        ...
+
+    def decode_latents(
+        self,
+        latents: Tensor,
+        *,
+        timestep: float | Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Decode latents."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,10 +72,8 @@ class DiffusersAdapter(torch.nn.Module):
         tokenizer: continuous, with one grid.
     """
 
-    def __init__(self, tokenizer: "VisualTokenizer") -> None:
+    def __init__(self, tokenizer: ContinuousTokenizer) -> None:
         super().__init__()
-        if tokenizer.is_discrete:
-            raise ValueError("as_diffusers needs a continuous tokenizer: pipelines expect latents")
         self.tokenizer = tokenizer
         self.config = tokenizer.config
 

@@ -24,7 +24,7 @@ from ..component import build
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.conditions import Conditions
 from ..models.stream_state import StreamState
-from .card import write_card
+from .card import card_text, write_card
 from .diffusers_adapter import DiffusersAdapter
 from .encoding import Encoding, Output
 from .fsq import FSQ
@@ -390,7 +390,10 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
     def as_diffusers(self) -> DiffusersAdapter:
         """A thin adapter for diffusers' pipelines; continuous tokenizers only."""
-        return DiffusersAdapter(self)
+        if self.is_discrete:
+            raise ValueError("as_diffusers needs a continuous tokenizer: pipelines expect latents")
+        tokenizer: Any = self
+        return DiffusersAdapter(tokenizer)
 
     # ---- files ----------------------------------------------------------------------------------
 
@@ -418,7 +421,14 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Save config, safetensors weights and a model card."""
         super().save_pretrained(save_directory, *args, **kwargs)
-        write_card(self, save_directory)
+        card = card_text(
+            self.size_rule,
+            self.bottleneck,
+            sum(parameter.numel() for parameter in self.parameters()),
+            self.config["latents_mean"],
+            self.config["latents_std"],
+        )
+        write_card(save_directory, card)
 
 
 def _mark_last(items: Iterable[Grids], wait: bool) -> Iterator[tuple[Grids, bool]]:

@@ -1,7 +1,7 @@
 """A tokenizer as diffusers' pipelines expect a VAE: `encode(x).latent_dist`, `decode(z)[0]`."""
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from diffusers.models.autoencoders.vae import DecoderOutput
@@ -12,6 +12,7 @@ from .encoding import Encoding
 from .posterior import Gaussian
 
 
+@runtime_checkable
 class ContinuousTokenizer(Protocol):
     """What the adapter asks of a tokenizer."""
 

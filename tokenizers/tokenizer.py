@@ -11,7 +11,7 @@ channels last that bottlenecks want. It is a diffusers `ModelMixin`: `from_pretr
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +25,6 @@ from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.conditions import Conditions
 from ..models.stream_state import StreamState
 from .card import card_text, write_card
-from .diffusers_adapter import DiffusersAdapter
 from .encoding import Encoding, Output
 from .fsq import FSQ
 from .kl import KL
@@ -41,6 +40,9 @@ from .tiling import TiledDecoder, TiledEncoder
 ENCODERS = {"causal": CausalEncoder}
 DECODERS = {"causal": CausalDecoder}
 BOTTLENECKS: dict[str, type[Bottleneck]] = {"fsq": FSQ, "kl": KL, "plain": Plain}
+
+if TYPE_CHECKING:
+    from .diffusers_adapter import DiffusersAdapter
 
 Grids = Tensor | Sequence[Tensor]
 
@@ -388,8 +390,11 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             shift_factor=config["shift_factor"],
         )
 
-    def as_diffusers(self) -> DiffusersAdapter:
+    def as_diffusers(self) -> "DiffusersAdapter":
         """A thin adapter for diffusers' pipelines; continuous tokenizers only."""
+        # Here, because it loads diffusers' autoencoders: a second or two that nobody else needs.
+        from .diffusers_adapter import DiffusersAdapter
+
         if self.is_discrete:
             raise ValueError("as_diffusers needs a continuous tokenizer: pipelines expect latents")
         tokenizer: Any = self

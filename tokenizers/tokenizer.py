@@ -23,19 +23,16 @@ from torch import Tensor
 from ..component import build
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.stream_state import StreamState
+from .bottlenecks import BOTTLENECKS
 from .card import write_card
 from .encoding import Encoding, Output
-from .fsq import FSQ
-from .kl import KL
 from .layout import Layout, Size
-from .plain import Plain
 from .posterior import Gaussian, posterior_of
 from .pretrained import check_config, check_loading, misfit
 from .quantizer import Bottleneck, Quantized, Quantizer
 
 ENCODERS = {"causal": CausalEncoder}
 DECODERS = {"causal": CausalDecoder}
-BOTTLENECKS: dict[str, type[Bottleneck]] = {"fsq": FSQ, "kl": KL, "plain": Plain}
 
 Grids = Tensor | Sequence[Tensor]
 

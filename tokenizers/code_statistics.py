@@ -58,12 +58,10 @@ class CodeStatistics:
     """Counts of indices. Batches add up, and so do statistics of other processes or machines.
 
     Args:
-        group_sizes: number of codes of each group.
+        group_sizes: number of codes of each group; none where nothing will be counted.
     """
 
     def __init__(self, group_sizes: Sequence[int]) -> None:
-        if not group_sizes:
-            raise ValueError("group_sizes must name at least one group, got none")
         self.group_sizes = tuple(group_sizes)
         self.num_pixels = 0
         self._groups = [
@@ -118,7 +116,7 @@ class CodeStatistics:
             ValueError: nothing was counted.
         """
         counted = [group.occurring()[1].double() for group in self._groups]
-        vectors = counted[0].sum().item()
+        vectors = counted[0].sum().item() if counted else 0
         if vectors == 0:
             raise ValueError("no indices were counted yet")
         shares = [counts / vectors for counts in counted]

@@ -85,5 +85,3 @@ def test_what_does_not_fit_is_refused():
         statistics.use()
     with pytest.raises(ValueError, match="of the same groups"):
         statistics.merge(CodeStatistics((4,)))
-    with pytest.raises(ValueError, match="at least one group"):
-        CodeStatistics(())

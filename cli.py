@@ -341,6 +341,8 @@ def main() -> None:
     except Exception as error:
         if debug:
             raise
-        wrong_usage = isinstance(error, ValueError | FileNotFoundError)
+        wrong_usage = isinstance(error, ValueError | FileNotFoundError) and not isinstance(
+            error, FloatingPointError
+        )
         sys.stderr.write(f"error: {error or type(error).__name__}\n")
         sys.exit(2 if wrong_usage else 1)

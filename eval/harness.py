@@ -17,12 +17,14 @@ from ..data.evaluation_set import EvaluationSet, evaluation_batches
 from ..data.media import BadFile, MediaFile
 from ..data.source import Listing, list_source
 from ..progress import track
+from ..tokenizers.code_statistics import CodeStatistics, CodeUse
 from ..tokenizers.tokenizer import VisualTokenizer
 from .psnr import clip_psnr, psnr, squared_errors
 from .ssim import clip_ssim
 from .subject import Function, Reconstruction, Subject, Tokenizer, open_subject
 
-METRICS = ("psnr", "ssim")
+CODEBOOK_METRICS = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
+METRICS = ("psnr", "ssim", *CODEBOOK_METRICS)
 PICTURES_KEPT = 12
 
 Scored = str | Subject | VisualTokenizer | Callable[[Tensor], Tensor]
@@ -37,9 +39,12 @@ class Row:
         num_samples: pictures or clips that were scored.
         size: side of the crops, in pixels.
         frames: frames per clip.
-        metrics: PSNR in dB (`psnr` averages samples, `psnr_pooled` pools the error), SSIM.
+        metrics: PSNR in dB (`psnr` averages samples, `psnr_pooled` pools the error), SSIM; of
+            discrete tokenizers the use of their codebooks, each the mean over groups (entropy in
+            bits).
         unavailable: metrics that could not be computed, each with the reason.
         bits_per_pixel: nominal rate over unpadded pixels.
+        code_use: use of the codebooks over the whole evaluation, group by group; None without.
         parameters: number of weights.
         encode_samples_per_second: clips per second, reading not counted.
         decode_samples_per_second: likewise.
@@ -55,6 +60,7 @@ class Row:
     metrics: dict[str, float]
     unavailable: dict[str, str]
     bits_per_pixel: float | None
+    code_use: CodeUse | None
     parameters: int | None
     encode_samples_per_second: float | None
     decode_samples_per_second: float | None
@@ -85,7 +91,7 @@ def evaluate(
         size: side of the ADM centre crops, in pixels.
         frames: 1 scores images, more scores the first so many frames of videos.
         batch_size: clips per batch; changes speed and memory, not scores.
-        metrics: which of psnr and ssim.
+        metrics: which of psnr, ssim, codebook_usage, codebook_perplexity, codebook_entropy.
         limit: score at most so many files.
         workers: reading processes.
         device: where tokenizers given by name run.
@@ -137,7 +143,7 @@ def _score(
     workers: int,
     show_progress: bool,
 ) -> Row:
-    sheet = _Sheet(metrics)
+    sheet = _Sheet(metrics, subject)
     batches = evaluation_batches(dataset, batch_size, workers)
     total = -(-len(dataset) // batch_size)
     for files, clips, bad in track(batches, f"scoring {subject.name}", total, show_progress):
@@ -153,8 +159,10 @@ def _score(
 class _Sheet:
     """The values of one subject, collected batch by batch and divided once."""
 
-    def __init__(self, metrics: Sequence[str]) -> None:
-        self.metrics = metrics
+    def __init__(self, metrics: Sequence[str], subject: Subject) -> None:
+        self.metrics = [name for name in metrics if name not in CODEBOOK_METRICS]
+        self.codebook_metrics = [name for name in metrics if name in CODEBOOK_METRICS]
+        self.statistics = CodeStatistics(subject.group_sizes) if subject.group_sizes else None
         self.per_sample: list[dict[str, Any]] = []
         self.bad_files: list[BadFile] = []
         self.pictures: list[Tensor] = []
@@ -176,6 +184,10 @@ class _Sheet:
         self.frame_errors += [error for frames in errors for error in frames]
         self.pictures += list(result.clips[: max(0, PICTURES_KEPT - len(self.pictures))])
         self.rates += [result.bits_per_pixel] * len(files)
+        if self.statistics:
+            for grid in result.indices or ():
+                self.statistics.add(grid)
+            self.statistics.num_pixels += clips[:, 0].numel()
         self.encode_seconds += result.encode_seconds or 0.0
         self.decode_seconds += result.decode_seconds or 0.0
 
@@ -185,6 +197,9 @@ class _Sheet:
         means = {name: sum(s[name] for s in self.per_sample) / count for name in self.metrics}
         if "psnr" in means:
             means["psnr_pooled"] = psnr(sum(self.frame_errors) / len(self.frame_errors))
+        use = self.statistics.use() if self.statistics else None
+        if use:
+            means |= {name: use.means[name] for name in self.codebook_metrics}
         rates = [rate for rate in self.rates if rate is not None]
         return Row(
             tokenizer=subject.name,
@@ -192,8 +207,9 @@ class _Sheet:
             size=dataset.size,
             frames=dataset.frames,
             metrics=means,
-            unavailable={},
+            unavailable={name: "has no codebook" for name in self.codebook_metrics if use is None},
             bits_per_pixel=sum(rates) / len(rates) if rates else None,
+            code_use=use,
             parameters=subject.parameters,
             encode_samples_per_second=_per_second(count, self.encode_seconds),
             decode_samples_per_second=_per_second(count, self.decode_seconds),

@@ -5,7 +5,7 @@ import io
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from math import isfinite
 from pathlib import Path
@@ -141,6 +141,7 @@ def _row_json(row: Row) -> Json:
         "metrics": _json_numbers(row.metrics),
         "unavailable": row.unavailable,
         "bits_per_pixel": row.bits_per_pixel,
+        "code_use": None if row.code_use is None else asdict(row.code_use),
         "parameters": row.parameters,
         "encode_samples_per_second": row.encode_samples_per_second,
         "decode_samples_per_second": row.decode_samples_per_second,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
@@ -34,12 +34,14 @@ class Reconstruction:
         bits_per_pixel: rate of the code in between, or None where there is none.
         encode_seconds: time spent encoding, or None where both ways are one.
         decode_seconds: time spent decoding.
+        indices: of discrete tokenizers, (B, t, h, w, groups) per grid.
     """
 
     clips: Clips
     bits_per_pixel: float | None
     encode_seconds: float | None
     decode_seconds: float | None
+    indices: tuple[Int64[Tensor, "B _ _ _ groups"], ...] | None = None
 
 
 class Subject(ABC):
@@ -48,6 +50,8 @@ class Subject(ABC):
     name: str
     parameters: int | None = None
     fingerprint: str | None = None
+    group_sizes: tuple[int, ...] = ()
+    """Codes of each group of indices; empty where there are none."""
 
     @abstractmethod
     def reconstruct(self, clips: Clips) -> Reconstruction:
@@ -60,6 +64,8 @@ class Tokenizer(Subject):
     def __init__(self, name: str, tokenizer: VisualTokenizer) -> None:
         self.name, self.tokenizer = name, tokenizer.eval()
         self.parameters = sum(p.numel() for p in tokenizer.parameters())
+        if tokenizer.is_discrete:
+            self.group_sizes = tokenizer.quantizer.group_sizes
         self._warm = False
 
     @torch.inference_mode()
@@ -75,7 +81,9 @@ class Tokenizer(Subject):
         decoded = self.tokenizer.decode(encoding.codes, encoding.layout)
         end = self._now()
         rate = self.tokenizer.bits_per_pixel(encoding.layout)
-        return Reconstruction(to_uint8(decoded).cpu(), rate, encoded - start, end - encoded)
+        return Reconstruction(
+            to_uint8(decoded).cpu(), rate, encoded - start, end - encoded, encoding.indices
+        )
 
     def _now(self) -> float:
         if self.tokenizer.device.type == "cuda":

@@ -24,25 +24,22 @@ from ..component import build
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.conditions import Conditions
 from ..models.stream_state import StreamState
+from .bottlenecks import BOTTLENECKS
 from .card import card_text, write_card
 from .encoding import Encoding, Output
-from .fsq import FSQ
-from .kl import KL
 from .latent_scale import LatentScale
 from .layout import Layout, Size
-from .plain import Plain
 from .posterior import Gaussian, posterior_of
 from .pretrained import check_config, check_loading, misfit
 from .quantizer import Bottleneck, Quantized, Quantizer
 from .size_rule import SizeRule
 from .tiling import TiledDecoder, TiledEncoder
 
-ENCODERS = {"causal": CausalEncoder}
-DECODERS = {"causal": CausalDecoder}
-BOTTLENECKS: dict[str, type[Bottleneck]] = {"fsq": FSQ, "kl": KL, "plain": Plain}
-
 if TYPE_CHECKING:
     from .diffusers_adapter import DiffusersAdapter
+
+ENCODERS = {"causal": CausalEncoder}
+DECODERS = {"causal": CausalDecoder}
 
 Grids = Tensor | Sequence[Tensor]
 

@@ -17,8 +17,10 @@ from ..data.evaluation_set import EvaluationSet, evaluation_batches
 from ..data.pixels import to_pixels, to_uint8
 from ..data.source import list_source
 from ..data.training_set import BatchPositions, CropRules, TrainingSet, training_loader
-from ..eval.harness import evaluate
+from ..eval.harness import CODEBOOK_METRICS, evaluate
 from ..progress import ProgressLine
+from ..tokenizers.code_statistics import CodeStatistics
+from ..tokenizers.quantizer import NonFiniteLatentsError
 from ..tokenizers.tokenizer import VisualTokenizer
 from .checkpoint import load_checkpoint, save_checkpoint
 from .ema import EMA
@@ -53,7 +55,7 @@ def train(
 
     Raises:
         ValueError: the folder holds another run, or the data does not fit the config.
-        FloatingPointError: the loss is no longer finite.
+        FloatingPointError: the latents or the loss are no longer finite.
     """
     options = config.train
 
@@ -113,6 +115,8 @@ def train(
     )
     batches = iter(training_loader(dataset, positions, config.data.workers))
 
+    group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
+    code_use = CodeStatistics(group_sizes)
     stop = StopSignal()
     model.train()
     progress = ProgressLine(
@@ -131,8 +135,13 @@ def train(
                 for clips in clock.waiting(islice(batches, micro_steps)):
                     pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
                     with accelerator.accumulate(model):
-                        with accelerator.autocast():
-                            result = model(pixels)
+                        try:
+                            with accelerator.autocast():
+                                result = model(pixels)
+                        except NonFiniteLatentsError as error:
+                            raise _named(error, step, folder) from error
+                        for grid in result.encoding.indices or ():
+                            code_use.add(grid)
                         objective = generator_objective(result, pixels, options.losses)
                         _check_finite(objective, step, folder)
                         objectives.append(objective.detached())
@@ -150,9 +159,14 @@ def train(
             evaluated = config.eval.source is not None and (
                 step % config.eval.every_steps == 0 or last
             )
-            if metrics and (step % options.log_every_steps == 0 or evaluated or last):
+            logged = step % options.log_every_steps == 0 or evaluated or last
+            use: dict[str, float] = {}
+            if logged and group_sizes:
+                use = code_use.over_all_ranks().use().means
+                code_use = CodeStatistics(group_sizes)
+            if metrics and logged:
                 scores = _scores(config, ema.shadow, accelerator) if evaluated else {}
-                entry = _entry(step, objectives, norm, optimizer, clock, scores)
+                entry = _entry(step, objectives, norm, optimizer, clock, scores, use)
                 metrics.write(entry)
                 progress.advance(0, _note(entry))
             progress.advance()
@@ -222,6 +236,12 @@ def _check_finite(objective: Objective, step: int, folder: RunFolder) -> None:
     )
 
 
+def _named(error: ValueError, step: int, folder: RunFolder) -> NonFiniteLatentsError:
+    """The same error, with what the loop knows."""
+    last_good = folder.newest_checkpoint() or "none yet"
+    return NonFiniteLatentsError(f"at step {step}: {error}; last good checkpoint: {last_good}")
+
+
 def _clip_gradients(accelerator: Accelerator, model: torch.nn.Module, limit: float) -> float:
     """Bound the norm of all gradients together and return what it was."""
     norm = accelerator.clip_grad_norm_(model.parameters(), limit)
@@ -248,6 +268,7 @@ def _entry(
     optimizer: Any,
     clock: ThroughputClock,
     scores: dict[str, float],
+    use: dict[str, float],
 ) -> dict[str, Any]:
     """One line of metrics.jsonl; a score that was not taken at this step is null."""
     terms = {
@@ -264,6 +285,9 @@ def _entry(
         **clock.figures(),
         "eval_psnr": scores.get("psnr"),
         "eval_ssim": scores.get("ssim"),
+        # over the batches since the last line, and over the held-out data; null when continuous
+        **{name: use.get(name) for name in CODEBOOK_METRICS},
+        **{f"eval_{name}": scores.get(name) for name in CODEBOOK_METRICS},
     }
 
 

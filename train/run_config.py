@@ -24,7 +24,8 @@ from pydantic import NonNegativeInt as Count
 
 from ..component import family_union, validate
 from ..config import Tree, load_config
-from ..tokenizers.tokenizer import BOTTLENECKS, DECODERS, ENCODERS, VisualTokenizer
+from ..tokenizers.bottlenecks import BOTTLENECKS
+from ..tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
 from .schedule import ScheduleName
 
 

@@ -125,3 +125,23 @@ def test_the_report_is_valid_json_for_browsers_and_a_page_without_network(tmp_pa
     assert page.count("data:image/png;base64") == 2 * 2 * 4
     assert "http" not in page
     assert f"images/kodim09 · {rows[1].per_sample[0]['psnr']:.2f} dB" in page
+
+
+def test_codebook_use_is_counted_over_the_whole_evaluation_and_per_group():
+    tokenizer = tiny_tokenizer("image", {"kind": "gq", "num_groups": 2, "bits_per_group": 3})
+    rows = [evaluate(SOURCE, tokenizer, size=64, batch_size=n)[0] for n in (1, 4)]
+    assert rows[0].code_use == rows[1].code_use
+    use = rows[0].code_use
+    assert len(use.usage) == len(use.perplexity) == len(use.entropy) == 2
+    assert rows[0].metrics["codebook_usage"] == pytest.approx(sum(use.usage) / 2)
+    assert rows[0].metrics["codebook_perplexity"] == pytest.approx(sum(use.perplexity) / 2)
+    assert use.nominal_bits_per_pixel == pytest.approx(rows[0].bits_per_pixel)
+    assert use.effective_bits_per_pixel <= use.nominal_bits_per_pixel
+
+
+def test_codebook_metrics_of_what_has_no_codebook_are_named_unavailable():
+    continuous = tiny_tokenizer("image", {"kind": "kl", "latent_channels": 3})
+    for row in evaluate(SOURCE, ["identity", continuous], size=64):
+        assert row.code_use is None
+        assert "codebook_usage" not in row.metrics
+        assert row.unavailable["codebook_usage"] == "has no codebook"

@@ -167,10 +167,18 @@ def test_a_finished_run_started_again_does_nothing(tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint(tmp_path):
-    broken = config({"kind": "kl", "latent_channels": 4}, lr=1e30, warmup_steps=0, steps=50)
-    with pytest.raises(FloatingPointError, match=r"at step \d+ \(l1=.*last good checkpoint"):
+    broken = config(losses={"l1_weight": 1e300})
+    with pytest.raises(FloatingPointError, match=r"at step 1 \(l1=.*last good checkpoint"):
         train(broken, tmp_path / "run", show_progress=False)
     assert not (tmp_path / "run" / "tokenizer").exists()
+
+
+def test_latents_that_are_not_finite_stop_the_run_and_name_the_step(tmp_path):
+    broken = config({"kind": "kl", "latent_channels": 4}, lr=1e30, warmup_steps=0, steps=50)
+    message = r"at step \d+: KL received latents with \d+ NaN .*last good checkpoint: none yet"
+    with pytest.raises(ValueError, match=message) as caught:
+        train(broken, tmp_path / "run", show_progress=False)
+    assert isinstance(caught.value, FloatingPointError), "the input was fine, the training was not"
 
 
 def test_training_without_held_out_data_draws_training_samples(tmp_path):
@@ -179,3 +187,17 @@ def test_training_without_held_out_data_draws_training_samples(tmp_path):
     train(alone, tmp_path / "run", show_progress=False)
     assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["eval_psnr"] is None
     assert (tmp_path / "run" / "samples" / "step-00000006.png").is_file()
+
+
+def test_codebook_use_is_logged_under_constant_keys(tmp_path):
+    keys = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
+    train(
+        config({"kind": "gq", "num_groups": 2, "bits_per_group": 3}), tmp_path / "a", "cpu", False
+    )
+    lines = read_metrics(tmp_path / "a" / "metrics.jsonl")
+    assert all(0 < line["codebook_usage"] <= 1 for line in lines)
+    assert all(0 <= line["codebook_entropy"] <= 3 for line in lines)
+    assert [line["step"] for line in lines if line["eval_codebook_usage"] is not None] == [3, 6]
+    train(config({"kind": "plain"}), tmp_path / "b", "cpu", False)
+    lines = read_metrics(tmp_path / "b" / "metrics.jsonl")
+    assert all(line[key] is None for line in lines for key in keys)

@@ -1,0 +1,179 @@
+"""How a tokenizer uses its codebooks, counted over a whole data set, group by group.
+
+With the share p_k of code k among the vectors of a group of K codes:
+
+    usage = share of codes with p_k > 0
+    entropy = -sum p_k log2 p_k (bits)        perplexity = 2^entropy
+    effective bits per pixel = sum of the groups' entropies * vectors / pixels
+
+Usage over one batch says how large the batch was, and a histogram pooled over groups hides groups
+that have collapsed: both are avoided here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import log2
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Int64
+from torch import Tensor
+
+from .all_ranks import sum_over_ranks, world
+
+# Groups above this size are counted by the codes that occur: 2^24 counters are 128 MiB.
+MAX_DENSE_CODES = 2**24
+
+
+@dataclass(frozen=True)
+class CodeUse:
+    """What was counted; tuples have one entry per group.
+
+    Attributes:
+        usage: share of the codes that occurred.
+        perplexity: 2^entropy, the number of codes that uniform use of so many bits would take.
+        entropy: empirical entropy of the indices, in bits.
+        effective_bits_per_pixel: of an ideal entropy coder; None where no pixels were counted.
+        nominal_bits_per_pixel: without one.
+    """
+
+    usage: tuple[float, ...]
+    perplexity: tuple[float, ...]
+    entropy: tuple[float, ...]
+    effective_bits_per_pixel: float | None
+    nominal_bits_per_pixel: float | None
+
+    @property
+    def means(self) -> dict[str, float]:
+        """The means over groups, by the names of metrics."""
+        named = {
+            "codebook_usage": self.usage,
+            "codebook_perplexity": self.perplexity,
+            "codebook_entropy": self.entropy,
+        }
+        return {name: sum(values) / len(values) for name, values in named.items()}
+
+
+class CodeStatistics:
+    """Counts of indices. Batches add up, and so do statistics of other processes or machines.
+
+    Args:
+        group_sizes: number of codes of each group; none where nothing will be counted.
+    """
+
+    def __init__(self, group_sizes: Sequence[int]) -> None:
+        self.group_sizes = tuple(group_sizes)
+        self.num_pixels = 0
+        self._groups = [
+            (_DenseCounts if size <= MAX_DENSE_CODES else _SparseCounts)(size)
+            for size in self.group_sizes
+        ]
+
+    def add(self, indices: Int64[Tensor, "*batch groups"], num_pixels: int = 0) -> None:
+        """Count a batch of indices, which stand for so many pixels.
+
+        Raises:
+            ValueError: another number of groups, or an index outside its codebook.
+        """
+        groups = len(self.group_sizes)
+        if indices.shape[-1] != groups:
+            raise ValueError(f"indices must end in {groups} groups, got {tuple(indices.shape)}")
+        for size, counts, group in zip(
+            self.group_sizes, self._groups, indices.detach().unbind(-1), strict=True
+        ):
+            flat = group.reshape(-1)
+            if len(flat) and not 0 <= int(flat.min()) <= int(flat.max()) < size:
+                raise ValueError(
+                    f"indices must lie in [0, {size}), got {int(flat.min())} to {int(flat.max())}"
+                )
+            counts.add(flat)
+        self.num_pixels += num_pixels
+
+    def merge(self, other: "CodeStatistics") -> None:
+        """Add what another object has counted."""
+        if other.group_sizes != self.group_sizes:
+            raise ValueError(
+                f"only statistics of the same groups add up, got {self.group_sizes} "
+                f"and {other.group_sizes}"
+            )
+        for ours, theirs in zip(self._groups, other._groups, strict=True):
+            ours.merge(*theirs.occurring())
+        self.num_pixels += other.num_pixels
+
+    def over_all_ranks(self) -> "CodeStatistics":
+        """The statistics of every rank together, the same on each; all ranks must call this."""
+        total = CodeStatistics(self.group_sizes)
+        total.num_pixels = int(sum_over_ranks(torch.tensor(self.num_pixels)))
+        for ours, all_ranks in zip(self._groups, total._groups, strict=True):
+            for codes, counts in _gathered(*ours.occurring()):
+                all_ranks.merge(codes, counts)
+        return total
+
+    def use(self) -> CodeUse:
+        """Divide.
+
+        Raises:
+            ValueError: nothing was counted.
+        """
+        counted = [group.occurring()[1].double() for group in self._groups]
+        vectors = counted[0].sum().item() if counted else 0
+        if vectors == 0:
+            raise ValueError("no indices were counted yet")
+        shares = [counts / vectors for counts in counted]
+        entropy = tuple(max(0.0, -(p * p.log2()).sum().item()) for p in shares)
+        positions_per_pixel = vectors / self.num_pixels if self.num_pixels else None
+        nominal = sum(log2(size) for size in self.group_sizes)
+        return CodeUse(
+            usage=tuple(len(p) / K for p, K in zip(shares, self.group_sizes, strict=True)),
+            perplexity=tuple(2**bits for bits in entropy),
+            entropy=entropy,
+            effective_bits_per_pixel=positions_per_pixel and sum(entropy) * positions_per_pixel,
+            nominal_bits_per_pixel=positions_per_pixel and nominal * positions_per_pixel,
+        )
+
+
+class _DenseCounts:
+    """One int64 counter per code."""
+
+    def __init__(self, size: int) -> None:
+        self.counts = torch.zeros(size, dtype=torch.int64)
+
+    def add(self, indices: Tensor) -> None:
+        self.counts += torch.bincount(indices, minlength=len(self.counts)).cpu()
+
+    def merge(self, codes: Tensor, counts: Tensor) -> None:
+        self.counts[codes] += counts
+
+    def occurring(self) -> tuple[Tensor, Tensor]:
+        codes = self.counts.nonzero().squeeze(1)
+        return codes, self.counts[codes]
+
+
+class _SparseCounts:
+    """The codes that occur, sorted, with a counter each: for codebooks too large to list."""
+
+    def __init__(self, size: int) -> None:
+        self.codes = torch.zeros(0, dtype=torch.int64)
+        self.counts = torch.zeros(0, dtype=torch.int64)
+
+    def add(self, indices: Tensor) -> None:
+        codes, counts = indices.unique(return_counts=True)
+        self.merge(codes.cpu(), counts.cpu())
+
+    def merge(self, codes: Tensor, counts: Tensor) -> None:
+        self.codes, place = torch.cat([self.codes, codes]).unique(return_inverse=True)
+        both = torch.cat([self.counts, counts])
+        self.counts = torch.zeros_like(self.codes).index_add_(0, place, both)
+
+    def occurring(self) -> tuple[Tensor, Tensor]:
+        return self.codes, self.counts
+
+
+def _gathered(codes: Tensor, counts: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Every rank's pair."""
+    ranks = world()[1]
+    if ranks == 1:
+        return [(codes, counts)]
+    pairs: list = [None] * ranks
+    dist.all_gather_object(pairs, (codes, counts))
+    return pairs

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,7 +76,7 @@ def read_image(source: Location | Path | str) -> Image.Image:
         return read_picture(stream)
 
 
-def read_picture(stream: BinaryIO) -> Image.Image:
+def read_picture(stream: io.BufferedIOBase) -> Image.Image:
     """Decode the first frame of an open image."""
     with open_picture(stream) as image:
         image.load()
@@ -95,9 +95,10 @@ def image_size(source: Location | Path | str) -> tuple[int, int]:
         return (height, width) if _orientation(image) >= 5 else (width, height)
 
 
-def open_picture(stream: BinaryIO) -> Image.Image:
+def open_picture(stream: io.BufferedIOBase) -> Image.Image:
     """Read an image's header; its size is checked before anything is decoded."""
-    image = Image.open(stream, formats=FORMATS)
+    file: Any = stream  # Pillow reads any stream that can seek; its annotation knows typing.IO only
+    image = Image.open(file, formats=FORMATS)
     if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError(
             f"{image.width} x {image.height} pixels, more than the {MAX_PIXELS} that are read"

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from .storage import is_remote, open_stored, stored_size
 
@@ -22,7 +22,7 @@ class Location(ABC):
     """Where bytes lie."""
 
     @abstractmethod
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedIOBase:
         """The bytes as a stream that can seek; the caller closes it."""
 
     @abstractmethod
@@ -49,7 +49,7 @@ class StoredFile(Location):
     name: str
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedIOBase:
         """The whole file."""
         return open_stored(self.name)
 
@@ -68,7 +68,7 @@ class StoredFile(Location):
 class FileSlice(io.RawIOBase):
     """A window of a file, read as if it were a file of its own."""
 
-    def __init__(self, file: BinaryIO, offset: int, size: int) -> None:
+    def __init__(self, file: io.BufferedIOBase, offset: int, size: int) -> None:
         super().__init__()
         self._file, self._offset, self._size = file, offset, size
         self._position = 0

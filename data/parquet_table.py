@@ -9,7 +9,7 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 from posixpath import dirname
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,7 +41,7 @@ class ParquetCell(Location):
     row: int
     first: int
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedIOBase:
         """The cell's bytes, or the file that a struct without bytes names."""
         value = _read_group(self.table, self.group, (self.column,))[self.column][self.row].as_py()
         if isinstance(value, dict):

@@ -4,12 +4,13 @@ Local files are opened directly; `s3://`, `gs://`, `hf://`, `https://`, `memory:
 go through fsspec, caching wrappers such as `simplecache::https://...` included.
 """
 
+import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from fsspec.core import url_to_fs
 
@@ -21,7 +22,7 @@ def is_remote(name: str) -> bool:
     return "://" in name
 
 
-def open_stored(name: str) -> BinaryIO:
+def open_stored(name: str) -> io.BufferedIOBase:
     """Open a file for reading.
 
     Raises:
@@ -31,7 +32,10 @@ def open_stored(name: str) -> BinaryIO:
         return Path(name).open("rb")
     with storage_errors(name):
         system, path = url_to_fs(name)
-        return system.open(path, "rb")
+        file: Any = system.open(path, "rb")
+        # The file system in memory hands the same object to everyone who opens a file
+        shared = isinstance(file, io.BytesIO)
+        return io.BytesIO(file.getvalue()) if shared else io.BufferedReader(file)
 
 
 def stored_size(name: str) -> int:

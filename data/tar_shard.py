@@ -11,7 +11,7 @@ import json
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 from .location import FileSlice, Location
 from .media import HEAD_BYTES
@@ -45,7 +45,7 @@ class TarMember(Location):
     span: Span
     beside: tuple[Span, ...] = ()
 
-    def open(self) -> BinaryIO:
+    def open(self) -> io.BufferedIOBase:
         """The member's bytes."""
         if is_remote(self.tar) and self.span.size <= WHOLE_BYTES:
             return io.BytesIO(self._read(self.span))
@@ -123,7 +123,7 @@ def index_tar(tar: str) -> TarIndex:
     return TarIndex(tuple(members), damage)
 
 
-def _spans(file: BinaryIO) -> Iterator[Span]:
+def _spans(file: io.BufferedIOBase) -> Iterator[Span]:
     """The plain files of a tar, from its headers."""
     with tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:

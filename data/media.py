@@ -96,7 +96,8 @@ class BadFile:
 
 def bad_file(path: str, error: BaseException) -> BadFile:
     """The report of an exception, under the class of its cause where a library raised it."""
-    return BadFile(path, str(error), type(error.__cause__ or error).__name__)
+    reason = str(error).removeprefix(f"{path}: ")
+    return BadFile(path, reason, type(error.__cause__ or error).__name__)
 
 
 def media_file(path: Path | str) -> MediaFile:

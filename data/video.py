@@ -180,11 +180,8 @@ def _read_positions(
 ) -> Iterator[Frame]:
     """Frames by their numbers in the order of showing; the numbers do not fall."""
     if kind_of(location) == "image":
-        pictures = animation_frames(location)
-        for number, frames in groupby(positions):
-            picture = next(islice(pictures, number, None))
-            pictures = chain([picture], pictures)
-            yield from repeat(picture, len(list(frames)))
+        for number, picture in enumerate(islice(animation_frames(location), positions[-1] + 1)):
+            yield from repeat(picture, positions.count(number))
         return
     convert = FrameConverter()
     for run in _runs(index, positions):

@@ -3,7 +3,8 @@
     python benchmarks/data.py [--images FOLDER] [--videos FOLDER] [--output results/data.md]
 
 Every figure is the median of several rounds, in which all candidates take turns, on one process
-(or one worker) with one thread. The bare loop does the same work per sample by hand: open, decode,
+(or one worker) with one thread; rates count CPU seconds, so that other work on the machine does not
+matter. The bare loop does the same work per sample by hand: open, decode,
 scale, crop, tensor. All loaders read the same JPEGs from disk, or from a tar of them.
 """
 
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import av
 import psutil
@@ -78,7 +80,7 @@ def head(num_images: int, num_videos: int) -> list[str]:
         + ", ".join(f"{name} {version}" for name, version in versions.items())
         + ".",
         f"{num_images} JPEGs, short side to {SHORT_SIDE}, crops of {SIZE}, flips; "
-        f"{num_videos} H.264 clips, every frame. Median of {ROUNDS} rounds; in each all take turns.",
+        f"{num_videos} H.264 clips, every frame. Median of {ROUNDS} rounds, CPU seconds.",
         "",
     ]
 
@@ -131,7 +133,7 @@ def plain_torchvision(tree: Path, workers: int) -> Iterator[torch.Tensor]:
 
 def own_webdataset(tar: Path, workers: int) -> Iterator[torch.Tensor]:
     """WebDataset's pipeline, with its shuffle buffer."""
-    dataset = (
+    dataset: Any = (
         webdataset.compat.WebDataset(str(tar), shardshuffle=False, empty_check=False)
         .shuffle(100)
         .decode("pilrgb")
@@ -182,10 +184,10 @@ def table(unit: str, candidates: Mapping[str, Callable[[], Iterator[object]]]) -
     rates: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(ROUNDS):
         for name, make in candidates.items():
-            start, count = time.perf_counter(), 0
+            start, count = time.process_time(), 0
             for item in make():
                 count += len(item) if isinstance(item, torch.Tensor) and item.ndim > 3 else 1
-            rates[name].append(count / (time.perf_counter() - start))
+            rates[name].append(count / (time.process_time() - start))
     base = next(iter(rates.values()))
     lines = [f"| reader | {unit} | against the bare loop |", "|---|---|---|"]
     for name, values in rates.items():

@@ -213,7 +213,7 @@ def _common(values: Sequence[str]) -> dict[str, int]:
     return dict(Counter(values).most_common(MOST_COMMON))
 
 
-def _span(values: Sequence[float]) -> Span | None:
+def _span(values: Sequence[int] | Sequence[float]) -> Span | None:
     if not values:
         return None
     return Span(float(min(values)), float(median(values)), float(max(values)))

@@ -128,7 +128,8 @@ def write(path, frames=60, size=(48, 32), codec="libx264", fps=30, times=None, *
     return path
 
 
-CODECS = [("a.mp4", "libx264", {"g": "12", "bf": "3"}), ("a.mkv", "libx264", {"g": "10", "bf": "2"}),
+CODECS = [("a.mp4", "libx264", {"g": "12", "bf": "3"}),
+          ("a.mkv", "libx264", {"g": "10", "bf": "2"}),
           ("a.ts", "libx264", {"g": "12"}), ("a.avi", "mpeg4", {"g": "12"}),
           ("a.webm", "libvpx", {"g": "12", "auto-alt-ref": "1", "lag-in-frames": "16"}),
           ("a.webm", "libvpx-vp9", {"g": "12"})]  # fmt: skip

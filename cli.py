@@ -23,7 +23,11 @@ app = typer.Typer(
 )
 
 Source = Annotated[
-    str, typer.Argument(help="Folder, glob, file, text list of paths, or samples:heldout.")
+    str,
+    typer.Argument(
+        help="Folder, glob, shards-{000..009}.tar, Parquet, list (txt, csv, jsonl), URL of one of "
+        "these, or samples:heldout."
+    ),
 ]
 TokenizerName = Annotated[
     str, typer.Option("--tokenizer", help="Folder of a saved tokenizer, or a hub id.")
@@ -233,6 +237,47 @@ def evaluate_command(
 
 
 @app.command()
+def inspect(
+    source: Source,
+    output: Annotated[
+        Path, typer.Option("--output", help="Where the contact sheet goes, a PNG.")
+    ] = Path("contact_sheet.png"),
+    thumbnails: Annotated[int, typer.Option(min=0, help="Files on the contact sheet.")] = 64,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not decode every frame of videos.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read at most so many files.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Reading processes.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count and measure the files of a source, list bad ones, draw a contact sheet."""
+    from dataclasses import asdict
+
+    from .data.contact_sheet import write_contact_sheet
+    from .data.inspection import inspect_source
+
+    found, reports = inspect_source(
+        source,
+        limit=limit,
+        quick=quick,
+        thumbnails=thumbnails,
+        workers=workers,
+        show_progress=True,
+    )
+    if thumbnails:
+        write_contact_sheet(output, reports)
+    for bad in (*found.bad, *found.skipped):
+        sys.stderr.write(f"bad: {bad.path}: {bad.reason} ({bad.exception or 'not read'})\n")
+    if as_json:
+        _print_json({**asdict(found), "contact_sheet": str(output) if thumbnails else None})
+        return
+    for label, value in _inspection_rows(found):
+        print(f"{label:<20}{value}")
+    if thumbnails:
+        print(f"{'contact sheet':<20}{output}")
+
+
+@app.command()
 def info(
     name: Annotated[str, typer.Argument(metavar="T|CONFIG", help="A saved tokenizer or a config.")],
     size: Annotated[int | None, typer.Option(min=1, help="Side for rates and cost.")] = None,
@@ -311,6 +356,31 @@ def _one_of(option: str, value: str, allowed: Any) -> Any:
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, indent=1))
+
+
+def _inspection_rows(found: Any) -> list[tuple[str, str]]:
+    """What `inspect` prints, line by line."""
+
+    def common(counts: dict[str, int]) -> str:
+        return ", ".join(f"{value} ({count})" for value, count in counts.items()) or "–"
+
+    def span(values: Any, unit: str) -> str:
+        if values is None:
+            return "–"
+        return f"{values.smallest:g} … {values.middle:g} … {values.largest:g} {unit}"
+
+    return [
+        ("images", f"{found.num_images}, {found.num_animated} of them animated"),
+        ("videos", f"{found.num_videos}, {found.num_interlaced} of them interlaced"),
+        ("bad files", str(len(found.bad))),
+        ("other files", str(len(found.skipped))),
+        ("common sizes", common(found.sizes)),
+        ("short sides", span(found.short_side, "px")),
+        ("frame rates", common(found.frame_rates)),
+        ("durations", f"{span(found.seconds, 's')}, {found.total_seconds:.1f} s together"),
+        ("frames per video", span(found.frames, "")),
+        ("codecs", common(found.codecs)),
+    ]
 
 
 def _print_scores(rows: Any) -> None:

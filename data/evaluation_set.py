@@ -4,15 +4,13 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .image import read_image, to_tensor
-from .media import BadFile, MediaFile
+from .image import read_image, to_picture, to_tensor
+from .media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
 from .resize import adm_center_crop
-from .training_set import pictures
-from .video import read_clip
+from .video import clip_frames
 
 Sample = tuple[MediaFile, Tensor | None, BadFile | None]
 
@@ -30,8 +28,8 @@ class EvaluationSet(Dataset[Sample]):
     def __init__(
         self, files: Sequence[MediaFile], size: int, frames: int = 1, limit: int | None = None
     ) -> None:
-        kind = "image" if frames == 1 else "video"
-        self.files = tuple(file for file in files if file.kind == kind)[:limit]
+        kind: MediaKind = "image" if frames == 1 else "video"
+        self.files = tuple(file for file in files if file.serves(kind))[:limit]
         if not self.files:
             raise ValueError(
                 f"frames={frames} evaluates {kind}s, but the source holds none; "
@@ -47,15 +45,15 @@ class EvaluationSet(Dataset[Sample]):
         file = self.files[index]
         try:
             return file, self._clip(file), None
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            return file, None, BadFile(str(file.path), str(error), type(error).__name__)
+        except READ_ERRORS as error:
+            return file, None, bad_file(file.path, error)
 
     def _clip(self, file: MediaFile) -> UInt8[Tensor, "3 T H W"]:
-        if file.kind == "image":
-            frames = [read_image(file.path)]
+        if self.frames == 1:
+            pictures = iter([read_image(file.location)])
         else:
-            frames = pictures(read_clip(file.path, self.frames))
-        return torch.stack([to_tensor(adm_center_crop(f, self.size)) for f in frames], dim=1)
+            pictures = map(to_picture, clip_frames(file.location, self.frames))
+        return torch.stack([to_tensor(adm_center_crop(p, self.size)) for p in pictures], dim=1)
 
 
 def evaluation_batches(

@@ -7,14 +7,33 @@ choice.
 
 from PIL import Image
 
+from .image import MAX_PIXELS
+
 
 def adm_resize(image: Image.Image, short_side: int) -> Image.Image:
-    """Resize so that the short side is `short_side`."""
+    """Resize so that the short side is `short_side`.
+
+    Raises:
+        ValueError: the picture is so long and thin that the result would be too large.
+    """
+    size = adm_size(image.size, short_side)
+    if size[0] * size[1] > MAX_PIXELS:
+        raise ValueError(
+            f"{image.width} x {image.height} pixels with the short side at {short_side} would be "
+            f"{size[0]} x {size[1]}, more than the {MAX_PIXELS} pixels that are allowed"
+        )
     while min(image.size) >= 2 * short_side:
         image = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
-    scale = short_side / min(image.size)
-    size = (round(image.width * scale), round(image.height * scale))
     return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def adm_size(size: tuple[int, int], short_side: int) -> tuple[int, int]:
+    """Width and height that `adm_resize` gives."""
+    width, height = size
+    while min(width, height) >= 2 * short_side:
+        width, height = width // 2, height // 2
+    scale = short_side / min(width, height)
+    return round(width * scale), round(height * scale)
 
 
 def adm_center_crop(image: Image.Image, size: int) -> Image.Image:

@@ -1,19 +1,44 @@
 """Sources: from the words a user gives to a list of images and videos, in a fixed order.
 
-A source is a file, a folder (searched recursively), a glob, a text list of paths, or the name of a
-bundled set (`samples:train`). Folders and globs are sorted, so that everything built on a listing
-is reproducible; what is no image or video is reported.
+    folder             searched recursively, sorted; tars and Parquet tables in it are opened
+    glob               images/*.jpg, clips/**/*.mp4; sorted
+    brace pattern      shards-{000..009}.tar; in the order of the pattern
+    file               an image, a video, a WebDataset tar, a Parquet table
+    list               .txt, .csv, .tsv or .jsonl of paths; in the order of the list
+    bundled set        samples:train
+
+All of them may be URLs (s3://, gs://, hf://, https://, ...). What a file is, its first bytes tell,
+not its name; what is no image or video is reported. The order is fixed, so that everything built on
+a listing is reproducible.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
-from os.path import commonpath
+from os.path import abspath
 from pathlib import Path
 
+from braceexpand import braceexpand
+from fsspec.core import url_to_fs
+
 from .bundled import bundled_files, is_bundled
-from .media import HEAD_BYTES, BadFile, MediaFile, MediaKind, media_kind
+from .file_list import is_list, read_list
+from .location import Location, StoredFile
+from .media import (
+    HEAD_BYTES,
+    READ_ERRORS,
+    BadFile,
+    MediaFile,
+    MediaKind,
+    bad_file,
+    is_animated,
+    media_kind,
+    no_media_reason,
+)
+from .parquet_table import index_parquet
+from .storage import is_remote, read_heads, storage_errors
+from .tar_shard import index_tar
 
 
 @dataclass(frozen=True)
@@ -22,7 +47,7 @@ class Listing:
 
     Attributes:
         source: the words it was asked with.
-        files: images and videos, sorted by path.
+        files: images and videos, in order.
         skipped: files that are neither, each with its reason.
     """
 
@@ -31,79 +56,184 @@ class Listing:
     skipped: tuple[BadFile, ...]
 
     def of_kind(self, kind: MediaKind) -> tuple[MediaFile, ...]:
-        """The files of one kind."""
-        return tuple(file for file in self.files if file.kind == kind)
+        """The files that serve as one kind; animated images serve as both."""
+        return tuple(file for file in self.files if file.serves(kind))
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A picture or clip before it has its key: a readable name with an extension."""
+
+    name: str
+    location: Location
+    head: bytes
 
 
 def list_source(source: str | Path) -> Listing:
     """List the images and videos of a source.
 
     Args:
-        source: a file, folder, glob, text list (`.txt`, one path per line, relative to the list),
-            or a bundled set (`samples:all`, `samples:train`, `samples:heldout`, `samples:videos`).
+        source: a folder, glob, brace pattern, file, list, or bundled set; see the module.
 
     Raises:
         FileNotFoundError: nothing is there.
         ValueError: there is something, but no image and no video.
     """
-    root, paths = bundled_files(str(source)) if is_bundled(str(source)) else _find(str(source))
-    files: list[tuple[Path, MediaKind]] = []
+    words = str(source)
+    files: list[MediaFile] = []
     skipped: list[BadFile] = []
-    for path in paths:
-        try:
-            with path.open("rb") as stream:
-                head = stream.read(HEAD_BYTES)
-        except OSError as error:
-            skipped.append(BadFile(str(path), str(error), type(error).__name__))
+    candidates = _candidates(words)
+    names = _relative_names(words, candidates)
+    for found in _look_into(candidates, names):
+        if isinstance(found, BadFile):
+            skipped.append(found)
             continue
-        kind = media_kind(head)
+        kind = media_kind(found.head)
         if kind is None:
-            reason = "no image or video by its first bytes" if head else "empty file"
-            skipped.append(BadFile(str(path), reason))
+            skipped.append(BadFile(str(found.location), no_media_reason(found.head)))
         else:
-            files.append((path, kind))
+            animated = kind == "image" and is_animated(found.head)
+            files.append(MediaFile(found.name, found.location, kind, animated))
     if not files:
+        reasons = "".join(f"\n  {bad.path}: {bad.reason}" for bad in skipped[:5])
         raise ValueError(
-            f"source {str(source)!r} holds no image or video ({len(skipped)} other file(s)); "
-            "give a folder, a glob, a file or a text list of pictures or clips"
+            f"source {words!r} holds no image or video ({len(skipped)} other file(s)); give a "
+            f"folder, a glob, a file, a tar, a Parquet table or a list of pictures{reasons}"
         )
-    return Listing(str(source), tuple(_with_keys(root, files)), tuple(skipped))
+    return Listing(words, tuple(_with_unique_keys(files)), tuple(skipped))
 
 
-def _find(source: str) -> tuple[Path, list[Path]]:
-    """The folder that keys are relative to, and every candidate file."""
+# ---- which files ---------------------------------------------------------------------------------
+
+
+def _candidates(source: str) -> list[StoredFile]:
+    """Every file that the words name."""
+    if is_bundled(source):
+        return [StoredFile(str(path)) for path in bundled_files(source)[1]]
+    expanded = list(braceexpand(source)) if "{" in source and not _exists(source) else [source]
+    if len(expanded) > 1:
+        return [file for part in expanded for file in _candidates(part)]
+    return _remote_candidates(source) if is_remote(source) else _local_candidates(source)
+
+
+def _local_candidates(source: str) -> list[StoredFile]:
     path = Path(source).expanduser()
     if path.is_dir():
-        return path, sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+        found = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p, path))
+        return [StoredFile(str(p)) for p in found]
     if path.is_file():
-        if path.suffix == ".txt":
-            lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-            listed = [path.parent / line for line in lines if line and not line.startswith("#")]
-            return _common_root(listed), listed
-        return path.parent, [path]
-    if has_magic(source):
-        found = sorted(Path(p) for p in glob(str(path), recursive=True) if Path(p).is_file())
-        if found:
-            return _common_root(found), found
+        return read_list(str(path)) if is_list(path.name) else [StoredFile(str(path))]
+    found = sorted(p for p in glob(str(path), recursive=True) if Path(p).is_file())
+    if has_magic(source) and found:
+        return [StoredFile(p) for p in found]
     raise FileNotFoundError(
-        f"source {source!r} does not exist; give a folder, a glob, a file or a text list of paths"
+        f"source {source!r} does not exist; give a folder, a glob, a file or a list of paths"
     )
+
+
+def _remote_candidates(url: str) -> list[StoredFile]:
+    """Files below a URL; a last part without a dot, or with a slash behind, is a folder."""
+    with storage_errors(url):
+        system, path = url_to_fs(url)
+        base = url.rstrip("/").rpartition("/")[2]
+        if "*" in url:
+            found = sorted(system.glob(path))
+        elif "." in base and not url.endswith("/"):
+            return read_list(url) if is_list(url) else [StoredFile(url)]
+        else:
+            found = sorted(system.find(path))
+        names = [str(system.unstrip_protocol(name)) for name in found]
+    if not names:
+        raise FileNotFoundError(f"source {url!r} does not exist or holds no file")
+    return [StoredFile(name) for name in names]
+
+
+def _exists(source: str) -> bool:
+    return not is_remote(source) and Path(source).expanduser().exists()
 
 
 def _hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
-def _common_root(paths: Sequence[Path]) -> Path:
-    return Path(commonpath([path.absolute().parent for path in paths])) if paths else Path()
+# ---- what is in them -----------------------------------------------------------------------------
 
 
-def _with_keys(root: Path, files: Sequence[tuple[Path, MediaKind]]) -> list[MediaFile]:
-    """Name every file by its path without extension; files that would share a name keep theirs."""
-    names = [path.absolute().relative_to(root.absolute()) for path, _ in files]
-    stems = [name.with_suffix("").as_posix() for name in names]
+def _look_into(
+    candidates: Sequence[StoredFile], names: Sequence[str]
+) -> Iterator[_Found | BadFile]:
+    """The pictures and clips of all files: they themselves, or what tars and tables hold."""
+    heads = read_heads([file.name for file in candidates], HEAD_BYTES)
+    for file, name, head in zip(candidates, names, heads, strict=True):
+        if isinstance(head, Exception):
+            yield bad_file(file.name, head)
+        elif head[:4] == b"PAR1":
+            yield from _look_into_parquet(file.name, name)
+        elif head[257:262] == b"ustar" or name.lower().endswith(".tar"):
+            yield from _look_into_tar(file.name, name)
+        elif head[:2] == b"\x1f\x8b" and name.lower().endswith((".tar.gz", ".tgz")):
+            yield BadFile(file.name, "a compressed tar has no random access; run gunzip on it")
+        else:
+            yield _Found(name, file, head)
+
+
+def _look_into_tar(tar: str, name: str) -> Iterator[_Found | BadFile]:
+    try:
+        index = index_tar(tar)
+    except READ_ERRORS as error:
+        yield bad_file(tar, error)
+        return
+    stem = name.removesuffix(".tar")
+    for member, head in index.members:
+        yield _Found(f"{stem}/{member.span.name}", member, head)
+    if index.damage:
+        yield BadFile(tar, index.damage, "ReadError")
+
+
+def _look_into_parquet(table: str, name: str) -> Iterator[_Found | BadFile]:
+    try:
+        index = index_parquet(table)
+    except READ_ERRORS as error:
+        yield bad_file(table, error)
+        return
+    stem = name.removesuffix(".parquet")
+    for cell in index.cells:
+        yield _Found(f"{stem}/{cell.first + cell.row:08d}", cell, index.head)
+
+
+# ---- their keys ----------------------------------------------------------------------------------
+
+
+def _relative_names(source: str, files: Sequence[StoredFile]) -> list[str]:
+    """Names relative to the folder that was given, else to the folder that all have in common."""
+    names = [f.name if is_remote(f.name) else Path(abspath(f.name)).as_posix() for f in files]
+    folders = [name.split("/")[:-1] for name in names]
+    levels = list(zip(*folders, strict=False))
+    shared = next((i for i, parts in enumerate(levels) if len(set(parts)) > 1), len(levels))
+    if is_bundled(source):
+        shared = len(bundled_files(source)[0].absolute().parts)
+    elif not is_remote(source) and Path(source).expanduser().is_dir():
+        shared = len(Path(abspath(Path(source).expanduser())).parts)
+    return ["/".join(name.split("/")[shared:]) for name in names]
+
+
+def _with_unique_keys(files: Sequence[MediaFile]) -> list[MediaFile]:
+    """Keys without extension; files that would share one keep it, the same file gets a number."""
+    stems = [_stem(file.key) for file in files]
     uses = Counter(stems)
-    return [
-        MediaFile(stem if uses[stem] == 1 else name.as_posix().replace(".", "_"), path, kind)
-        for name, stem, (path, kind) in zip(names, stems, files, strict=True)
+    named = [
+        stem if uses[stem] == 1 else file.key.replace(".", "_")
+        for stem, file in zip(stems, files, strict=True)
     ]
+    seen: Counter[str] = Counter()
+    keyed = []
+    for key, file in zip(named, files, strict=True):
+        seen[key] += 1
+        unique = key if seen[key] == 1 else f"{key}~{seen[key]}"
+        keyed.append(MediaFile(unique, file.location, file.kind, file.animated))
+    return keyed
+
+
+def _stem(name: str) -> str:
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + (base.rpartition(".")[0] or base)

@@ -1,118 +1,164 @@
-"""The training data: what stands at each position of an endless, reproducible sequence of samples.
+"""The training data: what stands at each place of endless, reproducible sequences of samples.
 
-Position p of the sequence is the (p mod n)-th file of epoch p // n, each epoch shuffled by (seed,
-epoch). Crop, flip and start frame are drawn from (seed, p). So a batch is a pure function of the
-seed, the step and the world size: it does not depend on workers, and resuming is starting at step
-k.
+A group holds samples of one shape (frames, height, width); there is one unless images and videos
+are mixed or crops have several shapes. Each group has a sequence of its own, in the order that
+`order.py` defines; crop, flip and start frame are drawn from (seed, place).
 """
 
-import logging
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
 
-import torch
 from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from .image import read_image, to_tensor
-from .media import MediaFile
-from .resize import adm_resize
-from .video import count_frames, read_clip
-
-log = logging.getLogger(__name__)
+from .buckets import Shape, sort_into_buckets
+from .crop import CropRules, cut
+from .image import read_image, to_picture
+from .location import Location
+from .media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
+from .order import Draws, Place, file_index
+from .video import Frame, clip_frames, read_clip
+from .video_index import VideoIndex, index_video
 
 
 @dataclass(frozen=True)
-class CropRules:
-    """How a training sample is cut from a file.
+class WeightedFiles:
+    """The files of one source, and how often it is drawn.
 
     Attributes:
-        size: side of the square crop, in pixels.
-        frames: frames per clip; 1 takes images, and single frames of videos.
-        stride: step between the frames of a clip.
-        short_side: the picture's short side before cropping; None keeps its own, but at least
-            `size`.
-        flip: whether half of the samples are mirrored.
+        files: images and videos.
+        weight: in proportion to the other sources; None, for all of them, counts files.
     """
 
-    size: int
-    frames: int = 1
-    stride: int = 1
-    short_side: int | None = None
-    flip: bool = True
+    files: tuple[MediaFile, ...]
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """Samples of one shape.
+
+    Attributes:
+        frames: frames of a sample.
+        shape: its height and width.
+        pools: files per source; one pool where sources have no weights.
+        draws: which pool each position draws from.
+        share: how many of the steps draw this group, in proportion to the others.
+    """
+
+    frames: int
+    shape: Shape
+    pools: tuple[tuple[MediaFile, ...], ...]
+    draws: Draws
+    share: float
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """A clip, and the files that should have stood in its place but could not be read."""
+
+    clip: UInt8[Tensor, "3 T H W"]
+    bad: tuple[BadFile, ...]
 
 
 class TrainingSet(Dataset[Tensor]):
-    """Crops by position in the endless sequence.
+    """Crops by place.
 
     Args:
-        files: images and videos to draw from.
+        sources: files to draw from, with their weights.
         rules: how a sample is cut.
         seed: seed of order and crops.
         cache_files: how many decoded files each worker keeps in memory.
+        workers: processes that read picture sizes, where buckets need them.
+
+    Attributes:
+        groups: the groups of samples.
+        schedule: which group each step draws.
+        files: all files that are drawn from.
+        unreadable: files left out because not even their size could be read.
     """
 
     def __init__(
-        self, files: Sequence[MediaFile], rules: CropRules, seed: int, cache_files: int = 0
+        self,
+        sources: Sequence[WeightedFiles],
+        rules: CropRules,
+        seed: int,
+        cache_files: int = 0,
+        workers: int = 0,
     ) -> None:
-        self.files = tuple(f for f in files if f.kind == "video" or rules.frames == 1)
-        if not self.files:
-            raise ValueError(
-                f"data.frames={rules.frames} needs videos, but the source holds only images; "
-                "set data.frames=1 or give clips"
-            )
         self.rules, self.seed = rules, seed
         self.cache = FileCache(cache_files)
-        self._lengths: dict[str, int] = {}
+        self.groups, self.unreadable = _groups(sources, rules, seed, workers)
+        self.schedule = Draws(tuple(group.share for group in self.groups), f"{seed}/groups")
+        pools = [pool for group in self.groups for pool in group.pools]
+        self.files = tuple({file.path: file for pool in pools for file in pool}.values())
 
-    def __getitem__(self, position: int) -> UInt8[Tensor, "3 T H W"]:
-        """The sample at a position; a file that cannot be read gives way to the next one, aloud."""
-        index = file_index(self.seed, position, len(self.files))
-        for attempt in range(len(self.files)):
-            file = self.files[(index + attempt) % len(self.files)]
+    def __getitem__(self, place: Place) -> UInt8[Tensor, "3 T H W"]:
+        """The clip at a place."""
+        return self.read(place).clip
+
+    def file_at(self, place: Place) -> MediaFile:
+        """The file that stands at a place."""
+        pool, index = self._draw(place)
+        return pool[index]
+
+    def read(self, place: Place) -> TrainingSample:
+        """The sample at a place; a file that cannot be read gives way to the next one.
+
+        Raises:
+            OSError: no file of the pool can be read.
+        """
+        pool, index = self._draw(place)
+        bad: list[BadFile] = []
+        for attempt in range(len(pool)):
+            file = pool[(index + attempt) % len(pool)]
+            rng = random.Random(f"{self.seed}/{place.group}/{place.position}")
             try:
-                return self._cut(file, random.Random(f"{self.seed}/{position}"))
-            except (OSError, ValueError, Image.DecompressionBombError) as error:
-                log.warning("left out %s: %s (%s)", file.path, error, type(error).__name__)
-        raise OSError(f"none of the {len(self.files)} files of the training source could be read")
+                return TrainingSample(self._cut(file, self.groups[place.group], rng), tuple(bad))
+            except READ_ERRORS as error:
+                bad.append(bad_file(file.path, error))
+        reasons = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
+        raise OSError(
+            f"none of the {len(pool)} files of the training source can be read: {reasons}"
+        )
 
-    def _cut(self, file: MediaFile, rng: random.Random) -> Tensor:
-        rules = self.rules
-        frames = self._frames(file, rng)
-        short_side = rules.short_side or max(rules.size, min(frames[0].size))
-        if min(frames[0].size) != short_side:
-            frames = [adm_resize(frame, short_side) for frame in frames]
-        width, height = frames[0].size
-        left = rng.randint(0, width - rules.size)
-        top = rng.randint(0, height - rules.size)
-        box = (left, top, left + rules.size, top + rules.size)
-        clip = torch.stack([to_tensor(frame.crop(box)) for frame in frames], dim=1)
-        return clip.flip(-1) if rules.flip and rng.random() < 0.5 else clip
+    def _draw(self, place: Place) -> tuple[tuple[MediaFile, ...], int]:
+        group = self.groups[place.group]
+        source, before = group.draws.at(place.position)
+        pool = group.pools[source]
+        return pool, file_index(f"{self.seed}/{place.group}/{source}", before, len(pool))
 
-    def _frames(self, file: MediaFile, rng: random.Random) -> list[Image.Image]:
-        """The frames of one sample, as pictures."""
-        if file.kind == "image":
-            return self.cache.get(file, lambda: [read_image(file.path)])
-        rules = self.rules
-        span = (rules.frames - 1) * rules.stride + 1
-        length = self._length(file)
+    def _cut(self, file: MediaFile, group: Group, rng: random.Random) -> Tensor:
+        with closing(self._frames(file, group.frames, rng)) as frames:
+            return cut(frames, group.shape, self.rules, rng)
+
+    def _frames(
+        self, file: MediaFile, count: int, rng: random.Random
+    ) -> Generator[Image.Image, None, None]:
+        """The frames of one sample, as pictures, one at a time."""
+        if count == 1 and file.kind == "image":
+            yield self.cache.get(file, lambda: [read_image(file.location)])[0]
+            return
+        stride, rate = self.rules.stride, self.rules.rate
+        index = _cached_index(file.location)
+        span, length = (count - 1) * stride + 1, index.length(rate)
         if length < span:
-            raise ValueError(f"{rules.frames} frames need a video of {span}, this one has {length}")
+            raise ValueError(f"{count} frames need a video of {span}, this one has {length}")
         start = rng.randint(0, length - span)
         if self.cache.size:
-            clip = self.cache.get(file, lambda: pictures(read_clip(file.path, length)))
-            return clip[start : start + span : rules.stride]
-        return pictures(read_clip(file.path, rules.frames, start, rules.stride))
-
-    def _length(self, file: MediaFile) -> int:
-        if file.key not in self._lengths:
-            self._lengths[file.key] = count_frames(file.path)
-        return self._lengths[file.key]
+            decoded = self.cache.get(
+                file, lambda: [to_picture(f) for f in _whole(file.location, length, self.rules)]
+            )
+            yield from decoded[start : start + span : stride]
+            return
+        for frame in clip_frames(file.location, count, start, stride, rate, index):
+            yield to_picture(frame)
 
 
 class FileCache:
@@ -124,63 +170,103 @@ class FileCache:
 
     def get(self, file: MediaFile, decode: Callable[[], list[Image.Image]]) -> list[Image.Image]:
         """The decoded frames of a file."""
-        frames = self._files.pop(file.key, None) or decode()
+        frames = self._files.pop(file.path, None) or decode()
         if self.size:
-            self._files[file.key] = frames
+            self._files[file.path] = frames
             if len(self._files) > self.size:
                 self._files.popitem(last=False)
         return frames
 
 
-@dataclass(frozen=True)
-class BatchPositions:
-    """The positions of every batch from one step to another, on one rank.
-
-    Step s of a run takes positions [s * world_size * batch_size, ...), split evenly over the ranks.
-    """
-
-    batch_size: int
-    start_step: int
-    stop_step: int
-    rank: int = 0
-    world_size: int = 1
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for step in range(self.start_step, self.stop_step):
-            first = (step * self.world_size + self.rank) * self.batch_size
-            yield list(range(first, first + self.batch_size))
-
-    def __len__(self) -> int:
-        return self.stop_step - self.start_step
+def pictures(clip: UInt8[Tensor, "3 T H W"]) -> list[Image.Image]:
+    """The frames of a clip as pictures."""
+    return [to_picture(frame) for frame in clip.unbind(dim=1)]
 
 
-def training_loader(
-    dataset: TrainingSet, positions: BatchPositions, workers: int
-) -> DataLoader[Tensor]:
-    """Batches (B, 3, T, H, W) uint8, one per step, in order."""
-    # A DataLoader takes any iterable of index lists; its annotation asks for less than it accepts.
-    return DataLoader(
-        dataset,
-        batch_sampler=positions,  # pyright: ignore[reportArgumentType]
-        num_workers=workers,
-        persistent_workers=False,
-        prefetch_factor=4 if workers else None,
+def _whole(location: Location, length: int, rules: CropRules) -> Iterator[Frame]:
+    return iter(read_clip(location, length, fps=rules.rate).unbind(dim=1))
+
+
+@lru_cache(maxsize=1024)
+def _cached_index(location: Location) -> VideoIndex:
+    return index_video(location)
+
+
+# ---- from sources to groups ----------------------------------------------------------------------
+
+
+def _groups(
+    sources: Sequence[WeightedFiles], rules: CropRules, seed: int, workers: int
+) -> tuple[tuple[Group, ...], tuple[BadFile, ...]]:
+    """One group per kind and shape that has files."""
+    groups: list[Group] = []
+    unreadable: list[BadFile] = []
+    for frames, share in _kinds(rules):
+        chosen = [_of_kind(source, frames, rules) for source in sources]
+        if not any(source.files for source in chosen):
+            raise _nothing(frames, rules)
+        sorted_sources = [sort_into_buckets(s.files, rules.shapes, workers) for s in chosen]
+        unreadable += [bad for _, found in sorted_sources for bad in found]
+        places = [shapes for shapes, _ in sorted_sources]
+        for shape in rules.shapes:
+            key = f"{seed}/{len(groups)}/sources"
+            group = _group(frames, shape, share, chosen, places, key)
+            groups += [group] if group.share else []
+    return tuple(groups), tuple(unreadable)
+
+
+def _kinds(rules: CropRules) -> list[tuple[int, float]]:
+    """Frames per sample, and the share of the steps."""
+    if rules.frames == 1:
+        return [(1, 1.0)]
+    kinds = [(rules.frames, 1.0 - rules.image_ratio), (1, rules.image_ratio)]
+    return [(frames, share) for frames, share in kinds if share]
+
+
+def _of_kind(source: WeightedFiles, frames: int, rules: CropRules) -> WeightedFiles:
+    """What a source has for samples of so many frames; videos give single frames as well."""
+    kind: MediaKind = "image" if frames == 1 else "video"
+    either = rules.frames == 1
+    return WeightedFiles(
+        tuple(file for file in source.files if either or file.serves(kind)), source.weight
     )
 
 
-def file_index(seed: int, position: int, num_files: int) -> int:
-    """Which file stands at a position: every epoch is a permutation of all files."""
-    epoch, offset = divmod(position, num_files)
-    return _epoch_order(seed, epoch, num_files)[offset]
+def _group(
+    frames: int,
+    shape: Shape,
+    share: float,
+    sources: Sequence[WeightedFiles],
+    places: Sequence[Sequence[list[Shape]]],
+    key: str,
+) -> Group:
+    """The group of a shape: a file that goes to several shapes counts as a part of one."""
+    pools: list[tuple[MediaFile, ...]] = []
+    weights: list[float] = []
+    total = sum(_weight(source) for source in sources if source.files)
+    for source, shapes in zip(sources, places, strict=True):
+        here = [(f, len(s)) for f, s in zip(source.files, shapes, strict=True) if shape in s]
+        if here:
+            part = sum(1 / parts for _, parts in here) / len(source.files)
+            pools.append(tuple(file for file, _ in here))
+            weights.append(part * _weight(source) / total)
+    if all(source.weight is None for source in sources):
+        merged = tuple(file for pool in pools for file in pool)
+        return Group(frames, shape, (merged,), Draws(), share * sum(weights))
+    return Group(frames, shape, tuple(pools), Draws(tuple(weights), key), share * sum(weights))
 
 
-@lru_cache(maxsize=4)
-def _epoch_order(seed: int, epoch: int, num_files: int) -> tuple[int, ...]:
-    order = list(range(num_files))
-    random.Random(f"{seed}/epoch {epoch}").shuffle(order)
-    return tuple(order)
+def _weight(source: WeightedFiles) -> float:
+    return float(len(source.files)) if source.weight is None else source.weight
 
 
-def pictures(clip: UInt8[Tensor, "3 T H W"]) -> list[Image.Image]:
-    """The frames of a clip as pictures."""
-    return [Image.fromarray(frame.permute(1, 2, 0).numpy()) for frame in clip.unbind(dim=1)]
+def _nothing(frames: int, rules: CropRules) -> ValueError:
+    if frames > 1:
+        return ValueError(
+            f"data.frames={frames} needs videos, but the source holds only images; "
+            "set data.frames=1 or give clips"
+        )
+    return ValueError(
+        f"data.image_ratio={rules.image_ratio:g} needs images, but the source holds only videos; "
+        "set data.image_ratio=0 or add images"
+    )

@@ -94,6 +94,6 @@ class Plan:
 
 
 def listing_hash(files: Sequence[MediaFile]) -> str:
-    """SHA-256 of the keys, sizes and kinds of the input files."""
-    lines = [f"{file.key}\t{file.kind}\t{file.path.stat().st_size}" for file in files]
+    """SHA-256 of the keys, kinds and stamps (sizes, offsets) of the input files."""
+    lines = [f"{file.key}\t{file.kind}\t{file.location.stamp()}" for file in files]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

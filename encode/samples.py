@@ -5,15 +5,13 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.image import read_image, to_tensor
-from ..data.media import BadFile, MediaFile
+from ..data.image import read_image, to_picture, to_tensor
+from ..data.media import READ_ERRORS, BadFile, MediaFile, bad_file
 from ..data.resize import adm_center_crop, adm_resize
-from ..data.training_set import pictures
-from ..data.video import probe_video, read_clip
+from ..data.video import clip_frames, probe_video
 
 
 @dataclass(frozen=True)
@@ -61,15 +59,16 @@ class EncodingSamples(Dataset[EncodingSample | BadFile]):
         file = self.files[index]
         try:
             return self._read(file)
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            return BadFile(str(file.path), str(error), type(error).__name__)
+        except READ_ERRORS as error:
+            return bad_file(file.path, error)
 
     def _read(self, file: MediaFile) -> EncodingSample:
-        if file.kind == "image":
-            image = read_image(file.path)
-            frames, fps = [image], None
-        else:
-            frames = pictures(read_clip(file.path, self.frames, stride=self.stride))
-            fps = float(probe_video(file.path).fps / self.stride)
-        clip = torch.stack([to_tensor(self.resize(frame, self.size)) for frame in frames], dim=1)
-        return EncodingSample(file, clip, frames[0].width, frames[0].height, fps)
+        if self.frames == 1:
+            image = read_image(file.location)
+            clip = to_tensor(self.resize(image, self.size)).unsqueeze(1)
+            return EncodingSample(file, clip, image.width, image.height, None)
+        info = probe_video(file.location)
+        frames = clip_frames(file.location, self.frames, stride=self.stride)
+        resized = [to_tensor(self.resize(to_picture(frame), self.size)) for frame in frames]
+        clip = torch.stack(resized, dim=1)
+        return EncodingSample(file, clip, info.width, info.height, float(info.fps / self.stride))

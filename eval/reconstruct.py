@@ -93,11 +93,11 @@ def reconstruct_file(
     """
     path, side_by_side = output_paths(file, output)
     if file.kind == "image":
-        pictures: Iterator[Frame] = iter([to_tensor(read_image(file.path))])
+        pictures: Iterator[Frame] = iter([to_tensor(read_image(file.location))])
         fps = Fraction(1)
     else:
-        pictures = islice(read_frames(file.path), frames)
-        fps = probe_video(file.path).fps
+        pictures = islice(read_frames(file.location), frames)
+        fps = probe_video(file.location).fps
     comparison = _Comparison()
     originals, inputs = tee(pictures)
     restored = comparison.watch(originals, reconstruct_frames(inputs, tokenizer, tile))

@@ -12,6 +12,7 @@ from tiny import tiny_tokenizer  # noqa: E402
 from vistok import VisualTokenizer  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
+DATA = Path(os.environ.get("VISTOK_DATA", ROOT.parent / "shared" / "data"))
 PARITY = Path(os.environ.get("VISTOK_PARITY", ROOT.parent / "shared" / "parity"))
 
 
@@ -21,6 +22,14 @@ def parity_folder() -> Path:
     if not PARITY.is_dir():
         pytest.skip(f"no reference tensors at {PARITY}; set VISTOK_PARITY to their folder")
     return PARITY
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """Real pictures and clips, hostile ones among them, which are not part of the repository."""
+    if not DATA.is_dir():
+        pytest.skip(f"no pictures and clips at {DATA}; set VISTOK_DATA to their folder")
+    return DATA
 
 
 @pytest.fixture

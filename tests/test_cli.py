@@ -136,3 +136,12 @@ def test_debug_shows_the_traceback(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = vistok("train", "quikstart", "--debug", code=1)
     assert "Traceback" in result.stderr
+
+
+def test_inspect_counts_a_source_and_draws_its_sheet(tmp_path):
+    sheet = tmp_path / "sheet.png"
+    result = vistok("inspect", "samples:all", "--output", sheet, "--quick", "--json")
+    found = json.loads(result.stdout)
+    assert (found["num_images"], found["num_videos"], found["bad"]) == (15, 7, [])
+    assert read_image(sheet).width > 1000
+    assert "inspecting 22/22" in result.stderr

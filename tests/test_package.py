@@ -22,8 +22,10 @@ import yaml
 
 import vistok
 from vistok.component import build
+from vistok.data.crop import CropRules
+from vistok.data.order import Place
 from vistok.data.source import list_source
-from vistok.data.training_set import CropRules, TrainingSet
+from vistok.data.training_set import TrainingSet, WeightedFiles
 from vistok.tokenizers.bottlenecks import BOTTLENECKS
 from vistok.tokenizers.encoding import Encoding, Output
 from vistok.tokenizers.fsq import FSQ
@@ -386,7 +388,7 @@ def loads_torch(*arguments: str) -> tuple[bool, str]:
     return "torch" in loaded, done.stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("train",), ("encode",), ("eval",)])
+@pytest.mark.parametrize("arguments", [(), ("train",), ("encode",), ("eval",), ("inspect",)])
 def test_help_answers_without_torch(arguments: tuple[str, ...]):
     torch_loaded, printed = loads_torch("-m", "vistok", *arguments, "--help")
     assert "Usage" in printed
@@ -462,8 +464,9 @@ def test_plain_values_survive_pickling(value: object):
 
 def test_a_training_set_survives_pickling():
     # Loader workers that are spawned, not forked, receive the data set like this.
-    dataset = TrainingSet(list_source("samples:train").files, CropRules(size=32), seed=3)
-    assert torch.equal(again(dataset)[5], dataset[5])
+    sources = [WeightedFiles(list_source("samples:train").files)]
+    dataset = TrainingSet(sources, CropRules(size=32), seed=3)
+    assert torch.equal(again(dataset)[Place(5)], dataset[Place(5)])
 
 
 def test_a_run_config_survives_pickling():

@@ -14,9 +14,11 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from ..data.evaluation_set import EvaluationSet, evaluation_batches
+from ..data.order import BatchPositions, Place
 from ..data.pixels import to_pixels, to_uint8
 from ..data.source import list_source
-from ..data.training_set import BatchPositions, CropRules, TrainingSet, training_loader
+from ..data.training_loader import training_loader
+from ..data.training_set import TrainingSet, WeightedFiles
 from ..eval.harness import CODEBOOK_METRICS, evaluate
 from ..progress import ProgressLine
 from ..tokenizers.code_statistics import CodeStatistics
@@ -111,9 +113,15 @@ def train(
     # ---- data: step k of the run begins at micro-step k * accumulation_steps ---------------------
     micro_steps = options.accumulation_steps
     positions = BatchPositions(
-        options.batch_size, start_step * micro_steps, options.steps * micro_steps, rank, world_size
+        options.batch_size,
+        start_step * micro_steps,
+        options.steps * micro_steps,
+        rank,
+        world_size,
+        dataset.schedule,
     )
-    batches = iter(training_loader(dataset, positions, config.data.workers))
+    loader = training_loader(dataset, positions, config.data.workers, config.data.max_bad)
+    batches = iter(loader)
 
     group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
     code_use = CodeStatistics(group_sizes)
@@ -200,21 +208,25 @@ def train(
 
 def _training_set(config: RunConfig) -> TrainingSet:
     data = config.data
-    rules = CropRules(data.size, data.frames, data.stride, data.short_side, data.flip)
-    listing = list_source(data.source)
-    if listing.skipped:
-        log.warning("%d file(s) of %s are no images or videos", len(listing.skipped), data.source)
-    dataset = TrainingSet(listing.files, rules, config.train.seed, data.cache_files)
-    unused = len(listing.files) - len(dataset.files)
+    sources: list[WeightedFiles] = []
+    for source, weight in data.sources:
+        listing = list_source(source)
+        if listing.skipped:
+            log.warning("%d file(s) of %s are no images or videos", len(listing.skipped), source)
+        sources.append(WeightedFiles(listing.files, weight))
+    dataset = TrainingSet(
+        sources, data.crop_rules, config.train.seed, data.cache_files, data.workers
+    )
+    unused = sum(len(source.files) for source in sources) - len(dataset.files)
     if unused:
-        log.warning("%d image(s) left out: data.frames=%d takes videos", unused, data.frames)
+        log.warning("%d file(s) left out: data.frames=%d takes videos", unused, data.frames)
     return dataset
 
 
 def _shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
     """The clips that every sample grid of the run shows: held-out ones where there are some."""
     if config.eval.source is None:
-        return torch.stack([dataset[position] for position in range(GRID_SAMPLES)])
+        return torch.stack([dataset[Place(position)] for position in range(GRID_SAMPLES)])
     files = list_source(config.eval.source).files
     size = config.eval.size or config.data.size
     heldout = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)

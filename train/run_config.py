@@ -19,11 +19,13 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 from pydantic import NonNegativeInt as Count
 
 from ..component import family_union, validate
 from ..config import Tree, load_config
+from ..data.crop import CropRules
 from ..tokenizers.bottlenecks import BOTTLENECKS
 from ..tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
 from .schedule import ScheduleName
@@ -48,25 +50,82 @@ class Model(_Section):
     decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
 
 
+class WeightedSource(_Section):
+    """One of several sources."""
+
+    source: str
+    """As `data.source`."""
+    weight: PositiveFloat
+    """How often it is drawn, in proportion to the others."""
+
+
 class Data(_Section):
     """What is trained on, and how samples are cut from it."""
 
-    source: str
-    """Folder, glob, text list, file, or bundled set (samples:train)."""
+    source: str | Annotated[list[WeightedSource], Field(min_length=1)]
+    """Folder, glob, shards-{000..009}.tar, Parquet, list, bundled set (samples:train), or URL; or
+    several of them, each with its weight."""
     size: PositiveInt = 256
     """Side of the square crops, in pixels."""
+    buckets: list[tuple[PositiveInt, PositiveInt]] = []
+    """Heights and widths of crops instead of size; files go to the nearest aspect ratio."""
     frames: PositiveInt = 1
     """Frames per clip: 1, or 1 + k * temporal compression."""
     stride: PositiveInt = 1
     """Step between the frames of a clip."""
-    short_side: PositiveInt | None = None
-    """Short side of the pictures before cropping; null keeps their own."""
+    fps: PositiveFloat | None = None
+    """Rate that videos are resampled to before stride counts; null keeps their own."""
+    image_ratio: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the steps that train on images where frames > 1."""
+    short_side: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Short side of the pictures before cropping, or the range it is drawn from; null keeps their
+    own."""
+    crop: Literal["random", "center"] = "random"
+    """Where the crop lies."""
     flip: bool = True
     """Mirror half of the samples."""
     workers: Count = 2
     """Reading processes per device."""
     cache_files: Count = 0
     """Decoded files that each worker keeps in memory; for small sets."""
+    max_bad: NonNegativeFloat = 0.01
+    """Unreadable files that are accepted: below 1 a share (at least 10 files), else a number."""
+
+    @property
+    def sources(self) -> list[tuple[str, float | None]]:
+        """Every source with its weight; a single one has none."""
+        if isinstance(self.source, str):
+            return [(self.source, None)]
+        return [(part.source, part.weight) for part in self.source]
+
+    @property
+    def crop_rules(self) -> CropRules:
+        """How samples are cut."""
+        return CropRules(
+            size=self.size,
+            frames=self.frames,
+            stride=self.stride,
+            short_side=self.short_side,
+            flip=self.flip,
+            crop=self.crop,
+            fps=self.fps,
+            image_ratio=self.image_ratio,
+            buckets=tuple(self.buckets),
+        )
+
+    @model_validator(mode="after")
+    def _every_setting_has_an_effect(self) -> "Data":
+        if self.frames == 1:
+            for name, value in (("image_ratio", self.image_ratio), ("fps", self.fps)):
+                if value:
+                    raise ValueError(f"{name}={value:g} needs frames > 1, got frames=1")
+        shortest = min(self.short_side) if isinstance(self.short_side, tuple) else self.short_side
+        if isinstance(self.short_side, tuple) and self.short_side[0] > self.short_side[1]:
+            raise ValueError(f"short_side must rise, got {list(self.short_side)}")
+        needed = min((min(bucket) for bucket in self.buckets), default=self.size)
+        if shortest is not None and shortest < needed:
+            raise ValueError(f"short_side must be at least the crop's, {needed}, got {shortest}")
+        return self
 
 
 class Losses(_Section):
@@ -154,6 +213,7 @@ class RunConfig(_Section):
 BOOKKEEPING = (
     "data.workers",
     "data.cache_files",
+    "data.max_bad",
     "train.checkpoint_every_steps",
     "train.keep_last",
     "train.log_every_steps",
@@ -183,12 +243,15 @@ def check_shapes(config: RunConfig) -> None:
 
     with torch.device("meta"):
         tokenizer = config.build_tokenizer()
-    size, frames = config.data.size, config.data.frames
-    for name, side in (("data.size", size), ("eval.size", config.eval.size or size)):
+    data = config.data
+    shapes = [("data.buckets", bucket) for bucket in data.buckets]
+    for name, side in (("data.size", data.size), ("eval.size", config.eval.size or data.size)):
+        shapes.append((name, (side, side)))
+    for name, (H, W) in shapes:
         try:
-            tokenizer.layout((frames, side, side))
+            tokenizer.layout((data.frames, H, W))
         except ValueError as error:
-            raise ValueError(f"{name}={side}, data.frames={frames}: {error}") from error
+            raise ValueError(f"{name}={H} x {W}, data.frames={data.frames}: {error}") from error
 
 
 def json_schema() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from vistok.train.checkpoint import checkpoints, load_checkpoint, save_checkpoin
 from vistok.train.ema import EMA
 from vistok.train.metrics_log import MetricsLog, read_metrics
 from vistok.train.objective import generator_objective, training_psnr
-from vistok.train.run_config import Losses
+from vistok.train.run_config import Data, Losses
 from vistok.train.schedule import learning_rate_factor
 from vistok.train.seeding import seed_step, step_seed
 
@@ -114,3 +114,31 @@ def test_metrics_beyond_the_checkpoint_are_dropped_on_resume(tmp_path):
     assert [entry["step"] for entry in read_metrics(path)] == [1, 2, 3]
     MetricsLog(path, resume_step=2).write({"step": 3})
     assert [entry["step"] for entry in read_metrics(path)] == [1, 2, 3]
+
+
+def data_config(**options):
+    return Data.model_validate({"source": "samples:train", **options})
+
+
+def test_sources_may_have_weights():
+    parts = [{"source": "a", "weight": 2}, {"source": "b", "weight": 1}]
+    assert data_config(source=parts).sources == [("a", 2.0), ("b", 1.0)]
+    assert data_config().sources == [("samples:train", None)]
+    rules = data_config(size=32, short_side=[40, 60], buckets=[[32, 48]]).crop_rules
+    assert (rules.short_side, rules.shapes) == ((40, 60), ((32, 48),))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"image_ratio": 0.5}, r"image_ratio=0\.5 needs frames > 1, got frames=1"),
+        ({"fps": 5}, "fps=5 needs frames > 1"),
+        ({"short_side": [60, 40], "size": 32}, r"short_side must rise, got \[60, 40\]"),
+        ({"short_side": 100}, "short_side must be at least the crop's, 256, got 100"),
+        ({"source": []}, "at least 1 item"),
+        ({"max_bad": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_data_settings_that_contradict_each_other_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        data_config(**options)

@@ -1,0 +1,112 @@
+"""Storage: local paths and URLs of any file system that fsspec knows, through the same few calls.
+
+Local files are opened directly; `s3://`, `gs://`, `hf://`, `https://`, `memory://` and the others
+go through fsspec, caching wrappers such as `simplecache::https://...` included.
+"""
+
+import io
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fsspec.core import url_to_fs
+
+HEADS_AT_ONCE = 256
+
+
+def is_remote(name: str) -> bool:
+    """Whether a name is a URL."""
+    return "://" in name
+
+
+def open_stored(name: str) -> io.BufferedIOBase:
+    """Open a file for reading.
+
+    Raises:
+        OSError: it is missing or cannot be reached.
+    """
+    if not is_remote(name):
+        return Path(name).open("rb")
+    with storage_errors(name):
+        system, path = url_to_fs(name)
+        file: Any = system.open(path, "rb")
+        # The file system in memory hands the same object to everyone who opens a file
+        shared = isinstance(file, io.BytesIO)
+        return io.BytesIO(file.getvalue()) if shared else io.BufferedReader(file)
+
+
+def stored_size(name: str) -> int:
+    """Size of a file in bytes."""
+    if not is_remote(name):
+        return os.stat(name).st_size
+    with storage_errors(name):
+        system, path = url_to_fs(name)
+        return system.size(path)
+
+
+def read_range(name: str, start: int, stop: int) -> bytes:
+    """A part of a file, in one request where the file is remote.
+
+    Raises:
+        OSError: the file is missing, shorter, or its server ignores ranges.
+    """
+    if is_remote(name):
+        with storage_errors(name):
+            system, path = url_to_fs(name)
+            data = system.cat_file(path, start=start, end=stop)
+    else:
+        with Path(name).open("rb") as file:
+            file.seek(start)
+            data = file.read(stop - start)
+    if len(data) != stop - start:
+        raise OSError(
+            f"{name}: asked for bytes {start} to {stop}, got {len(data)} bytes; the file is cut "
+            "off, or its server does not serve ranges"
+        )
+    return data
+
+
+def read_heads(names: Sequence[str], size: int) -> Iterator[bytes | Exception]:
+    """The first bytes of many files, or why there are none; remote ones are asked together."""
+    iterator = iter(names)
+    while names := list(islice(iterator, HEADS_AT_ONCE)):
+        remote = [name for name in names if is_remote(name)]
+        answers = dict(zip(remote, _remote_heads(remote, size), strict=True))
+        for name in names:
+            yield answers[name] if name in answers else _local_head(name, size)
+
+
+def _local_head(name: str, size: int) -> bytes | Exception:
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        return error
+
+
+def _remote_heads(names: Sequence[str], size: int) -> list[bytes | Exception]:
+    if not names:
+        return []
+    with storage_errors(names[0]):
+        system, _ = url_to_fs(names[0])
+        paths = [url_to_fs(name)[1] for name in names]
+        answers: list[Any] = system.cat_ranges(
+            paths, [0] * len(paths), [size] * len(paths), on_error="return"
+        )
+    # A server that ignores ranges answers with the whole file.
+    return [a if isinstance(a, Exception) else bytes(a[:size]) for a in answers]
+
+
+@contextmanager
+def storage_errors(name: str) -> Iterator[None]:
+    """Turn a storage back end's own exceptions into OSError, under the file's name."""
+    try:
+        yield
+    except (OSError, ValueError):
+        raise
+    # Every back end has an exception family of its own (aiohttp, botocore, ...), none imported here
+    except Exception as error:
+        raise OSError(f"{name}: {type(error).__name__}: {error}") from error

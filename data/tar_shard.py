@@ -1,0 +1,145 @@
+"""WebDataset tars: an index of their members, so that each can be read alone and in any order.
+
+Only headers and first bytes are read to build the index. Members that share a name up to the first
+dot are one sample (the WebDataset convention): pictures and clips are told by content, and of the
+others `.json` (an object), `.txt` and `.cls` become fields when they are asked for. Bytes are read
+as they are; nothing is ever unpickled.
+"""
+
+import io
+import json
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from .location import FileSlice, Location
+from .media import HEAD_BYTES
+from .storage import is_remote, open_stored, read_range
+
+FIELD_SUFFIXES = ("json", "txt", "cls")
+# Remote members up to this size are fetched in one request; larger ones are read in pieces.
+WHOLE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A member of a tar: its name and where its bytes stand."""
+
+    name: str
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember(Location):
+    """One member of a tar.
+
+    Attributes:
+        tar: path or URL of the tar.
+        span: the member.
+        beside: members of the same sample that hold fields.
+    """
+
+    tar: str
+    span: Span
+    beside: tuple[Span, ...] = ()
+
+    def open(self) -> io.BufferedIOBase:
+        """The member's bytes."""
+        if is_remote(self.tar) and self.span.size <= WHOLE_BYTES:
+            return io.BytesIO(self._read(self.span))
+        window = FileSlice(open_stored(self.tar), self.span.offset, self.span.size)
+        return io.BufferedReader(window)
+
+    def fields(self) -> dict[str, Any]:
+        """What `.json`, `.txt` and `.cls` members say; the keys of JSON objects are fields."""
+        found: dict[str, Any] = {}
+        for span in self.beside:
+            suffix = span.name.rpartition(".")[2]
+            text = self._read(span).decode("utf-8", errors="replace")
+            if suffix == "json":
+                value = json.loads(text)
+                found |= value if isinstance(value, dict) else {"json": value}
+            else:
+                found[suffix] = text.strip()
+        return found
+
+    def stamp(self) -> str:
+        """Offset and size."""
+        return f"{self.span.offset}+{self.span.size}"
+
+    def __str__(self) -> str:
+        return f"{self.tar}!{self.span.name}"
+
+    def _read(self, span: Span) -> bytes:
+        return read_range(self.tar, span.offset, span.offset + span.size)
+
+
+@dataclass(frozen=True)
+class TarIndex:
+    """The members of a tar that may be media.
+
+    Attributes:
+        members: in the tar's order, each with its first bytes.
+        damage: what is wrong with the tar after its last member, or None.
+    """
+
+    members: tuple[tuple[TarMember, bytes], ...]
+    damage: str | None
+
+
+def index_tar(tar: str) -> TarIndex:
+    """Read the headers of a tar.
+
+    Raises:
+        OSError: the file cannot be opened or is no tar.
+    """
+    heads: dict[Span, bytes] = {}
+    damage = None
+    with open_stored(tar) as file:
+        end = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        try:
+            for span in _spans(file):
+                if span.offset + span.size > end:
+                    damage = f"cut off inside {span.name}"
+                    break
+                file.seek(span.offset)
+                heads[span] = file.read(min(span.size, HEAD_BYTES))
+        except tarfile.TarError as error:
+            if not heads:
+                raise OSError(f"{tar}: {type(error).__name__}: {error}") from error
+            damage = f"{type(error).__name__}: {error}"
+    samples: dict[str, list[Span]] = {}
+    for span in heads:
+        if _suffix(span.name) in FIELD_SUFFIXES:
+            samples.setdefault(sample_key(span.name), []).append(span)
+    members = [
+        (TarMember(tar, span, tuple(samples.get(sample_key(span.name), ()))), head)
+        for span, head in heads.items()
+        if _suffix(span.name) not in FIELD_SUFFIXES
+    ]
+    return TarIndex(tuple(members), damage)
+
+
+def _spans(file: io.BufferedIOBase) -> Iterator[Span]:
+    """The plain files of a tar, from its headers."""
+    with tarfile.open(fileobj=file, mode="r:") as archive:
+        for member in archive:
+            if member.isreg() and not member.issparse() and not _hidden(member.name):
+                yield Span(member.name, member.offset_data, member.size)
+
+
+def sample_key(name: str) -> str:
+    """A member's name up to the first dot of its last part."""
+    folder, slash, base = name.rpartition("/")
+    return folder + slash + base.partition(".")[0]
+
+
+def _suffix(name: str) -> str:
+    return name.rpartition(".")[2].lower()
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))

@@ -22,6 +22,7 @@ from .eval.harness import evaluate, originals
 from .eval.protocol import PROTOCOLS
 from .eval.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report import Report, table_cells
+from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer
 from .train.loop import train
 from .train.metrics_log import read_metrics
@@ -46,6 +47,7 @@ def quickstart(output: Path, minutes: float) -> None:
     Raises:
         ValueError: too little time, or the folder holds something else.
     """
+    check_output_folder(output)
     if minutes < MINIMUM_MINUTES:
         raise ValueError(f"--minutes must be at least {MINIMUM_MINUTES}, got {minutes}")
     start = time.monotonic()
@@ -53,7 +55,10 @@ def quickstart(output: Path, minutes: float) -> None:
     config = _config(run, output, minutes)
 
     _say(f"1/4  training {config.train.steps} steps on {config.data.source}")
-    trained = train(config, run.root)
+    trained = train(config, run.root).tokenizer
+    if trained is None:
+        _say("stopped; the same command goes on where this one stopped")
+        return
     _say("     " + _rising_psnr(run))
     tokenizer = VisualTokenizer.from_pretrained(trained).eval()
     tokenizer.save_pretrained(output / "tokenizer")

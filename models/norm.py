@@ -39,8 +39,9 @@ class RMSNorm(nn.Module):
     def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
         """Normalise; the mean square is taken in fp32 or better."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
-        scale = torch.rsqrt(wide.square().mean(dim=1, keepdim=True) + self.eps).to(x.dtype)
-        return x * scale if self.weight is None else x * scale * self.weight.view(1, -1, 1, 1, 1)
+        y = wide * torch.rsqrt(wide.square().mean(dim=1, keepdim=True) + self.eps)
+        y = y.to(x.dtype)
+        return y if self.weight is None else y * self.weight.view(1, -1, 1, 1, 1)
 
 
 class PositionLayerNorm(nn.LayerNorm):

@@ -86,6 +86,12 @@ class Stage:
 
 
 def compression(stages: Sequence[Stage], patch_size: int) -> tuple[int, int]:
-    """Temporal and spatial factor between pixels and latents: `(temporal, spatial)`."""
+    """Temporal and spatial factor between pixels and latents: `(temporal, spatial)`.
+
+    Raises:
+        ValueError: there is no stage.
+    """
+    if not stages:
+        raise ValueError("stages must hold at least one stage, got none")
     resampling = [stage for stage in stages if stage.resample != "none"]
     return prod(s.time for s in resampling), patch_size * prod(s.space for s in resampling)

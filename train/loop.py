@@ -5,12 +5,15 @@ step, so a checkpoint is weights, optimizer and EMA, and starting again is going
 """
 
 import logging
+import math
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from ..data.evaluation_set import EvaluationSet, evaluation_batches
@@ -24,7 +27,7 @@ from ..progress import ProgressLine
 from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.quantizer import NonFiniteLatentsError
 from ..tokenizers.tokenizer import VisualTokenizer
-from .checkpoint import load_checkpoint, save_checkpoint
+from .checkpoint import State, load_checkpoint, save_checkpoint
 from .ema import EMA
 from .metrics_log import MetricsLog
 from .objective import Objective, generator_objective, training_psnr
@@ -41,9 +44,23 @@ log = logging.getLogger(__name__)
 GRID_SAMPLES = 8
 
 
+@dataclass(frozen=True)
+class RunResult:
+    """How a call of `train` ended.
+
+    Attributes:
+        step: the last step taken.
+        tokenizer: folder of the trained tokenizer; None when a signal stopped the run before its
+            end.
+    """
+
+    step: int
+    tokenizer: Path | None
+
+
 def train(
     config: RunConfig, output: Path, device: str = "auto", show_progress: bool = True
-) -> Path:
+) -> RunResult:
     """Train a tokenizer, or go on with a run that was stopped.
 
     Args:
@@ -53,7 +70,7 @@ def train(
         show_progress: whether to show a bar on stderr.
 
     Returns:
-        The folder of the trained tokenizer (EMA weights).
+        Where the run stands, and the trained tokenizer (EMA weights) if it is finished.
 
     Raises:
         ValueError: the folder holds another run, or the data does not fit the config.
@@ -67,10 +84,17 @@ def train(
             f"train runs on device auto or cpu, got {device!r}; to choose accelerators, "
             "set CUDA_VISIBLE_DEVICES or use accelerate launch"
         )
+    torch.manual_seed(options.seed)
+    tokenizer = config.build_tokenizer()
+    # An image leaves the temporal layers of a video tokenizer without gradient.
+    unused = DistributedDataParallelKwargs(
+        find_unused_parameters=tokenizer.temporal_compression > 1
+    )
     accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision=options.mixed_precision,
         gradient_accumulation_steps=options.accumulation_steps,
+        kwargs_handlers=[unused],
     )
     rank, world_size = accelerator.process_index, accelerator.num_processes
     dataset = _training_set(config)
@@ -82,8 +106,6 @@ def train(
     accelerator.wait_for_everyone()
 
     # ---- model ------------------------------------------------------------------------------
-    torch.manual_seed(options.seed)
-    tokenizer = config.build_tokenizer()
     ema = EMA(tokenizer, options.ema_decay)
     ema.shadow.to(accelerator.device)
     optimizer = torch.optim.AdamW(
@@ -103,10 +125,13 @@ def train(
     if newest is not None:
         state = load_checkpoint(newest)
         start_step = state["step"]
+        _check_resume(state, options.steps, world_size)
         tokenizer.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         ema.shadow.load_state_dict(state["ema"])
         ema.num_updates = state["ema_updates"]
+        if accelerator.scaler is not None and state["scaler"] is not None:
+            accelerator.scaler.load_state_dict(state["scaler"])
         log.info("resuming from %s", newest)
     metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None
 
@@ -156,12 +181,14 @@ def train(
                         accelerator.backward(objective.loss)
                         if accelerator.sync_gradients:
                             norm = _clip_gradients(accelerator, model, options.grad_clip_norm)
+                            _check_gradients(norm, accelerator, step, folder)
                         optimizer.step()
                         optimizer.zero_grad()
 
                 # ---- moving average ---------------------------------------------------------
                 ema.update(accelerator.unwrap_model(model))
-            last = step == options.steps or stop.requested
+            stopped = _on_any_rank(stop.requested, accelerator)
+            last = step == options.steps or stopped
 
             # ---- log, evaluate --------------------------------------------------------------
             evaluated = config.eval.source is not None and (
@@ -173,7 +200,7 @@ def train(
                 use = code_use.over_all_ranks().use().means
                 code_use = CodeStatistics(group_sizes)
             if metrics and logged:
-                scores = _scores(config, ema.shadow, accelerator) if evaluated else {}
+                scores = _scores(config, ema.shadow) if evaluated else {}
                 entry = _entry(step, objectives, norm, optimizer, clock, scores, use)
                 metrics.write(entry)
                 progress.advance(0, _note(entry))
@@ -187,23 +214,50 @@ def train(
             if metrics and (step % options.checkpoint_every_steps == 0 or last):
                 state = {
                     "step": step,
+                    "world_size": world_size,
                     "model": accelerator.unwrap_model(model).state_dict(),
                     "optimizer": optimizer.state_dict(),
                     "ema": ema.shadow.state_dict(),
                     "ema_updates": ema.num_updates,
+                    "scaler": accelerator.scaler and accelerator.scaler.state_dict(),
                 }
                 save_checkpoint(
                     folder.checkpoints, step, state, config.to_tree(), options.keep_last
                 )
-            if stop.requested:
+            if stopped:
                 log.warning("stopped by a signal after step %d; start again to go on", step)
-                break
+                accelerator.end_training()
+                return RunResult(step, None)
 
     # ---- the trained tokenizer --------------------------------------------------------------
     if accelerator.is_main_process:
         ema.shadow.save_pretrained(folder.tokenizer)
     accelerator.end_training()
-    return folder.tokenizer
+    return RunResult(options.steps, folder.tokenizer)
+
+
+def _check_resume(state: State, steps: int, world_size: int) -> None:
+    """What a checkpoint cannot be continued with is refused or said."""
+    if steps < state["step"]:
+        raise ValueError(
+            f"train.steps={steps} lies before the run's checkpoint of step {state['step']}; "
+            "choose another --output to train a shorter run"
+        )
+    if world_size != state["world_size"]:
+        log.warning(
+            "this run had %d process(es) so far and goes on with %d: from here on batches are "
+            "others than in an undisturbed run",
+            state["world_size"],
+            world_size,
+        )
+
+
+def _on_any_rank(flag: bool, accelerator: Accelerator) -> bool:
+    """Whether the flag is set on some rank, so that all of them leave at the same step."""
+    if accelerator.num_processes == 1:
+        return flag
+    flags: Any = accelerator.gather(torch.tensor([flag], device=accelerator.device))
+    return bool(flags.any())
 
 
 def _training_set(config: RunConfig) -> TrainingSet:
@@ -241,17 +295,29 @@ def _check_finite(objective: Objective, step: int, folder: RunFolder) -> None:
     if torch.isfinite(objective.loss):
         return
     values = ", ".join(f"{name}={value.item():g}" for name, value in objective.terms.items())
-    last_good = folder.newest_checkpoint() or "none yet"
     raise FloatingPointError(
         f"the loss is {objective.loss.item()} at step {step} ({values}); "
-        f"last good checkpoint: {last_good}. Lower train.lr or train.grad_clip_norm"
+        f"{_last_good(folder)}. Lower train.lr or train.grad_clip_norm"
     )
+
+
+def _check_gradients(norm: float, accelerator: Accelerator, step: int, folder: RunFolder) -> None:
+    """Stop before broken gradients reach the weights; with a scaler (fp16) it skips such steps."""
+    if math.isfinite(norm) or accelerator.scaler is not None:
+        return
+    raise FloatingPointError(
+        f"the norm of the gradients is {norm} at step {step}; {_last_good(folder)}. "
+        "Lower train.lr, or look at the data of this step"
+    )
+
+
+def _last_good(folder: RunFolder) -> str:
+    return f"last good checkpoint: {folder.newest_checkpoint() or 'none yet'}"
 
 
 def _named(error: ValueError, step: int, folder: RunFolder) -> NonFiniteLatentsError:
     """The same error, with what the loop knows."""
-    last_good = folder.newest_checkpoint() or "none yet"
-    return NonFiniteLatentsError(f"at step {step}: {error}; last good checkpoint: {last_good}")
+    return NonFiniteLatentsError(f"at step {step}: {error}; {_last_good(folder)}")
 
 
 def _clip_gradients(accelerator: Accelerator, model: torch.nn.Module, limit: float) -> float:
@@ -260,7 +326,7 @@ def _clip_gradients(accelerator: Accelerator, model: torch.nn.Module, limit: flo
     return float("nan") if norm is None else float(norm)
 
 
-def _scores(config: RunConfig, tokenizer: VisualTokenizer, accelerator: Accelerator) -> Any:
+def _scores(config: RunConfig, tokenizer: VisualTokenizer) -> dict[str, float]:
     assert config.eval.source is not None, "called only where held-out data is configured"
     size = config.eval.size or config.data.size
     return evaluate(

@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..output_file import write_text_whole
+from ..plain_json import dumps, finite_numbers
+
 
 class MetricsLog:
     """Appends to a run's metrics, dropping what a killed run had logged beyond its checkpoint.
@@ -16,13 +19,12 @@ class MetricsLog:
     def __init__(self, path: Path, resume_step: int) -> None:
         self.path = path
         kept = [entry for entry in read_metrics(path) if entry["step"] <= resume_step]
-        lines = [json.dumps(entry) + "\n" for entry in kept]
-        path.write_text("".join(lines), encoding="utf-8")
+        write_text_whole(path, "".join(_line(entry) for entry in kept))
 
     def write(self, entry: dict[str, Any]) -> None:
         """Append one line."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+            file.write(_line(entry))
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -36,3 +38,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return entries
+
+
+def _line(entry: dict[str, Any]) -> str:
+    return dumps(finite_numbers(entry, flag_infinite=False), indent=None) + "\n"

@@ -26,6 +26,7 @@ from pydantic import NonNegativeInt as Count
 from ..component import family_union, validate
 from ..config import Tree, load_config
 from ..data.crop import CropRules
+from ..eval.ssim import WINDOW
 from ..tokenizers.bottlenecks import BOTTLENECKS
 from ..tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
 from .schedule import ScheduleName
@@ -34,6 +35,10 @@ from .schedule import ScheduleName
 def _spell_no(value: Any) -> Any:
     """YAML reads a bare `no` as false."""
     return "no" if value is False else value
+
+
+# A number in [0, 1), as decay rates are.
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class _Section(BaseModel):
@@ -156,13 +161,13 @@ class Train(_Section):
     """Micro-steps per optimizer step."""
     lr: PositiveFloat = 1e-4
     """Peak learning rate of AdamW."""
-    betas: tuple[float, float] = (0.9, 0.99)
+    betas: tuple[Share, Share] = (0.9, 0.99)
     weight_decay: NonNegativeFloat = 0.0
     schedule: ScheduleName = "cosine"
     warmup_steps: Count = 500
     final_lr_factor: float = Field(default=0.0, ge=0, le=1)
     grad_clip_norm: PositiveFloat = 1.0
-    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    ema_decay: Share = 0.999
     seed: Count = 0
     mixed_precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_spell_no)] = "no"
     """Autocast dtype; quantizers and losses stay in fp32."""
@@ -230,10 +235,14 @@ def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfi
         ValueError: an unknown key, a wrong type, or a shape the model cannot take.
     """
     tree = load_config(name, overrides)
-    if (tree.get("data") or {}).get("source") is None:
+    data = tree.get("data")
+    if data is None or (isinstance(data, dict) and data.get("source") is None):
         raise ValueError("data.source is not set: say what to train on, --set data.source=FOLDER")
     config: RunConfig = validate(RunConfig, tree)
     check_shapes(config)
+    side = config.eval.size or config.data.size
+    if config.eval.source is not None and side < WINDOW:
+        raise ValueError(f"eval.size must be at least {WINDOW} pixels for SSIM, got {side}")
     return config
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import yaml
 
 from ..config import Tree, dump, flatten
+from ..output_file import write_text_whole
 from .checkpoint import checkpoints
 from .run_config import BOOKKEEPING
 
@@ -37,18 +38,18 @@ class RunFolder:
         Raises:
             ValueError: the folder holds another run, or something else altogether.
         """
-        if not self.config.exists():
-            if self.root.exists() and any(self.root.iterdir()):
-                raise ValueError(
-                    f"output folder {self.root} is not empty and holds no run; "
-                    "choose another --output, or empty it yourself"
-                )
-            self.samples.mkdir(parents=True)
-            self.checkpoints.mkdir()
-            self.config.write_text(dump(config), encoding="utf-8")
-            return []
-        notes = self._compare(config)
-        self.config.write_text(dump(config), encoding="utf-8")
+        notes: list[str] = []
+        if self.config.exists():
+            notes = self._compare(config)
+        elif self.root.exists() and any(self.root.iterdir()):
+            raise ValueError(
+                f"output folder {self.root} is not empty and holds no run; "
+                "choose another --output, or empty it yourself"
+            )
+        self.root.mkdir(parents=True, exist_ok=True)
+        write_text_whole(self.config, dump(config))
+        self.samples.mkdir(exist_ok=True)
+        self.checkpoints.mkdir(exist_ok=True)
         return notes
 
     def _compare(self, config: Tree) -> list[str]:
@@ -58,6 +59,8 @@ class RunFolder:
             for key in sorted({*before, *now})
             if before.get(key) != now.get(key) and not key.startswith(BOOKKEEPING)
         ]
+        if self.newest_checkpoint() is None:
+            return [f"{change} (nothing was trained yet)" for change in changed]
         only_steps = all(change.startswith("train.steps:") for change in changed)
         if changed and not only_steps:
             raise ValueError(

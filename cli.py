@@ -4,8 +4,8 @@ Exit codes: 0 done, 1 failed while working, 2 wrong usage or config. Progress an
 stderr, results to stdout.
 """
 
-import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -74,12 +74,19 @@ def train(
     if dry_run:
         print(dump(resolved.to_tree()), end="")
         return
+    from .output_file import check_output_folder
     from .train.loop import train as run
 
     folder = output or Path("runs") / Path(config).stem
-    sys.stderr.write(dump(resolved.to_tree()))
-    tokenizer = run(resolved, folder, device=device)
-    print(f"tokenizer: {tokenizer}")
+    check_output_folder(folder)
+    first_process = os.environ.get("RANK", "0") == "0"
+    if first_process:
+        sys.stderr.write(dump(resolved.to_tree()))
+    result = run(resolved, folder, device=device)
+    if first_process and result.tokenizer is None:
+        print(f"stopped after step {result.step}: {folder}")
+    elif first_process:
+        print(f"tokenizer: {result.tokenizer}")
 
 
 @app.command()
@@ -96,24 +103,42 @@ def reconstruct(
     as_json: AsJson = False,
 ) -> None:
     """Encode and decode images and videos of any size and length."""
+    from .data.media import READ_ERRORS, bad_file
     from .data.source import list_source
     from .eval.reconstruct import check_outputs, reconstruct_file
+    from .output_file import check_output_folder
+    from .plain_json import finite_numbers
     from .progress import track
 
-    files = [file for name in inputs for file in list_source(name).files]
+    check_output_folder(output)
+    listings = [list_source(name) for name in inputs]
+    files = [file for listing in listings for file in listing.files]
     check_outputs(files, output)
     model = _load(tokenizer, device, dtype)
     results = []
+    bad = [bad for listing in listings for bad in listing.skipped]
     for file in track(files, "reconstructing", len(files)):
-        result = reconstruct_file(file, model, output, tile=tile)
+        try:
+            result = reconstruct_file(file, model, output, tile=tile)
+        except READ_ERRORS as error:
+            bad.append(bad_file(file.path, error))
+            continue
         results.append(result)
         if not as_json:
             size = f"{result.frames} x {result.width} x {result.height}"
             print(f"{result.psnr:6.2f} dB  {size:>18}  {result.path}  {result.side_by_side.name}")
     if as_json:
         _print_json(
-            [{**vars(r), "path": str(r.path), "side_by_side": str(r.side_by_side)} for r in results]
+            [
+                finite_numbers(
+                    {**vars(r), "path": str(r.path), "side_by_side": str(r.side_by_side)}
+                )
+                for r in results
+            ]
         )
+    _report_bad(bad)
+    if len(results) < len(files):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -132,6 +157,10 @@ def encode(
     batch_size: Annotated[int, typer.Option(min=1, help="Samples per forward pass.")] = 16,
     workers: Annotated[int, typer.Option(min=0, help="Reading processes.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Encode at most so many files.")] = None,
+    max_bad: Annotated[
+        float,
+        typer.Option(min=0, help="Unreadable files accepted: below 1 a share, else a number."),
+    ] = 0.01,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start afresh where the output holds another job.")
     ] = False,
@@ -141,7 +170,9 @@ def encode(
 ) -> None:
     """Encode a source to Parquet shards; run again to finish a job that was stopped."""
     from .encode.job import encode_source
+    from .output_file import check_output_folder
 
+    check_output_folder(output)
     result = encode_source(
         source,
         _load(tokenizer, device, dtype),
@@ -157,10 +188,10 @@ def encode(
         workers=workers,
         limit=limit,
         overwrite=overwrite,
+        max_bad=max_bad,
         show_progress=True,
     )
-    for bad in result.bad:
-        sys.stderr.write(f"left out {bad.path}: {bad.reason} ({bad.exception})\n")
+    _report_bad(result.bad)
     if as_json:
         _print_json({**vars(result), "bad": [vars(bad) for bad in result.bad]})
     else:
@@ -181,7 +212,9 @@ def decode(
 ) -> None:
     """Decode stored tokens or latents to PNG and MP4 files."""
     from .encode.decode import decode_shards
+    from .output_file import check_output_folder
 
+    check_output_folder(output)
     paths = decode_shards(tokens, _load(tokenizer, device, dtype), output, keys, show_progress=True)
     print(f"{len(paths)} file(s): {output}")
 
@@ -211,8 +244,10 @@ def evaluate_command(
     from .eval.harness import evaluate, originals
     from .eval.protocol import PROTOCOLS
     from .eval.report import Report
+    from .output_file import check_output_folder
 
     rules = PROTOCOLS[_one_of("--protocol", protocol, PROTOCOLS)]
+    check_output_folder(output)
     rows = evaluate(
         source,
         tokenizers,
@@ -225,9 +260,7 @@ def evaluate_command(
         device=_device(device),
         show_progress=True,
     )
-    report = Report(
-        source, rules, rows, originals(source, size, frames, limit), device=_device(device)
-    )
+    report = Report(source, rules, rows, originals(source, size, frames, limit))
     report.write(output)
     if as_json:
         _print_json(report.to_json())
@@ -354,8 +387,15 @@ def _one_of(option: str, value: str, allowed: Any) -> Any:
     return value
 
 
+def _report_bad(files: Any) -> None:
+    for bad in files:
+        sys.stderr.write(f"left out {bad.path}: {bad.reason} {bad.exception}".rstrip() + "\n")
+
+
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=1))
+    from .plain_json import dumps
+
+    print(dumps(value))
 
 
 def _inspection_rows(found: Any) -> list[tuple[str, str]]:
@@ -406,7 +446,7 @@ def main() -> None:
     try:
         app()
     except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; the same command goes on where this one stopped\n")
+        sys.stderr.write("\ninterrupted; train, encode and quickstart go on if started again\n")
         sys.exit(130)
     except Exception as error:
         if debug:

@@ -62,7 +62,9 @@ def build(family: Family, options: Mapping[str, Any], where: str, **derived: Any
     Raises:
         ValueError: unknown kind or key, or a value of the wrong type.
     """
-    kind = str(options.get("kind"))
+    if not isinstance(options, Mapping) or "kind" not in options:
+        raise ValueError(f"{where} must be a mapping with a kind, one of {', '.join(family)}")
+    kind = str(options["kind"])
     if kind not in family:
         raise ValueError(
             f"{where}.kind must be one of {', '.join(family)}, got {kind!r}"

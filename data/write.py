@@ -31,8 +31,9 @@ def write_video(
         crf: H.264 quality, 0 (lossless) to 51; for looking at, not for measuring.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     count = 0
-    with av.open(str(path), "w") as container:
+    with av.open(str(partial), "w") as container:
         stream = container.add_stream("libx264", rate=fps.limit_denominator(65535))
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(crf), "preset": "veryfast"}
@@ -47,6 +48,7 @@ def write_video(
             count += 1
         if count:
             container.mux(stream.encode(None))
+    partial.replace(path)
     return count
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ def decode_shards(
         if unknown:
             raise ValueError(f"no sample called {', '.join(unknown)} among the {len(known)} stored")
         records = [record for record in records if record["key"] in set(keys)]
-    targets = [output / f"{r['key']}.{'png' if r['size'][0] == 1 else 'mp4'}" for r in records]
+    targets = [_target(output, record) for record in records]
     taken = [path for path in targets if path.exists()]
     if taken:
         raise ValueError(f"{taken[0]} exists already; choose another --output")
@@ -68,6 +68,14 @@ def decode_shards(
             fps = Fraction(record["fps"]).limit_denominator(1001) if record["fps"] else DEFAULT_FPS
             write_video(target, clip.unbind(dim=1), fps)
     return targets
+
+
+def _target(output: Path, record: Record) -> Path:
+    """Where a sample goes; a key from a file may not lead out of the folder."""
+    key = PurePosixPath(record["key"])
+    if key.is_absolute() or ".." in key.parts:
+        raise ValueError(f"the stored key {record['key']!r} would lead out of {output}; refused")
+    return output / f"{key}.{'png' if record['size'][0] == 1 else 'mp4'}"
 
 
 def _decode_all(

@@ -1,6 +1,7 @@
 """The encoding job: a source to shards of tokens or latents, resumable shard by shard."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -14,13 +15,18 @@ from torch.utils.data import DataLoader, Subset
 from ..data.media import BadFile
 from ..data.pixels import to_pixels
 from ..data.source import list_source
+from ..data.training_loader import bad_limit
+from ..output_file import write_text_whole
 from ..progress import ProgressLine
 from ..tokenizers.encoding import Encoding
+from ..tokenizers.evaluating import evaluating
 from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.tokenizer import VisualTokenizer
 from .plan import Plan, What, listing_hash
 from .samples import EncodingSample, EncodingSamples
 from .shard import Record, ShardFacts, finished_shard, latent_schema, token_schema, write_shard
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ def encode_source(
     workers: int = 0,
     limit: int | None = None,
     overwrite: bool = False,
+    max_bad: float = 0.01,
     show_progress: bool = False,
 ) -> JobResult:
     """Encode the images (or, with `frames` > 1, the first clip of every video) of a source.
@@ -75,19 +82,29 @@ def encode_source(
         workers: reading processes.
         limit: encode at most so many files.
         overwrite: start afresh where the output holds another job.
+        max_bad: unreadable files that are accepted: below 1 a share (at least 10), else a number.
         show_progress: whether to show a bar on stderr.
 
     Raises:
+        OSError: more files than that, or all of them, cannot be read.
         ValueError: nothing to encode, a shape the tokenizer cannot take, or another job's output.
     """
     kind = "image" if frames == 1 else "video"
-    files = list_source(source).of_kind(kind)[:limit]
+    listing = list_source(source)
+    files = listing.of_kind(kind)[:limit]
+    others = len(listing.files) - len(listing.of_kind(kind)) + len(listing.skipped)
+    if others:
+        log.warning("%d file(s) of %s are no %ss and are left out", others, source, kind)
     if not files:
         raise ValueError(
             f"frames={frames} encodes {kind}s, but {source} holds none; "
             f"set --frames to {'17 or so' if frames == 1 else '1'} or give another source"
         )
     schema = token_schema(tokenizer.codebook_size) if what == "tokens" else latent_schema()
+    if what == "latents" and tokenizer.is_discrete:
+        raise ValueError(
+            "this tokenizer is discrete: latents could not be decoded again; encode tokens"
+        )
     if not keep_aspect:
         tokenizer.layout((frames, size, size))
     plan = Plan(
@@ -98,10 +115,10 @@ def encode_source(
     samples = EncodingSamples(files, size, keep_aspect, frames, stride)
     metadata = {**asdict(plan), "codebook_size": _codebook_size(tokenizer)}
 
-    tokenizer.eval()
     done: list[ShardFacts] = []
     written = 0
-    with ProgressLine("encoding", plan.num_samples, enabled=show_progress) as progress:
+    progress = ProgressLine("encoding", plan.num_samples, enabled=show_progress)
+    with progress, evaluating(tokenizer):
         for index in range(plan.num_shards):
             facts = finished_shard(output, index)
             if facts is None:
@@ -113,6 +130,7 @@ def encode_source(
             else:
                 progress.advance(len(plan.shard(index)))
             done.append(facts)
+            _check_bad(done, len(files), max_bad)
     _write_manifest(output, metadata, done)
     return JobResult(
         num_samples=sum(facts.count for facts in done),
@@ -120,6 +138,18 @@ def encode_source(
         shards_written=written,
         bad=tuple(bad for facts in done for bad in facts.bad),
     )
+
+
+def _check_bad(shards: Sequence[ShardFacts], num_files: int, max_bad: float) -> None:
+    """Stop where more files than accepted cannot be read, or all of them."""
+    bad = [bad for facts in shards for bad in facts.bad]
+    limit = min(bad_limit(max_bad, num_files), num_files - 1)
+    if len(bad) > limit:
+        listed = "\n  ".join(f"{b.path}: {b.reason} ({b.exception})" for b in bad[:10])
+        raise OSError(
+            f"{len(bad)} of {num_files} files cannot be read, max_bad={max_bad:g} accepts {limit}:"
+            f"\n  {listed}\nmend the source, or raise max_bad"
+        )
 
 
 def _encode_shard(
@@ -159,9 +189,8 @@ def _record(sample: EncodingSample, encoding: Encoding, index: int, what: What) 
     }
     if what == "tokens":
         return {**record, "tokens": encoding.tokens[index].cpu().numpy()}
-    assert encoding.posterior is not None or groups, "continuous tokenizers have a posterior"
-    logvar = encoding.posterior.logvar[0] if encoding.posterior else None
-    mean = encoding.latent if encoding.posterior is None else encoding.posterior.mean[0]
+    assert encoding.posterior is not None, "latents are stored of continuous tokenizers only"
+    mean, logvar = encoding.posterior.mean[0], encoding.posterior.logvar[0]
     return {
         **record,
         "mean": _half_bytes(mean[index]),
@@ -185,6 +214,6 @@ def _write_manifest(output: Path, metadata: Record, shards: Sequence[ShardFacts]
         "shards": [{"name": f.name, "count": f.count, "sha256": f.sha256} for f in shards],
     }
     text = json.dumps(manifest, indent=1) + "\n"
-    (output / "manifest.json").write_text(text, encoding="utf-8")
+    write_text_whole(output / "manifest.json", text)
     lines = [json.dumps(asdict(bad)) + "\n" for facts in shards for bad in facts.bad]
-    (output / "bad_samples.jsonl").write_text("".join(lines), encoding="utf-8")
+    write_text_whole(output / "bad_samples.jsonl", "".join(lines))

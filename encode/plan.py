@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..data.media import MediaFile
+from ..output_file import write_text_whole
+from ..plain_json import dumps
 
 What = Literal["tokens", "latents"]
 PLAN_FILE = "plan.json"
@@ -77,7 +79,7 @@ class Plan:
                 "choose another --output, or empty it yourself"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
+        write_text_whole(path, dumps(asdict(self)) + "\n")
 
     def _compare(self, stored: dict[str, Any], folder: Path) -> None:
         changed = [

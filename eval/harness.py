@@ -4,6 +4,7 @@ A score never depends on batch size: squared errors and similarities are kept pe
 in float64 and averaged once, at the end.
 """
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +21,10 @@ from ..progress import track
 from ..tokenizers.code_statistics import CodeStatistics, CodeUse
 from ..tokenizers.tokenizer import VisualTokenizer
 from .psnr import clip_psnr, psnr, squared_errors
-from .ssim import clip_ssim
+from .ssim import WINDOW, clip_ssim
 from .subject import Function, Reconstruction, Subject, Tokenizer, open_subject
+
+log = logging.getLogger(__name__)
 
 CODEBOOK_METRICS = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
 METRICS = ("psnr", "ssim", *CODEBOOK_METRICS)
@@ -46,10 +49,13 @@ class Row:
         bits_per_pixel: nominal rate over unpadded pixels.
         code_use: use of the codebooks over the whole evaluation, group by group; None without.
         parameters: number of weights.
+        fingerprint: of the tokenizer; see `fingerprint.py`.
+        device: where it ran.
+        dtype: of its weights.
         encode_samples_per_second: clips per second, reading not counted.
         decode_samples_per_second: likewise.
         per_sample: each sample's key with its values.
-        bad_files: files that could not be read.
+        bad_files: files that could not be read, or are no images or videos.
         pictures: the first clips, (3, T, H, W) 8 bit, for reports.
     """
 
@@ -62,6 +68,9 @@ class Row:
     bits_per_pixel: float | None
     code_use: CodeUse | None
     parameters: int | None
+    fingerprint: str | None
+    device: str
+    dtype: str | None
     encode_samples_per_second: float | None
     decode_samples_per_second: float | None
     per_sample: list[dict[str, Any]] = field(repr=False)
@@ -109,20 +118,27 @@ def evaluate(
                 f"metrics must be among {', '.join(METRICS)}, got {name!r}"
                 f"{did_you_mean(name, METRICS)}"
             )
+    if "ssim" in metrics and size < WINDOW:
+        raise ValueError(f"size must be at least {WINDOW} pixels for SSIM, got {size}")
     listing = source if isinstance(source, Listing) else list_source(source)
     dataset = EvaluationSet(listing.files, size, frames, limit)
+    kind = "image" if frames == 1 else "video"
+    others = sum(not file.serves(kind) for file in listing.files)
+    if others and show_progress:
+        log.warning("%d file(s) of %s are no %ss and are not scored", others, source, kind)
     single = isinstance(tokenizers, str | Subject | VisualTokenizer) or callable(tokenizers)
     scored: Any = [tokenizers] if single else tokenizers
     subjects = [_subject(item, device) for item in scored]
     return [
-        _score(subject, dataset, batch_size, metrics, workers, show_progress)
+        _score(subject, dataset, listing.skipped, batch_size, metrics, workers, show_progress)
         for subject in subjects
     ]
 
 
 def originals(source: str | Path | Listing, size: int, frames: int, limit: int | None) -> Row:
     """The pictures themselves as a row, for reports."""
-    return evaluate(source, "identity", size=size, frames=frames, limit=limit, metrics=())[0]
+    shown = PICTURES_KEPT if limit is None else min(limit, PICTURES_KEPT)
+    return evaluate(source, "identity", size=size, frames=frames, limit=shown, metrics=())[0]
 
 
 def _subject(item: Scored, device: str) -> Subject:
@@ -138,12 +154,14 @@ def _subject(item: Scored, device: str) -> Subject:
 def _score(
     subject: Subject,
     dataset: EvaluationSet,
+    skipped: Sequence[BadFile],
     batch_size: int,
     metrics: Sequence[str],
     workers: int,
     show_progress: bool,
 ) -> Row:
     sheet = _Sheet(metrics, subject)
+    sheet.bad_files += skipped
     batches = evaluation_batches(dataset, batch_size, workers)
     total = -(-len(dataset) // batch_size)
     for files, clips, bad in track(batches, f"scoring {subject.name}", total, show_progress):
@@ -211,6 +229,9 @@ class _Sheet:
             bits_per_pixel=sum(rates) / len(rates) if rates else None,
             code_use=use,
             parameters=subject.parameters,
+            fingerprint=subject.fingerprint,
+            device=subject.device,
+            dtype=subject.dtype,
             encode_samples_per_second=_per_second(count, self.encode_seconds),
             decode_samples_per_second=_per_second(count, self.decode_seconds),
             per_sample=self.per_sample,

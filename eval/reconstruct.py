@@ -157,14 +157,19 @@ def _stream(
             yield _pad_space(pixels, tokenizer)
 
     answered = 0
-    with torch.inference_mode():
-        codes = (encoding.codes for encoding in tokenizer.encode_stream(chunks(), tile))
-        for decoded in tokenizer.decode_stream(codes, tile=tile):
-            pictures = to_uint8(decoded[0]).cpu()
-            # Filled-up frames come last, and only after everything else has been asked for.
-            wanted = min(pictures.shape[1], arrived - answered)
-            answered += wanted
-            yield from pictures[:, :wanted].unbind(dim=1)
+    codes = (encoding.codes for encoding in tokenizer.encode_stream(chunks(), tile))
+    decoded = tokenizer.decode_stream(codes, tile=tile)
+    while True:
+        # Only around the work: a generator that yields inside would switch its caller over too.
+        with torch.inference_mode():
+            piece = next(decoded, None)
+        if piece is None:
+            return
+        pictures = to_uint8(piece[0]).cpu()
+        # Filled-up frames come last, and only after everything else has been asked for.
+        wanted = min(pictures.shape[1], arrived - answered)
+        answered += wanted
+        yield from pictures[:, :wanted].unbind(dim=1)
 
 
 def _padded_chunks(

@@ -2,12 +2,10 @@
 
 import base64
 import io
-import json
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from PIL import Image
 from torch import Tensor
 
+from ..output_file import write_text_whole
+from ..plain_json import dumps, finite_numbers
 from .harness import Row
 from .protocol import Protocol
 from .reconstruct import ReconstructedFile
@@ -36,8 +36,6 @@ class Report:
         rows: one per tokenizer, in the order given.
         originals: the scored pictures themselves.
         clips: reconstructed videos to show beside the table.
-        device: where the tokenizers ran.
-        dtype: and in what precision.
     """
 
     source: str
@@ -45,8 +43,6 @@ class Report:
     rows: Sequence[Row]
     originals: Row
     clips: Sequence[ReconstructedFile] = ()
-    device: str = "cpu"
-    dtype: str = "float32"
 
     def to_json(self) -> Json:
         """The typed content of report.json; an infinite PSNR is null beside a flag."""
@@ -57,17 +53,14 @@ class Report:
             "source": self.source,
             "versions": _versions(),
             "machine": _machine(),
-            "device": self.device,
-            "dtype": self.dtype,
             "rows": [_row_json(row) for row in self.rows],
         }
 
     def write(self, folder: Path) -> None:
         """Write report.json and report.html."""
         folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n"
-        (folder / "report.json").write_text(text, encoding="utf-8")
-        (folder / "report.html").write_text(self._html(), encoding="utf-8")
+        write_text_whole(folder / "report.json", dumps(self.to_json()) + "\n")
+        write_text_whole(folder / "report.html", self._html())
 
     def _html(self) -> str:
         environment = Environment(
@@ -96,7 +89,15 @@ class Report:
                 ("protocol", f"{self.protocol.name} ({self.protocol.hash})"),
                 *self.protocol.to_json().items(),
                 ("source", self.source),
-                ("device", f"{self.device}, {self.dtype}; {_machine()}"),
+                ("machine", _machine()),
+                *[
+                    (
+                        row.tokenizer,
+                        f"{row.device}, {row.dtype}, fingerprint {row.fingerprint[:12]}",
+                    )
+                    for row in self.rows
+                    if row.fingerprint
+                ],
                 ("versions", ", ".join(f"{k} {v}" for k, v in _versions().items())),
             ],
         )
@@ -138,27 +139,19 @@ def _row_json(row: Row) -> Json:
         "num_samples": row.num_samples,
         "size": row.size,
         "frames": row.frames,
-        "metrics": _json_numbers(row.metrics),
+        "metrics": finite_numbers(row.metrics),
         "unavailable": row.unavailable,
         "bits_per_pixel": row.bits_per_pixel,
         "code_use": None if row.code_use is None else asdict(row.code_use),
         "parameters": row.parameters,
+        "fingerprint": row.fingerprint,
+        "device": row.device,
+        "dtype": row.dtype,
         "encode_samples_per_second": row.encode_samples_per_second,
         "decode_samples_per_second": row.decode_samples_per_second,
-        "per_sample": [_json_numbers(sample) for sample in row.per_sample],
+        "per_sample": [finite_numbers(sample) for sample in row.per_sample],
         "bad_files": [vars(bad) for bad in row.bad_files],
     }
-
-
-def _json_numbers(values: Json) -> Json:
-    """JSON has no infinity: null, and `<name>_infinite` beside it."""
-    plain: Json = {}
-    for name, value in values.items():
-        infinite = isinstance(value, float) and not isfinite(value)
-        plain[name] = None if infinite else value
-        if infinite:
-            plain[f"{name}_infinite"] = True
-    return plain
 
 
 def _pairs(originals: Row, row: Row) -> list[Json]:

@@ -20,6 +20,8 @@ from ..component import did_you_mean
 from ..data.image import to_tensor
 from ..data.pixels import to_pixels, to_uint8
 from ..data.training_set import pictures
+from ..tokenizers.evaluating import evaluating
+from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.tokenizer import VisualTokenizer
 
 Clips = UInt8[Tensor, "B 3 T H W"]
@@ -50,6 +52,8 @@ class Subject(ABC):
     name: str
     parameters: int | None = None
     fingerprint: str | None = None
+    device: str = "cpu"
+    dtype: str | None = None
     group_sizes: tuple[int, ...] = ()
     """Codes of each group of indices; empty where there are none."""
 
@@ -62,15 +66,26 @@ class Tokenizer(Subject):
     """A VisualTokenizer, encoding whole pictures."""
 
     def __init__(self, name: str, tokenizer: VisualTokenizer) -> None:
-        self.name, self.tokenizer = name, tokenizer.eval()
+        self.name, self.tokenizer = name, tokenizer
         self.parameters = sum(p.numel() for p in tokenizer.parameters())
+        self.fingerprint = fingerprint(tokenizer)
+        self.device = str(tokenizer.device)
+        self.dtype = str(tokenizer.dtype).removeprefix("torch.")
         if tokenizer.is_discrete:
             self.group_sizes = tokenizer.quantizer.group_sizes
         self._warm = False
 
     @torch.inference_mode()
     def reconstruct(self, clips: Clips) -> Reconstruction:
-        """Encode and decode; the first batch runs once more beforehand, off the clock."""
+        """Encode and decode; the first batch runs once more beforehand, off the clock.
+
+        Raises:
+            FloatingPointError: the decoder's answer is not finite.
+        """
+        with evaluating(self.tokenizer):
+            return self._reconstruct(clips)
+
+    def _reconstruct(self, clips: Clips) -> Reconstruction:
         pixels = to_pixels(clips).to(self.tokenizer.device, self.tokenizer.dtype)
         if not self._warm:
             self.tokenizer.reconstruct(pixels)
@@ -80,6 +95,8 @@ class Tokenizer(Subject):
         encoded = self._now()
         decoded = self.tokenizer.decode(encoding.codes, encoding.layout)
         end = self._now()
+        if not decoded.isfinite().all():
+            raise FloatingPointError(f"{self.name} decodes to NaN or infinity; check its weights")
         rate = self.tokenizer.bits_per_pixel(encoding.layout)
         return Reconstruction(
             to_uint8(decoded).cpu(), rate, encoded - start, end - encoded, encoding.indices
@@ -130,11 +147,15 @@ class Bicubic(Subject):
         restored = torch.stack(
             [torch.stack([self._frame(f) for f in pictures(clip)], dim=1) for clip in clips]
         )
-        return Reconstruction(restored, 24.0 / self.factor**2, None, None)
+        H, W = clips.shape[3:]
+        small_W, small_H = self._small(W, H)
+        return Reconstruction(restored, 24.0 * small_W * small_H / (W * H), None, None)
+
+    def _small(self, width: int, height: int) -> tuple[int, int]:
+        return max(1, width // self.factor), max(1, height // self.factor)
 
     def _frame(self, picture: Image.Image) -> Tensor:
-        small = (max(1, picture.width // self.factor), max(1, picture.height // self.factor))
-        shrunk = picture.resize(small, Image.Resampling.BICUBIC)
+        shrunk = picture.resize(self._small(*picture.size), Image.Resampling.BICUBIC)
         return to_tensor(shrunk.resize(picture.size, Image.Resampling.BICUBIC))
 
 
@@ -150,7 +171,7 @@ def open_subject(spec: str, device: str = "cpu", dtype: torch.dtype = torch.floa
         return Identity()
     if kind == "bicubic":
         name, _, value = options.partition("=")
-        if name != "f" or not value.isdigit():
+        if name != "f" or not value.isdecimal():
             raise ValueError(f"the baseline is written bicubic:f=8, got {spec!r}")
         return Bicubic(int(value))
     try:

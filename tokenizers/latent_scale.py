@@ -27,6 +27,16 @@ class LatentScale:
     scaling_factor: float | None
     shift_factor: float | None
 
+    def check(self, channels: int) -> None:
+        """Raise where statistics are incomplete or of another number of channels."""
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("latents_mean and latents_std belong together, got only one of them")
+        for name, values in (("latents_mean", self.mean), ("latents_std", self.std)):
+            if values is not None and len(values) != channels:
+                raise ValueError(
+                    f"{name} must have one value per latent channel, {channels}, got {len(values)}"
+                )
+
     def normalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
         """Shift and scale."""
         shift, scale = self._shift_and_scale(latents)

@@ -29,6 +29,8 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
     try:
         config = cls.load_config(source, **{k: kwargs[k] for k in _LOCATION if k in kwargs})
     except OSError as error:
+        if is_local:
+            raise ValueError(f"{source}/config.json is no valid JSON: {error}") from error
         raise FileNotFoundError(
             f"no tokenizer called {source!r}: no such folder, and the hub did not answer with one "
             f"({str(error).splitlines()[0]})"

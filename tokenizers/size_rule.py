@@ -25,7 +25,7 @@ class SizeRule:
 
     def padded(self, size: Size) -> Size:
         """The smallest legal (T, H, W) that holds `size`."""
-        T, H, W = size
+        T, H, W = (max(1, side) for side in size)
         return 1 + _up(T - 1, self.time), _up(H, self.space), _up(W, self.space)
 
     def grid(self, size: Size) -> Size:
@@ -44,6 +44,8 @@ class SizeRule:
 
     def check(self, size: Size) -> None:
         """Raise, with the nearest legal lengths, unless every axis has a legal one."""
+        if min(size) < 1:
+            raise ValueError(f"pixels must have at least one frame, row and column, got {size}")
         steps = (self.time, self.space, self.space)
         wrong = []
         for axis, got, above, step in zip("THW", size, self.padded(size), steps, strict=True):

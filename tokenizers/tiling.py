@@ -9,6 +9,7 @@ weights, and a warning says so.
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 
 import torch
@@ -106,11 +107,15 @@ def _check_tile(tile: int, factor: int, network: CausalEncoder | CausalDecoder) 
     if tile < factor or tile % factor:
         raise ValueError(f"tile must be a positive multiple of {factor} pixels, got {tile}")
     if sees_whole_frame(network):
-        log.warning(
-            "%s sees whole frames (attention or group norm): tiles are blended, not exact",
-            type(network).__name__,
-        )
+        _warn_once(type(network).__name__)
     return tile
+
+
+@cache
+def _warn_once(network: str) -> None:
+    log.warning(
+        "%s sees whole frames (attention or group norm): tiles are blended, not exact", network
+    )
 
 
 def _pieces(

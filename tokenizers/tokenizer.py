@@ -11,6 +11,7 @@ channels last that bottlenecks want. It is a diffusers `ModelMixin`: `from_pretr
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from jaxtyping import Float
+from safetensors import SafetensorError
 from torch import Tensor
 
 from ..component import build
@@ -27,6 +29,7 @@ from ..models.stream_state import StreamState
 from .bottlenecks import BOTTLENECKS
 from .card import card_text, write_card
 from .encoding import Encoding, Output
+from .evaluating import evaluating
 from .latent_scale import LatentScale
 from .layout import Layout, Size
 from .posterior import Gaussian, posterior_of
@@ -83,6 +86,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         self.decoder: CausalDecoder = build(
             DECODERS, decoder_config, "decoder", in_channels=self.bottleneck.code_dim
         )
+        self._latent_scale().check(self.bottleneck.code_dim)
         for axis in ("temporal_compression", "spatial_compression"):
             ours, theirs = getattr(self.encoder, axis), getattr(self.decoder, axis)
             if ours != theirs:
@@ -169,7 +173,10 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     def encode_stream(
         self, chunks: Iterable[Tensor], tile: int | None = None
     ) -> Iterator[Encoding]:
-        """Encode one long clip chunk by chunk, in memory that does not grow with its length.
+        """Encode one long clip chunk by chunk.
+
+        Under `torch.inference_mode()` memory does not grow with the clip's length; with gradients,
+        which flow through the chunks, it does.
 
         Args:
             chunks: (B, 3, T, H, W), the first of T = 1 + n*f frames, the others of n*f (f: temporal
@@ -181,18 +188,15 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         """
         state, encoder, rule = StreamState(), self._encoder(tile), self.size_rule
         for chunk in chunks:
-            _, _, T, H, W = chunk.shape
+            _check_pixels(chunk)
+            T, H, W = chunk.shape[2:]
             rule.check_chunk(T, first=state.first_chunk)
             rule.check((1, H, W))
             yield self._encoding(encoder(chunk, state), (T, H, W), sample=False)[0]
 
     def _prepare(self, pixels: Tensor, pad: str | None) -> tuple[Tensor, Size]:
         """Check the shape, pad if asked, and report the unpadded size."""
-        if pixels.ndim != 5 or pixels.shape[1] != 3:
-            raise ValueError(
-                f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
-                "for images (B, 3, H, W) use encode_images"
-            )
+        _check_pixels(pixels)
         if pad not in (None, "replicate"):
             raise ValueError(f"pad must be None or 'replicate', got {pad!r}")
         T, H, W = pixels.shape[2:]
@@ -205,10 +209,13 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         return F.pad(pixels, extra, mode="replicate"), size
 
     def _encoding(self, moments: Tensor, size: Size, sample: bool) -> tuple[Encoding, Quantized]:
-        """Through the bottleneck; `sample` lets continuous codes be drawn in train mode."""
+        """Through the bottleneck, as in training (`sample`) or deterministically as in eval."""
         vectors = moments.movedim(1, -1)
-        quantized = self.bottleneck(vectors)
-        posterior = self.bottleneck.posterior(vectors)
+        with nullcontext() if sample else evaluating(self.bottleneck):
+            quantized = self.bottleneck(vectors)
+        # Like the bottleneck itself, its posterior is read in fp32 at least.
+        wide = torch.promote_types(moments.dtype, torch.float32)
+        posterior = self.bottleneck.posterior(vectors.to(wide))
         if posterior is None:
             latents = moments
         else:
@@ -216,11 +223,10 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
                 posterior.mean.movedim(-1, 1),
                 None if posterior.logvar is None else posterior.logvar.movedim(-1, 1),
             )
-            latents = posterior.mode()
-        drawn = posterior is None or sample
+            latents = posterior.mode().to(moments.dtype)
         encoding = Encoding(
             latents=(latents,),
-            codes=(quantized.codes.movedim(-1, 1) if drawn else latents,),
+            codes=(quantized.codes.movedim(-1, 1),),
             indices=None if quantized.indices is None else (quantized.indices,),
             posterior=posterior_of([posterior]),
             layout=Layout((_grid(latents),), size),
@@ -250,6 +256,9 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
         """
         codes = _only(codes)
+        if layout is not None and layout.grids != (_grid(codes),):
+            raise ValueError(f"codes of grid {_grid(codes)} do not belong to {layout}")
+        self._check_whole(tiles=tile is not None)
         conditions = self._conditions(codes, timestep, generator)
         return _crop(self._decoder(tile)(codes, None, conditions), layout)
 
@@ -269,7 +278,15 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             )
         return self.decode(latents, layout, timestep=timestep, generator=generator, tile=tile)
 
-    def decode_tokens(self, tokens: Tensor, layout: Layout) -> Float[Tensor, "B 3 T H W"]:
+    def decode_tokens(
+        self,
+        tokens: Tensor,
+        layout: Layout,
+        *,
+        timestep: float | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        tile: int | None = None,
+    ) -> Float[Tensor, "B 3 T H W"]:
         """Decode int64 token sequences (B, L), without group offsets, of the given layout.
 
         Raises:
@@ -282,13 +299,26 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             )
         (grid,) = layout.grids
         indices = tokens.view(-1, *grid, self.num_groups)
-        self.quantizer.check_indices(indices)
-        codes = self.quantizer.indices_to_codes(indices).to(self.dtype)
-        return self.decode(codes.movedim(-1, 1), layout)
+        codes = self.quantizer.indices_to_codes(indices).to(self.dtype).movedim(-1, 1)
+        return self.decode(codes, layout, timestep=timestep, generator=generator, tile=tile)
 
-    def decode_images(self, codes: Grids, layout: Layout | None = None) -> Float[Tensor, "B 3 H W"]:
-        """Decode codes of images, without the time axis."""
-        return self.decode(codes, layout)[:, :, 0]
+    def decode_images(
+        self,
+        codes: Grids,
+        layout: Layout | None = None,
+        *,
+        timestep: float | Tensor | None = None,
+        generator: torch.Generator | None = None,
+        tile: int | None = None,
+    ) -> Float[Tensor, "B 3 H W"]:
+        """Decode codes of images, without the time axis; see `decode`."""
+        if _only(codes).shape[2] != 1:
+            raise ValueError(
+                f"decode_images takes codes of one frame, got a grid of {_grid(_only(codes))}; "
+                "use decode for clips"
+            )
+        decoded = self.decode(codes, layout, timestep=timestep, generator=generator, tile=tile)
+        return decoded[:, :, 0]
 
     def decode_stream(
         self,
@@ -298,13 +328,18 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         generator: torch.Generator | None = None,
         tile: int | None = None,
     ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
-        """Decode one long clip chunk by chunk, in memory that does not grow with its length.
+        """Decode one long clip chunk by chunk; memory as in `encode_stream`.
 
         The frames together equal the one-shot result. A decoder that looks ahead answers late: its
         pieces are not those of the chunks, but as many frames come out in the end.
+
+        Raises:
+            ValueError: there is a second chunk, but the decoder works on whole clips only (injected
+                noise, or norms driven by the latents' statistics).
         """
         state, decoder = StreamState(), self._decoder(tile)
         for chunk, is_last in _mark_last(codes, wait=not self.decoder.causal):
+            self._check_whole(tiles=tile is not None, later_chunk=not state.first_chunk)
             state.last_chunk = is_last
             grid = _only(chunk)
             pixels = decoder(grid, state, self._conditions(grid, timestep, generator))
@@ -325,6 +360,16 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
                 "this tokenizer is discrete and has no continuous path; use decode_stream"
             )
         yield from self.decode_stream(latents, timestep=timestep, generator=generator, tile=tile)
+
+    def _check_whole(self, tiles: bool, later_chunk: bool = False) -> None:
+        """Raise where a decoder cannot be given a clip in pieces and answer the same."""
+        table = self.decoder.stage_table
+        if (tiles or later_chunk) and any(stage.noise for stage in table):
+            raise ValueError("this decoder injects noise into whole clips: no tiles, no streams")
+        if later_chunk and any(stage.adaptive_norm for stage in table):
+            raise ValueError(
+                "this decoder's norms follow the statistics of whole clips: decode without a stream"
+            )
 
     def _encoder(self, tile: int | None) -> CausalEncoder | TiledEncoder:
         return self.encoder if tile is None else TiledEncoder(self.encoder, tile)
@@ -412,8 +457,8 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         kwargs["output_loading_info"] = True
         try:
             loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        except ValueError as error:
-            # diffusers raises on the first weight of another shape
+        except (ValueError, OSError, SafetensorError) as error:
+            # A weight of another shape, no weights beside the config, or a damaged file.
             reason = str(error).partition(" If you want")[0]
             raise ValueError(misfit(pretrained_model_name_or_path, reason)) from error
         model, info = loaded
@@ -444,6 +489,14 @@ def _mark_last(items: Iterable[Grids], wait: bool) -> Iterator[tuple[Grids, bool
             yield present, False
             present = following
         yield present, True
+
+
+def _check_pixels(pixels: Tensor) -> None:
+    if pixels.ndim != 5 or pixels.shape[1] != 3:
+        raise ValueError(
+            f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
+            "for images (B, 3, H, W) use encode_images"
+        )
 
 
 def _only(grids: Grids) -> Tensor:

@@ -16,9 +16,11 @@ from vistok.component import validate
 from vistok.config import dump
 from vistok.data.image import read_image
 from vistok.train.checkpoint import checkpoints, load_checkpoint
-from vistok.train.loop import train
+from vistok.train.loop import _check_resume, train
 from vistok.train.metrics_log import read_metrics
+from vistok.train.objective import Objective, generator_objective
 from vistok.train.run_config import RunConfig
+from vistok.train.run_folder import RunFolder
 
 
 def config(bottleneck: dict | None = None, **train_options) -> RunConfig:
@@ -58,7 +60,8 @@ def assert_same_weights(a: Path, b: Path) -> None:
 
 def test_a_run_leaves_everything_the_contract_names(tmp_path):
     folder = tmp_path / "run"
-    assert train(config(), folder, show_progress=False) == folder / "tokenizer"
+    result = train(config(), folder, show_progress=False)
+    assert (result.step, result.tokenizer) == (6, folder / "tokenizer")
     assert (folder / "config.yaml").is_file()
     assert [p.name for p in checkpoints(folder / "checkpoints")] == [
         "step-00000004",
@@ -140,8 +143,42 @@ def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors.decode()
     assert "stopped by a signal after step" in errors.decode()
+    assert not (tmp_path / "run" / "tokenizer").exists(), "the run is not finished"
     last = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"]
     assert load_checkpoint(checkpoints(tmp_path / "run" / "checkpoints")[-1])["step"] == last
+
+
+def test_a_run_that_never_saved_may_be_corrected(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.claim(config(batch_size=64).to_tree())
+    notes = folder.claim(config(batch_size=2).to_tree())
+    assert notes == ["train.batch_size: 64 -> 2 (nothing was trained yet)"]
+
+
+def test_fewer_steps_than_done_and_another_world_size_are_not_silent(tmp_path, caplog):
+    train(config(), tmp_path / "run", show_progress=False)
+    with pytest.raises(
+        ValueError, match="lies before the run.s checkpoint of step 6"
+    ):
+        train(config(steps=3), tmp_path / "run", show_progress=False)
+    _check_resume({"step": 6, "world_size": 2}, steps=6, world_size=1)
+    assert "had 2 process(es) so far and goes on with 1" in caplog.text
+
+
+def test_broken_gradients_stop_the_run_before_they_reach_the_weights(tmp_path, monkeypatch):
+    """A loss can be finite where its gradient is not: the root of zero, for one."""
+
+    def broken(output, pixels, weights):
+        good = generator_objective(output, pixels, weights)
+        zero = (output.pixels - output.pixels.detach()).square().sum()
+        return Objective(good.loss + zero.sqrt() * 1e-3, good.terms)
+
+    monkeypatch.setattr("vistok.train.loop.generator_objective", broken)
+    with pytest.raises(
+        FloatingPointError, match="norm of the gradients is nan at step 1; last good"
+    ):
+        train(config(), tmp_path / "run", show_progress=False)
+    assert checkpoints(tmp_path / "run" / "checkpoints") == []
 
 
 def test_a_folder_of_another_run_is_refused_and_left_alone(tmp_path):

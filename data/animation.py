@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from .frame import MAX_FRAME_PIXELS
 from .image import decoding, open_picture, to_rgb
 from .location import Location
 
@@ -47,6 +48,11 @@ def _frames(location: Location) -> Iterator[Image.Image]:
     with location.open() as stream:
         with decoding(location):
             image = open_picture(stream)
+            if image.width * image.height > MAX_FRAME_PIXELS:
+                raise Image.DecompressionBombError(
+                    f"frames of {image.width} x {image.height} pixels, more than the "
+                    f"{MAX_FRAME_PIXELS} that are read"
+                )
             count = image.n_frames if image.format in ANIMATED_FORMATS else 1  # pyright: ignore[reportAttributeAccessIssue]
         for number in range(count):
             with decoding(location):

@@ -21,6 +21,9 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from jaxtyping import UInt8
 from torch import Tensor
 
+# The largest frame, 8K: a decoder holds up to 16 of them.
+MAX_FRAME_PIXELS = 2**25
+
 HD_WIDTH, HD_HEIGHT = 1280, 720
 
 # swscale's short cut is off by two levels for odd sizes and deep samples; this way is exact.
@@ -50,15 +53,19 @@ class FrameConverter:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
         self._turn: Turn | None = None
+        self._size = (0, 0)
 
     def __call__(self, frame: VideoFrame) -> UInt8[Tensor, "3 H W"]:
         """The picture of a frame.
 
         Raises:
-            ValueError: the display matrix turns by an angle that is no quarter turn.
+            ValueError: the display matrix turns by an angle that is no quarter turn, or the frame
+                is of another size than the first one.
         """
         if self._turn is None:
-            self._turn = display_turn(frame)
+            self._turn, self._size = display_turn(frame), (frame.width, frame.height)
+        if self._size != (frame.width, frame.height):
+            raise ValueError(f"frames change from {self._size} to {(frame.width, frame.height)}")
         turned = np.ascontiguousarray(_apply(self._turn, self._rgb(frame)))
         return torch.from_numpy(turned).permute(2, 0, 1)
 

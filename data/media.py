@@ -51,6 +51,8 @@ _SIGNATURES: tuple[tuple[int, bytes, MediaKind], ...] = (
     (0, b"YUV4MPEG2", "video"),
     (0, b"\x00\x00\x01\xba", "video"),  # MPEG-PS
     (0, b"\x00\x00\x01\xb3", "video"),
+    (0, b"\x00\x00\x00\x01\x67", "video"),  # H.264 without a container
+    (0, b"\x00\x00\x00\x01\x40", "video"),  # HEVC without a container
 )
 
 

@@ -93,7 +93,7 @@ def list_source(source: str | Path) -> Listing:
             skipped.append(BadFile(str(found.location), no_media_reason(found.head)))
         else:
             animated = kind == "image" and is_animated(found.head)
-            files.append(MediaFile(found.name, found.location, kind, animated))
+            files.append(MediaFile(_inside(found.name), found.location, kind, animated))
     if not files:
         reasons = "".join(f"\n  {bad.path}: {bad.reason}" for bad in skipped[:5])
         raise ValueError(
@@ -232,6 +232,11 @@ def _with_unique_keys(files: Sequence[MediaFile]) -> list[MediaFile]:
         unique = key if seen[key] == 1 else f"{key}~{seen[key]}"
         keyed.append(MediaFile(unique, file.location, file.kind, file.animated))
     return keyed
+
+
+def _inside(name: str) -> str:
+    """The name without steps upwards: results are written under keys, tars come from anywhere."""
+    return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
 
 
 def _stem(name: str) -> str:

@@ -16,10 +16,8 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream as AvStream
 
+from .frame import MAX_FRAME_PIXELS
 from .location import Location, local_path
-
-# The largest frame, 8K: a decoder holds up to 16 of them.
-MAX_FRAME_PIXELS = 2**25
 
 
 class VideoStream:
@@ -41,7 +39,9 @@ class VideoStream:
             if not self.container.streams.video:
                 raise OSError("no video stream")
             self.stream = cast(AvStream, self.container.streams.video[0])
-            codec = self.stream.codec_context
+            codec: Any = self.stream.codec_context  # None where FFmpeg knows no decoder
+            if codec is None:
+                raise OSError("no decoder for the codec of the video stream")
             if codec.width * codec.height > MAX_FRAME_PIXELS:
                 raise OSError(
                     f"frames of {codec.width} x {codec.height} pixels, more than the "

@@ -271,7 +271,8 @@ def _training_set(config: RunConfig) -> TrainingSet:
     dataset = TrainingSet(
         sources, data.crop_rules, config.train.seed, data.cache_files, data.workers
     )
-    unused = sum(len(source.files) for source in sources) - len(dataset.files)
+    listed = {file.path for source in sources for file in source.files}
+    unused = len(listed) - len(dataset.files)
     if unused:
         log.warning("%d file(s) left out: data.frames=%d takes videos", unused, data.frames)
     return dataset

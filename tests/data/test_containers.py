@@ -182,6 +182,14 @@ def test_pickles_in_a_tar_are_never_opened(tmp_path):
     assert not (tmp_path / "owned").exists()
 
 
+def test_keys_never_lead_out_of_a_folder(tmp_path):
+    with tarfile.open(tmp_path / "evil.tar", "w") as tar:
+        for name in ("../../up.jpg", "/root.jpg", "a/./b/../c.jpg"):
+            add(tar, name, IMAGES[0].read_bytes())
+    keys = [file.key for file in list_source(tmp_path / "evil.tar").files]
+    assert keys == ["evil/up", "evil/root", "evil/a/b/c"]
+
+
 def test_a_tar_that_ends_early_gives_its_whole_members_and_a_report(tmp_path):
     write_tar(tmp_path / "shard.tar")
     data = (tmp_path / "shard.tar").read_bytes()

@@ -26,7 +26,7 @@ def test_every_file_is_counted_or_listed(folder, workers):
     found, reports = inspect_source(folder, workers=workers)
     assert (found.num_images, found.num_animated, found.num_videos) == (1, 0, 1)
     assert found.frame_rates == {"25": 1}
-    assert found.frames == Span(49, 49, 49)
+    assert found.frames == Span(49.0, 49.0, 49.0)
     assert found.total_seconds == pytest.approx(49 / 25)
     assert found.codecs == {"h264 yuv420p": 1}
     assert sorted(bad.path.rsplit("/", 1)[1] for bad in found.bad) == ["broken.png", "half.mp4"]
@@ -37,7 +37,7 @@ def test_every_file_is_counted_or_listed(folder, workers):
 
 def test_quick_reads_no_video_to_its_end(folder):
     found, _ = inspect_source(folder / "b.mp4", quick=True)
-    assert found.frames == Span(49, 49, 49)
+    assert found.frames == Span(49.0, 49.0, 49.0)
 
 
 def test_the_contact_sheet_shows_pictures_clips_and_bad_files(folder):

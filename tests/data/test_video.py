@@ -14,6 +14,7 @@ from vistok.data import video, video_stream
 from vistok.data.bundled import SAMPLES
 from vistok.data.frame import FrameConverter
 from vistok.data.image import read_image
+from vistok.data.media import media_file
 from vistok.data.video import count_frames, probe_video, read_clip, read_frames
 from vistok.data.video_stream import VideoStream
 from vistok.data.write import write_video
@@ -187,6 +188,27 @@ def test_a_large_frame_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(video_stream, "MAX_FRAME_PIXELS", 100 * 100)
     with pytest.raises(OSError, match="frames of 256 x 144 pixels, more than the 10000"):
         next(read_frames(CLIP))
+
+
+def test_a_stream_without_a_container_is_a_video(tmp_path):
+    path = write(tmp_path / "raw.h264", frames=20, g="5")
+    file = media_file(path)
+    assert (file.kind, count_frames(path)) == ("video", 20)
+    assert torch.equal(read_clip(path, 2, 11), torch.stack(list(read_frames(path)), 1)[:, 11:13])
+
+
+def test_frames_that_change_their_size_are_refused():
+    convert = FrameConverter()
+    convert(av.VideoFrame(32, 16, "yuv420p"))
+    with pytest.raises(ValueError, match=r"frames change from \(32, 16\) to \(16, 16\)"):
+        convert(av.VideoFrame(16, 16, "yuv420p"))
+
+
+def test_a_codec_that_nobody_knows_is_refused(tmp_path):
+    path = tmp_path / "unknown.mp4"
+    path.write_bytes(CLIP.read_bytes().replace(b"avc1", b"xxxx").replace(b"avcC", b"xxxx"))
+    with pytest.raises(OSError, match="no decoder for the codec"):
+        probe_video(path)
 
 
 def test_names_with_a_colon_are_files(tmp_path):

@@ -157,9 +157,7 @@ def test_a_run_that_never_saved_may_be_corrected(tmp_path):
 
 def test_fewer_steps_than_done_and_another_world_size_are_not_silent(tmp_path, caplog):
     train(config(), tmp_path / "run", show_progress=False)
-    with pytest.raises(
-        ValueError, match="lies before the run.s checkpoint of step 6"
-    ):
+    with pytest.raises(ValueError, match="lies before the run"):
         train(config(steps=3), tmp_path / "run", show_progress=False)
     _check_resume({"step": 6, "world_size": 2}, steps=6, world_size=1)
     assert "had 2 process(es) so far and goes on with 1" in caplog.text

@@ -194,9 +194,10 @@ def write(rows: list[str], threads: int) -> None:
     text = f"""# Quantizers against vector-quantize-pytorch
 
 {cpu} ({platform.machine()}), {threads} thread(s); Python {platform.python_version()}, {libraries}.
-Forward and backward in train mode, fp32, through codes and losses, same inputs; eval mode forward. Time: least of the
-repeats. Memory: peak resident memory beyond that of a process that has done the same with {FEW}
-vectors. Ratios are theirs / ours. Command: `python benchmarks/quantizers.py --threads {threads}`.
+Forward and backward in train mode, fp32, through codes and losses, same inputs; in eval mode
+forward. Time: least of the repeats. Memory: peak resident memory beyond that of a process that has
+done the same with {FEW} vectors. Ratios are theirs / ours.
+Command: `python benchmarks/quantizers.py --threads {threads}`.
 
 | case | ours (ms) | theirs (ms) | time ratio | ours (MiB) | theirs (MiB) | memory ratio | goal |
 |---|---|---|---|---|---|---|---|

@@ -34,12 +34,6 @@ BOTTLENECKS: dict[str, dict[str, Any]] = {
     "lfq 2^10 entropy 0.003": {"kind": "lfq", "bits": 10, "entropy_weight": 0.003},
     "bsq 2^10": {"kind": "bsq", "bits": 10},
     "gq 2 x 2^5": {"kind": "gq", "num_groups": 2, "bits_per_group": 5},
-    "gq 2 x 2^5 entropy 0.003": {
-        "kind": "gq",
-        "num_groups": 2,
-        "bits_per_group": 5,
-        "entropy_weight": 0.003,
-    },
     "vq 2^10 plain": VQ_10,
     "vq 2^10 EMA": {
         **VQ_10,

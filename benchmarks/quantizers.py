@@ -225,13 +225,14 @@ def main() -> None:
             cells += ["–", "–", f"{ours['bytes'] / mib:.0f}", "–", "–", case.goal]
         else:
             # below one MiB the figure is the allocator's, not the method's
-            memory = theirs["bytes"] / max(ours["bytes"], mib)
+            noise = theirs["bytes"] < mib
+            memory = "–" if noise else f"{theirs['bytes'] / max(ours['bytes'], mib):.1f}×"
             cells += [
                 f"{theirs['seconds'] * 1e3:.2f}",
                 f"{theirs['seconds'] / ours['seconds']:.1f}×",
                 f"{ours['bytes'] / mib:.1f}",
                 f"{theirs['bytes'] / mib:.1f}",
-                f"{memory:.1f}×",
+                memory,
                 case.goal,
             ]
         rows.append("| " + " | ".join(cells) + " |")

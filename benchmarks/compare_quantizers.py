@@ -31,6 +31,7 @@ VQ_10 = {"kind": "vq", "codebook_size": 1024, "codebook_dim": 8}
 BOTTLENECKS: dict[str, dict[str, Any]] = {
     "fsq 2^10": {"kind": "fsq", "codebook_size": 1024},
     "lfq 2^10": {"kind": "lfq", "bits": 10},
+    "lfq 2^10 entropy 0.003": {"kind": "lfq", "bits": 10, "entropy_weight": 0.003},
     "bsq 2^10": {"kind": "bsq", "bits": 10},
     "gq 2 x 2^5": {"kind": "gq", "num_groups": 2, "bits_per_group": 5},
     "vq 2^10 plain": VQ_10,
@@ -174,7 +175,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 def main() -> None:
     """Measure what is missing, then write everything."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("pictures", help="what is trained on: a folder")
     parser.add_argument("held_out", help="what is scored: a folder or samples:heldout")
     parser.add_argument("--steps", type=int, default=400)

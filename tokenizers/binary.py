@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from .all_ranks import mean_over_ranks
@@ -103,14 +103,17 @@ class Binary(Quantizer):
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
         u = self._direction(x)
-        positive = u.detach() > 0
+        # [u > 0] as numbers: sign and clamp run vectorised where comparing and casting do not
+        bits = u.detach().sign().clamp_min_(0)
         # (1)
-        q = torch.where(positive, self.scale, -self.scale).to(u.dtype)
+        q = bits.mul(2 * self.scale).sub_(self.scale)
         loss, terms = self._losses(u, q)
-        return Quantized(straight_through(u, q), self._indices(positive), loss, terms)
+        return Quantized(straight_through(u, q), self._indices(bits), loss, terms)
 
-    def _indices(self, positive: Bool[Tensor, "*batch dim"]) -> Int64[Tensor, "*batch num_groups"]:
-        return torch.stack([_word(g) for g in positive.split(self.bits_per_group, dim=-1)], dim=-1)
+    def _indices(self, bits: Float[Tensor, "*batch dim"]) -> Int64[Tensor, "*batch num_groups"]:
+        # (2) in floating point, which is faster and exact for up to 24 bits
+        groups = bits.split(self.bits_per_group, dim=-1)
+        return torch.stack([_word(group) for group in groups], dim=-1)
 
     def indices_to_codes(
         self, indices: Int64[Tensor, "*batch num_groups"]
@@ -180,11 +183,14 @@ def check_bits(name: str, bits: int) -> None:
         raise ValueError(f"{name} must be from 1 to {MAX_BITS}, got {bits}")
 
 
-def _word(positive: Bool[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch"]:
-    """(2), in floating point, which is faster and exact for up to 24 bits at a time."""
-    word = torch.zeros(positive.shape[:-1], dtype=torch.int64, device=positive.device)
-    for low in range(0, positive.shape[-1], EXACT_BITS):
-        part = positive[..., low : low + EXACT_BITS].float()
-        powers = torch.exp2(torch.arange(part.shape[-1], device=part.device, dtype=part.dtype))
-        word = word + ((part @ powers).long() << low)
-    return word
+def _word(bits: Float[Tensor, "*batch bits"]) -> Int64[Tensor, "*batch"]:
+    """(2) of one group, in as many parts as fp32 needs."""
+    parts = [
+        (part @ _powers(part.shape[-1], part)).long() * 2 ** (EXACT_BITS * i)
+        for i, part in enumerate(bits.split(EXACT_BITS, dim=-1))
+    ]
+    return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)
+
+
+def _powers(count: int, like: Tensor) -> Float[Tensor, "count"]:
+    return torch.exp2(torch.arange(count, device=like.device, dtype=like.dtype))

@@ -3,6 +3,8 @@
 Rows are options as a config spells them, so every one of them is also selectable from YAML.
 """
 
+import torch
+
 from vistok import Quantizer
 from vistok.component import build
 from vistok.tokenizers.bottlenecks import BOTTLENECKS
@@ -80,8 +82,6 @@ QUANTIZERS: dict[str, dict] = {
 
 def quantizer_of(name: str) -> Quantizer:
     """The quantizer of a row, in train mode, with the same weights every time."""
-    import torch
-
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return build(BOTTLENECKS, QUANTIZERS[name], "bottleneck").train()

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 
 from vistok import FSQ
+from vistok.tokenizers.fsq import PRESETS
 
 LEVELS = [(8, 8, 8, 5, 5, 5), (7, 5, 5, 5, 5), (2, 3, 4)]
 
@@ -49,6 +50,50 @@ def test_the_gradient_is_that_of_the_bound_over_half_the_levels():
     fsq(x).codes.sum().backward()
     (expected,) = torch.autograd.grad((fsq.bound(x) / (fsq.levels // 2)).sum(), x)
     torch.testing.assert_close(x.grad, expected)
+
+
+def test_the_symmetric_variant_spaces_codes_evenly_and_keeps_signs():
+    fsq = FSQ((8, 5), symmetric=True)
+    codes = fsq.indices_to_codes(torch.arange(40).unsqueeze(1))
+    torch.testing.assert_close(codes[:, 0].unique(), torch.linspace(-1, 1, 8))
+    torch.testing.assert_close(codes[:, 1].unique(), torch.linspace(-1, 1, 5))
+    x = torch.randn(100, 2, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(fsq(-x).codes, -fsq(x).codes)
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_clamping_takes_the_nearest_code(symmetric):
+    fsq = FSQ((8, 5, 2), symmetric=symmetric, squash="clamp")
+    codes = fsq.indices_to_codes(torch.arange(80).unsqueeze(1))
+    x = 1.5 * torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(fsq(x).indices.squeeze(1), torch.cdist(x, codes).argmin(dim=1))
+
+
+@pytest.mark.parametrize("codebook_size", PRESETS)
+def test_presets_are_close_to_their_size_and_not_above(codebook_size):
+    size = FSQ(codebook_size=codebook_size).codebook_size
+    assert 0.9 * codebook_size < size <= 1.07 * codebook_size
+
+
+def test_a_size_without_a_preset_is_refused():
+    with pytest.raises(ValueError, match=r"codebook_size must be one of 256, 1024, .* got 1000"):
+        FSQ(codebook_size=1000)
+    with pytest.raises(ValueError, match="levels or codebook_size, not both"):
+        FSQ((8, 5), codebook_size=256)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_memory_layout_does_not_matter(order):
+    """Latents arrive as views of channels-first tensors; the fused pass is for packed ones."""
+    x = torch.randn(3, 7, 6, generator=torch.Generator().manual_seed(0))
+    view = x.permute(order).contiguous().permute(*[order.index(i) for i in range(3)])
+    a, b = x.clone().requires_grad_(), view.requires_grad_()
+    out, other = FSQ()(a), FSQ()(b)
+    assert torch.equal(out.codes, other.codes)
+    assert torch.equal(out.indices, other.indices)
+    for result in (out, other):
+        (result.codes * x).sum().backward()
+    torch.testing.assert_close(a.grad, b.grad)
 
 
 @pytest.mark.parametrize("levels", [(), (8, 1), (0,)])

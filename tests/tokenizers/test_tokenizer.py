@@ -12,6 +12,9 @@ BOTTLENECKS = [
     {"kind": "fsq", "levels": [8, 5, 5]},
     {"kind": "kl", "latent_channels": 3},
     {"kind": "plain", "latent_channels": 3},
+    {"kind": "gq", "bits_per_group": [3, 4]},
+    {"kind": "vq", "codebook_size": 32, "codebook_dim": 4},
+    {"kind": "multi_token", "quantizer": {"kind": "fsq", "levels": [8, 5]}, "dim": 6},
 ]
 
 

@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "train": {"eval", "tokenizers", "models", "data"},
     "encode": {"eval", "tokenizers", "models", "data"},
 }
-LEAVES = {"component", "config", "progress", "device"}
+LEAVES = {"component", "config", "progress", "device", "output_file", "plain_json"}
 ENTRANCES = {"cli", "quickstart", "__init__", "__main__"}
 
 

@@ -33,11 +33,12 @@ def most_similar_codes(
 
 def _argmax_of_scores(x: Tensor, codebook: Tensor, offsets: Tensor) -> Tensor:
     rows = max(1, CHUNK_ELEMENTS // len(codebook))
-    transposed = codebook.t()
+    # detached: tracing (torch.export) records products into a buffer only of tensors without graph
+    transposed, offsets = codebook.detach().t(), offsets.detach()
     # one buffer for all chunks: fresh pages for each would cost more than the product
     scores = x.new_empty(min(rows, len(x)), len(codebook))
     nearest = [
         torch.addmm(offsets, chunk, transposed, out=scores[: len(chunk)]).argmax(dim=1)
-        for chunk in x.split(rows)
+        for chunk in x.detach().split(rows)
     ]
     return torch.cat(nearest)

@@ -5,7 +5,6 @@ step, so a checkpoint is weights, optimizer and EMA, and starting again is going
 """
 
 import logging
-import math
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,22 +15,22 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
-from ..data.evaluation_set import EvaluationSet, evaluation_batches
-from ..data.order import BatchPositions, Place
+from ..data.order import BatchPositions
 from ..data.pixels import to_pixels, to_uint8
-from ..data.source import list_source
 from ..data.training_loader import training_loader
-from ..data.training_set import TrainingSet, WeightedFiles
-from ..eval.harness import CODEBOOK_METRICS, evaluate
+from ..eval.harness import evaluate
 from ..progress import ProgressLine
 from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.quantizer import NonFiniteLatentsError
 from ..tokenizers.tokenizer import VisualTokenizer
-from .checkpoint import State, load_checkpoint, save_checkpoint
+from .checkpoint import load_checkpoint, save_checkpoint
 from .ema import EMA
+from .guards import check_gradients, check_loss, check_resume, name_latents_error
+from .log_entry import log_entry, progress_note
 from .metrics_log import MetricsLog
-from .objective import Objective, generator_objective, training_psnr
+from .objective import Objective, generator_objective
 from .run_config import RunConfig
+from .run_data import open_training_set, shown_clips
 from .run_folder import RunFolder
 from .sample_grid import write_sample_grid
 from .schedule import learning_rate_factor
@@ -40,8 +39,6 @@ from .stop_signal import StopSignal
 from .throughput_clock import ThroughputClock
 
 log = logging.getLogger(__name__)
-
-GRID_SAMPLES = 8
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,8 @@ def train(
         kwargs_handlers=[unused],
     )
     rank, world_size = accelerator.process_index, accelerator.num_processes
-    dataset = _training_set(config)
-    shown = _shown_clips(config, dataset)
+    dataset = open_training_set(config)
+    shown = shown_clips(config, dataset)
     folder = RunFolder(output)
     if accelerator.is_main_process:
         for note in folder.claim(config.to_tree()):
@@ -125,7 +122,7 @@ def train(
     if newest is not None:
         state = load_checkpoint(newest)
         start_step = state["step"]
-        _check_resume(state, options.steps, world_size)
+        check_resume(state, options.steps, world_size)
         tokenizer.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         ema.shadow.load_state_dict(state["ema"])
@@ -172,16 +169,16 @@ def train(
                             with accelerator.autocast():
                                 result = model(pixels)
                         except NonFiniteLatentsError as error:
-                            raise _named(error, step, folder) from error
+                            raise name_latents_error(error, step, folder) from error
                         for grid in result.encoding.indices or ():
                             code_use.add(grid)
                         objective = generator_objective(result, pixels, options.losses)
-                        _check_finite(objective, step, folder)
+                        check_loss(objective, step, folder)
                         objectives.append(objective.detached())
                         accelerator.backward(objective.loss)
                         if accelerator.sync_gradients:
                             norm = _clip_gradients(accelerator, model, options.grad_clip_norm)
-                            _check_gradients(norm, accelerator, step, folder)
+                            check_gradients(norm, accelerator, step, folder)
                         optimizer.step()
                         optimizer.zero_grad()
 
@@ -201,9 +198,10 @@ def train(
                 code_use = CodeStatistics(group_sizes)
             if metrics and logged:
                 scores = _scores(config, ema.shadow) if evaluated else {}
-                entry = _entry(step, objectives, norm, optimizer, clock, scores, use)
+                lr = optimizer.param_groups[0]["lr"]
+                entry = log_entry(step, objectives, norm, lr, clock.figures(), scores, use)
                 metrics.write(entry)
-                progress.advance(0, _note(entry))
+                progress.advance(0, progress_note(entry))
             progress.advance()
 
             # ---- sample ---------------------------------------------------------------------
@@ -236,89 +234,12 @@ def train(
     return RunResult(options.steps, folder.tokenizer)
 
 
-def _check_resume(state: State, steps: int, world_size: int) -> None:
-    """What a checkpoint cannot be continued with is refused or said."""
-    if steps < state["step"]:
-        raise ValueError(
-            f"train.steps={steps} lies before the run's checkpoint of step {state['step']}; "
-            "choose another --output to train a shorter run"
-        )
-    if world_size != state["world_size"]:
-        log.warning(
-            "this run had %d process(es) so far and goes on with %d: from here on batches are "
-            "others than in an undisturbed run",
-            state["world_size"],
-            world_size,
-        )
-
-
 def _on_any_rank(flag: bool, accelerator: Accelerator) -> bool:
     """Whether the flag is set on some rank, so that all of them leave at the same step."""
     if accelerator.num_processes == 1:
         return flag
     flags: Any = accelerator.gather(torch.tensor([flag], device=accelerator.device))
     return bool(flags.any())
-
-
-def _training_set(config: RunConfig) -> TrainingSet:
-    data = config.data
-    sources: list[WeightedFiles] = []
-    for source, weight in data.sources:
-        listing = list_source(source)
-        if listing.skipped:
-            log.warning("%d file(s) of %s are no images or videos", len(listing.skipped), source)
-        sources.append(WeightedFiles(listing.files, weight))
-    dataset = TrainingSet(
-        sources, data.crop_rules, config.train.seed, data.cache_files, data.workers
-    )
-    listed = {file.path for source in sources for file in source.files}
-    unused = len(listed) - len(dataset.files)
-    if unused:
-        log.warning("%d file(s) left out: data.frames=%d takes videos", unused, data.frames)
-    return dataset
-
-
-def _shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
-    """The clips that every sample grid of the run shows: held-out ones where there are some."""
-    if config.eval.source is None:
-        return torch.stack([dataset[Place(position)] for position in range(GRID_SAMPLES)])
-    files = list_source(config.eval.source).files
-    size = config.eval.size or config.data.size
-    heldout = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)
-    for _, clips, _ in evaluation_batches(heldout, GRID_SAMPLES):
-        if clips is not None:
-            return clips
-    raise ValueError(f"eval.source={config.eval.source}: no file could be read")
-
-
-def _check_finite(objective: Objective, step: int, folder: RunFolder) -> None:
-    """Stop before a broken loss reaches the weights."""
-    if torch.isfinite(objective.loss):
-        return
-    values = ", ".join(f"{name}={value.item():g}" for name, value in objective.terms.items())
-    raise FloatingPointError(
-        f"the loss is {objective.loss.item()} at step {step} ({values}); "
-        f"{_last_good(folder)}. Lower train.lr or train.grad_clip_norm"
-    )
-
-
-def _check_gradients(norm: float, accelerator: Accelerator, step: int, folder: RunFolder) -> None:
-    """Stop before broken gradients reach the weights; with a scaler (fp16) it skips such steps."""
-    if math.isfinite(norm) or accelerator.scaler is not None:
-        return
-    raise FloatingPointError(
-        f"the norm of the gradients is {norm} at step {step}; {_last_good(folder)}. "
-        "Lower train.lr, or look at the data of this step"
-    )
-
-
-def _last_good(folder: RunFolder) -> str:
-    return f"last good checkpoint: {folder.newest_checkpoint() or 'none yet'}"
-
-
-def _named(error: ValueError, step: int, folder: RunFolder) -> NonFiniteLatentsError:
-    """The same error, with what the loop knows."""
-    return NonFiniteLatentsError(f"at step {step}: {error}; {_last_good(folder)}")
 
 
 def _clip_gradients(accelerator: Accelerator, model: torch.nn.Module, limit: float) -> float:
@@ -338,42 +259,6 @@ def _scores(config: RunConfig, tokenizer: VisualTokenizer) -> dict[str, float]:
         batch_size=config.eval.batch_size,
         limit=config.eval.limit,
     )[0].metrics
-
-
-def _entry(
-    step: int,
-    objectives: list[Objective],
-    norm: float,
-    optimizer: Any,
-    clock: ThroughputClock,
-    scores: dict[str, float],
-    use: dict[str, float],
-) -> dict[str, Any]:
-    """One line of metrics.jsonl; a score that was not taken at this step is null."""
-    terms = {
-        name: torch.stack([objective.terms[name] for objective in objectives]).mean()
-        for name in objectives[0].terms
-    }
-    return {
-        "step": step,
-        "loss": torch.stack([objective.loss for objective in objectives]).mean().item(),
-        **{name: value.item() for name, value in terms.items()},
-        "train_psnr": training_psnr(terms["l2"]).item(),
-        "lr": optimizer.param_groups[0]["lr"],
-        "gradient_norm": float(norm),
-        **clock.figures(),
-        "eval_psnr": scores.get("psnr"),
-        "eval_ssim": scores.get("ssim"),
-        # over the batches since the last line, and over the held-out data; null when continuous
-        **{name: use.get(name) for name in CODEBOOK_METRICS},
-        **{f"eval_{name}": scores.get(name) for name in CODEBOOK_METRICS},
-    }
-
-
-def _note(entry: dict[str, Any]) -> str:
-    held_out = entry["eval_psnr"]
-    score = f" held-out {held_out:.2f} dB" if held_out is not None else ""
-    return f"PSNR {entry['train_psnr']:.2f} dB, {entry['samples_per_second']:.0f} samples/s{score}"
 
 
 @torch.no_grad()

@@ -16,7 +16,8 @@ from vistok.component import validate
 from vistok.config import dump
 from vistok.data.image import read_image
 from vistok.train.checkpoint import checkpoints, load_checkpoint
-from vistok.train.loop import _check_resume, train
+from vistok.train.guards import check_resume
+from vistok.train.loop import train
 from vistok.train.metrics_log import read_metrics
 from vistok.train.objective import Objective, generator_objective
 from vistok.train.run_config import RunConfig
@@ -159,7 +160,7 @@ def test_fewer_steps_than_done_and_another_world_size_are_not_silent(tmp_path, c
     train(config(), tmp_path / "run", show_progress=False)
     with pytest.raises(ValueError, match="lies before the run"):
         train(config(steps=3), tmp_path / "run", show_progress=False)
-    _check_resume({"step": 6, "world_size": 2}, steps=6, world_size=1)
+    check_resume({"step": 6, "world_size": 2}, steps=6, world_size=1)
     assert "had 2 process(es) so far and goes on with 1" in caplog.text
 
 

@@ -1,0 +1,48 @@
+"""The data of a run: what it trains on, and the clips that its sample grids show."""
+
+import logging
+
+import torch
+from torch import Tensor
+
+from ..data.evaluation_set import EvaluationSet, evaluation_batches
+from ..data.order import Place
+from ..data.source import list_source
+from ..data.training_set import TrainingSet, WeightedFiles
+from .run_config import RunConfig
+
+log = logging.getLogger(__name__)
+
+GRID_SAMPLES = 8
+
+
+def open_training_set(config: RunConfig) -> TrainingSet:
+    """List the sources, and say what of them is not used."""
+    data = config.data
+    sources: list[WeightedFiles] = []
+    for source, weight in data.sources:
+        listing = list_source(source)
+        if listing.skipped:
+            log.warning("%d file(s) of %s are no images or videos", len(listing.skipped), source)
+        sources.append(WeightedFiles(listing.files, weight))
+    dataset = TrainingSet(
+        sources, data.crop_rules, config.train.seed, data.cache_files, data.workers
+    )
+    listed = {file.path for source in sources for file in source.files}
+    unused = len(listed) - len(dataset.files)
+    if unused:
+        log.warning("%d file(s) left out: data.frames=%d takes videos", unused, data.frames)
+    return dataset
+
+
+def shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
+    """The clips that every sample grid of the run shows: held-out ones where there are some."""
+    if config.eval.source is None:
+        return torch.stack([dataset[Place(position)] for position in range(GRID_SAMPLES)])
+    files = list_source(config.eval.source).files
+    size = config.eval.size or config.data.size
+    heldout = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)
+    for _, clips, _ in evaluation_batches(heldout, GRID_SAMPLES):
+        if clips is not None:
+            return clips
+    raise ValueError(f"eval.source={config.eval.source}: no file could be read")

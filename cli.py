@@ -273,7 +273,7 @@ def evaluate_command(
 def inspect(
     source: Source,
     output: Annotated[
-        Path, typer.Option("--output", help="Where the contact sheet goes, a PNG.")
+        Path, typer.Option("--output", help="A PNG, or a folder, for the contact sheet.")
     ] = Path("contact_sheet.png"),
     thumbnails: Annotated[int, typer.Option(min=0, help="Files on the contact sheet.")] = 64,
     quick: Annotated[
@@ -288,7 +288,12 @@ def inspect(
 
     from .data.contact_sheet import write_contact_sheet
     from .data.inspection import inspect_source
+    from .output_file import check_output_folder
 
+    sheet = output if output.suffix.lower() == ".png" else output / "contact_sheet.png"
+    check_output_folder(sheet.parent)
+    if thumbnails and sheet.exists():
+        raise ValueError(f"{sheet} exists already; choose another --output")
     found, reports = inspect_source(
         source,
         limit=limit,
@@ -298,16 +303,17 @@ def inspect(
         show_progress=True,
     )
     if thumbnails:
-        write_contact_sheet(output, reports)
+        sheet.parent.mkdir(parents=True, exist_ok=True)
+        write_contact_sheet(sheet, reports)
     for bad in (*found.bad, *found.skipped):
         sys.stderr.write(f"bad: {bad.path}: {bad.reason} ({bad.exception or 'not read'})\n")
     if as_json:
-        _print_json({**asdict(found), "contact_sheet": str(output) if thumbnails else None})
+        _print_json({**asdict(found), "contact_sheet": str(sheet) if thumbnails else None})
         return
     for label, value in _inspection_rows(found):
         print(f"{label:<20}{value}")
     if thumbnails:
-        print(f"{'contact sheet':<20}{output}")
+        print(f"{'contact sheet':<20}{sheet}")
 
 
 @app.command()

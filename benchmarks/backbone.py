@@ -110,6 +110,20 @@ def fold(runs: int) -> Iterator[tuple[str, str]]:
 
 
 @torch.inference_mode()
+def memory_format(runs: int) -> Iterator[tuple[str, str]]:
+    """Channels last against the usual layout."""
+    for config, size in (("image_fsq_f8", (1, 256, 256)), ("video_fsq_4x8x8", (5, 128, 128))):
+        pixels = torch.rand(1, 3, *size) * 2 - 1
+        model = tokenizer(config)
+        usual = seconds(lambda m=model, p=pixels: m.encoder(p), runs)
+        last: Any = nn.Module.to(model, memory_format=torch.channels_last_3d)
+        pixels = pixels.contiguous(memory_format=torch.channels_last_3d)
+        taken = seconds(lambda m=last, p=pixels: m.encoder(p), runs)
+        label = f"{config} encode {'x'.join(map(str, size))}: channels_last_3d / usual time"
+        yield label, f"{taken / usual:.2f}"
+
+
+@torch.inference_mode()
 def against_diffusers(runs: int) -> Iterator[tuple[str, str]]:
     """Wan 2.1's VAE here and in diffusers, random weights, one clip and one image."""
     ours, theirs = wan(), diffusers_wan()
@@ -213,7 +227,7 @@ def main() -> None:
         "| what | figure |",
         "|---|---|",
     ]
-    parts = [throughput(runs), fold(runs), against_diffusers(runs)]
+    parts = [throughput(runs), fold(runs), memory_format(runs), against_diffusers(runs)]
     for part in parts if arguments.quick else [*parts, memory()]:
         for label, figure in part:
             lines.append(f"| {label} | {figure} |")

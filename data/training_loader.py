@@ -1,6 +1,7 @@
 """Batches of training data, with an account of the files that could not be read."""
 
 import logging
+import signal
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,6 +14,9 @@ from .order import BatchPositions, Place
 from .training_set import TrainingSample, TrainingSet
 
 log = logging.getLogger(__name__)
+
+# What asks a run to save and leave.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 # However small a set is, so many bad files do not stop a run that accepts some.
 FEW_BAD_FILES = 10
@@ -53,6 +57,7 @@ class TrainingLoader:
             # Of its own: a DataLoader that starts draws a seed, by default from the run's numbers
             generator=torch.Generator(),
             prefetch_factor=PREFETCHED_BATCHES if workers else None,
+            worker_init_fn=_leave_signals_to_the_run,
         )
         self._note(dataset.unreadable)
 
@@ -101,3 +106,9 @@ class _Samples(Dataset[TrainingSample]):
 
 def _collate(samples: list[TrainingSample]) -> Batch:
     return torch.stack([sample.clip for sample in samples]), [b for s in samples for b in s.bad]
+
+
+def _leave_signals_to_the_run(_worker: int) -> None:
+    """Schedulers signal whole process groups; the run decides when to stop, its readers live on."""
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

@@ -5,7 +5,7 @@ import threading
 from types import FrameType
 from typing import Any
 
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+from ..data.training_loader import STOP_SIGNALS
 
 
 class StopSignal:
@@ -17,7 +17,9 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._remember) for number in SIGNALS}
+            self._previous = {
+                number: signal.signal(number, self._remember) for number in STOP_SIGNALS
+            }
         return self
 
     def __exit__(self, *_: object) -> None:

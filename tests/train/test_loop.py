@@ -102,15 +102,18 @@ def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
-def start(folder: Path, steps: int) -> subprocess.Popen:
+def start(folder: Path, steps: int, workers: int = 0) -> subprocess.Popen:
     """Train through the command line, logging rarely so that the time goes into steps."""
     path = folder.parent / "config.yaml"
     rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
     options = config(steps=steps, keep_last=100, **rare)
     options.eval.every_steps = steps
+    options.data.workers = workers
     path.write_text(dump(options.to_tree()))
     command = [sys.executable, "-m", "vistok", "train", str(path), "--output", str(folder)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
@@ -138,9 +141,10 @@ def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
-    process = start(tmp_path / "run", steps=100_000)
+    process = start(tmp_path / "run", steps=100_000, workers=1)
     wait_for_checkpoint(tmp_path / "run", process)
-    process.send_signal(signal.SIGTERM)
+    # Schedulers signal the whole process group, readers included.
+    os.killpg(process.pid, signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors.decode()
     assert "stopped by a signal after step" in errors.decode()

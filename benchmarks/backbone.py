@@ -8,7 +8,6 @@ drift. Memory is the peak of a process of its own, above what it held before.
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peak_memory import peak_bytes
 from torch import Tensor, nn
 
 from vistok import VisualTokenizer
@@ -159,9 +159,9 @@ def run_case(case: str) -> float:
     """The work behind `peak_memory`."""
     prepare, work = CASES[case]
     model = prepare()
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     work(model)
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return (peak_bytes() - before) / 2**20
 
 
 def stream(frames: int) -> Callable[[Any], None]:

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from peak_memory import peak_bytes
 
 RESULTS = Path(__file__).parent / "results" / "quantizers.md"
 FEW = 64
@@ -147,16 +147,15 @@ def measure(name: str, whose: int, threads: int) -> dict[str, float]:
     torch.manual_seed(0)
     quantizer = build_pair(name)[whose]()
     step(quantizer, torch.randn(1, FEW, case.dim, requires_grad=True))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_bytes()
     x = torch.randn(1, case.vectors, case.dim, requires_grad=True)
     times = []
     for _ in range(case.repeats + 1):
         start = time.perf_counter()
         step(quantizer, x)
         times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     # the first call also allocates
-    return {"seconds": min(times[1:]), "bytes": 1024 * peak}
+    return {"seconds": min(times[1:]), "bytes": peak_bytes() - before}
 
 
 def both(name: str, threads: int, rounds: int) -> tuple[dict[str, float], dict[str, float] | None]:

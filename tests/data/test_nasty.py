@@ -112,19 +112,18 @@ REFUSED = {
 }
 ALL = {*OK_IMAGES, *OK_VIDEOS, *DAMAGED_VIDEOS, *REFUSED}
 
-READER = """
-import json, resource, sys, time
-from pathlib import Path
+SUPPORT = Path(__file__).parents[1] / "support"
+READER = f"""
+import json, sys, time
+sys.path.insert(0, {str(SUPPORT)!r})
+from peak_memory import peak_bytes
 from vistok.data.image import read_image
 from vistok.data.media import READ_ERRORS
 from vistok.data.source import list_source
 from vistok.data.video import count_frames, read_frames
 
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
 def read(file):
-    entry = {"kind": file.kind, "animated": file.animated, "size": None, "frames": 0}
+    entry = {{"kind": file.kind, "animated": file.animated, "size": None, "frames": 0}}
     try:
         if file.kind == "image":
             entry["size"] = read_image(file.location).size
@@ -139,11 +138,12 @@ def read(file):
 
 listing = list_source(sys.argv[1])
 for bad in listing.skipped:
-    print(json.dumps({"path": bad.path, "reason": bad.reason, "seconds": 0, "bytes": peak()}))
+    print(json.dumps({{"path": bad.path, "reason": bad.reason, "seconds": 0, "bytes": 0}}))
 for file in listing.files:
-    start, before = time.monotonic(), peak()
+    start, before = time.monotonic(), peak_bytes()
     entry = read(file)
-    entry |= {"path": file.path, "seconds": time.monotonic() - start, "bytes": peak() - before}
+    entry |= {{"seconds": time.monotonic() - start, "bytes": peak_bytes() - before}}
+    entry["path"] = file.path
     print(json.dumps(entry), flush=True)
 """
 

@@ -178,11 +178,6 @@ class FileCache:
         return frames
 
 
-def pictures(clip: UInt8[Tensor, "3 T H W"]) -> list[Image.Image]:
-    """The frames of a clip as pictures."""
-    return [to_picture(frame) for frame in clip.unbind(dim=1)]
-
-
 def _whole(location: Location, length: int, rules: CropRules) -> Iterator[Frame]:
     return iter(read_clip(location, length, fps=rules.rate).unbind(dim=1))
 

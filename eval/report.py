@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from PIL import Image
 from torch import Tensor
 
+from ..data.image import to_picture
 from ..output_file import write_text_whole
 from ..plain_json import dumps, finite_numbers
 from .harness import Row
@@ -171,7 +172,7 @@ def _pairs(originals: Row, row: Row) -> list[Json]:
 
 def _middle_frame(clip: UInt8[Tensor, "3 T H W"]) -> Image.Image:
     frame = clip[:, clip.shape[1] // 2]
-    return Image.fromarray(frame.permute(1, 2, 0).contiguous().numpy())
+    return to_picture(frame)
 
 
 def _data_uri(picture: Image.Image) -> str:

@@ -17,9 +17,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..component import did_you_mean
-from ..data.image import to_tensor
+from ..data.image import to_picture, to_tensor
 from ..data.pixels import to_pixels, to_uint8
-from ..data.training_set import pictures
 from ..tokenizers.evaluating import evaluating
 from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.tokenizer import VisualTokenizer
@@ -145,7 +144,10 @@ class Bicubic(Subject):
     def reconstruct(self, clips: Clips) -> Reconstruction:
         """The small picture counts 24 bits per pixel of its own."""
         restored = torch.stack(
-            [torch.stack([self._frame(f) for f in pictures(clip)], dim=1) for clip in clips]
+            [
+                torch.stack([self._frame(f) for f in map(to_picture, clip.unbind(1))], dim=1)
+                for clip in clips
+            ]
         )
         H, W = clips.shape[3:]
         small_W, small_H = self._small(W, H)

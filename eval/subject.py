@@ -32,17 +32,24 @@ class Reconstruction:
 
     Attributes:
         clips: what came back, 8 bit.
-        bits_per_pixel: rate of the code in between, or None where there is none.
+        bits_per_pixel: rate of each clip's code, or None where there is no code.
         encode_seconds: time spent encoding, or None where both ways are one.
         decode_seconds: time spent decoding.
         indices: of discrete tokenizers, (B, t, h, w, groups) per grid.
+        pixels: in [-1, 1] before rounding, for protocols that compare such values; None where
+            there are only 8 bits.
+        values_per_pixel: latent values of continuous tokenizers.
+        stored_bits_per_pixel: rate of each clip's file with its container, where there is one.
     """
 
     clips: Clips
-    bits_per_pixel: float | None
+    bits_per_pixel: tuple[float, ...] | None
     encode_seconds: float | None
     decode_seconds: float | None
     indices: tuple[Int64[Tensor, "B _ _ _ groups"], ...] | None = None
+    pixels: Float[Tensor, "B 3 T H W"] | None = None
+    values_per_pixel: float | None = None
+    stored_bits_per_pixel: tuple[float, ...] | None = None
 
 
 class Subject(ABC):
@@ -50,11 +57,15 @@ class Subject(ABC):
 
     name: str
     parameters: int | None = None
-    fingerprint: str | None = None
     device: str = "cpu"
     dtype: str | None = None
     group_sizes: tuple[int, ...] = ()
     """Codes of each group of indices; empty where there are none."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What tells it from others of the same name: of tokenizers, a hash of all weights."""
+        return None
 
     @abstractmethod
     def reconstruct(self, clips: Clips) -> Reconstruction:
@@ -67,12 +78,19 @@ class Tokenizer(Subject):
     def __init__(self, name: str, tokenizer: VisualTokenizer) -> None:
         self.name, self.tokenizer = name, tokenizer
         self.parameters = sum(p.numel() for p in tokenizer.parameters())
-        self.fingerprint = fingerprint(tokenizer)
         self.device = str(tokenizer.device)
         self.dtype = str(tokenizer.dtype).removeprefix("torch.")
         if tokenizer.is_discrete:
             self.group_sizes = tokenizer.quantizer.group_sizes
         self._warm = False
+        self._fingerprint: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of weights, config and dtype; taken when it is asked for, since hashing takes time."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.tokenizer)
+        return self._fingerprint
 
     @torch.inference_mode()
     def reconstruct(self, clips: Clips) -> Reconstruction:
@@ -96,9 +114,15 @@ class Tokenizer(Subject):
         end = self._now()
         if not decoded.isfinite().all():
             raise FloatingPointError(f"{self.name} decodes to NaN or infinity; check its weights")
-        rate = self.tokenizer.bits_per_pixel(encoding.layout)
+        values = sum(code[0].numel() for code in encoding.codes) / encoding.layout.num_pixels
         return Reconstruction(
-            to_uint8(decoded).cpu(), rate, encoded - start, end - encoded, encoding.indices
+            clips=to_uint8(decoded).cpu(),
+            bits_per_pixel=(self.tokenizer.bits_per_pixel(encoding.layout),) * len(clips),
+            encode_seconds=encoded - start,
+            decode_seconds=end - encoded,
+            indices=encoding.indices,
+            pixels=decoded.float().clamp(-1, 1),
+            values_per_pixel=None if self.tokenizer.is_discrete else values,
         )
 
     def _now(self) -> float:
@@ -120,7 +144,8 @@ class Function(Subject):
     @torch.inference_mode()
     def reconstruct(self, clips: Clips) -> Reconstruction:
         """Call the function."""
-        return Reconstruction(to_uint8(self.function(to_pixels(clips))).cpu(), None, None, None)
+        pixels = self.function(to_pixels(clips)).float().clamp(-1, 1)
+        return Reconstruction(to_uint8(pixels).cpu(), None, None, None, pixels=pixels)
 
 
 class Identity(Subject):
@@ -130,7 +155,7 @@ class Identity(Subject):
 
     def reconstruct(self, clips: Clips) -> Reconstruction:
         """Nothing happens."""
-        return Reconstruction(clips, 24.0, None, None)
+        return Reconstruction(clips, (24.0,) * len(clips), None, None)
 
 
 class Bicubic(Subject):
@@ -151,7 +176,8 @@ class Bicubic(Subject):
         )
         H, W = clips.shape[3:]
         small_W, small_H = self._small(W, H)
-        return Reconstruction(restored, 24.0 * small_W * small_H / (W * H), None, None)
+        rate = 24.0 * small_W * small_H / (W * H)
+        return Reconstruction(restored, (rate,) * len(clips), None, None)
 
     def _small(self, width: int, height: int) -> tuple[int, int]:
         return max(1, width // self.factor), max(1, height // self.factor)

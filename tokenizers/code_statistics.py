@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from math import log2
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Int64
 from torch import Tensor
 
-from .all_ranks import sum_over_ranks, world
+from .all_ranks import gather_from_ranks, sum_over_ranks
 
 # Groups above this size are counted by the codes that occur: 2^24 counters are 128 MiB.
 MAX_DENSE_CODES = 2**24
@@ -105,7 +104,7 @@ class CodeStatistics:
         total = CodeStatistics(self.group_sizes)
         total.num_pixels = int(sum_over_ranks(torch.tensor(self.num_pixels)))
         for ours, all_ranks in zip(self._groups, total._groups, strict=True):
-            for codes, counts in _gathered(*ours.occurring()):
+            for codes, counts in gather_from_ranks(ours.occurring()):
                 all_ranks.merge(codes, counts)
         return total
 
@@ -167,13 +166,3 @@ class _SparseCounts:
 
     def occurring(self) -> tuple[Tensor, Tensor]:
         return self.codes, self.counts
-
-
-def _gathered(codes: Tensor, counts: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Every rank's pair."""
-    ranks = world()[1]
-    if ranks == 1:
-        return [(codes, counts)]
-    pairs: list = [None] * ranks
-    dist.all_gather_object(pairs, (codes, counts))
-    return pairs

@@ -22,7 +22,10 @@ from ..tokenizers.code_statistics import CodeStatistics, CodeUse
 from ..tokenizers.tokenizer import VisualTokenizer
 from .psnr import clip_psnr, psnr, squared_errors
 from .ssim import WINDOW, clip_ssim
-from .subject import Function, Reconstruction, Subject, Tokenizer, open_subject
+from .subjects.function import Function
+from .subjects.opening import open_subjects
+from .subjects.saved_tokenizer import Tokenizer
+from .subjects.subject import Reconstruction, Subject
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +131,9 @@ def evaluate(
         log.warning("%d file(s) of %s are no %ss and are not scored", others, source, kind)
     single = isinstance(tokenizers, str | Subject | VisualTokenizer) or callable(tokenizers)
     scored: Any = [tokenizers] if single else tokenizers
-    subjects = [_subject(item, device) for item in scored]
+    subjects = [subject for item in scored for subject in _subjects(item, device)]
+    for subject in subjects:
+        subject.check([file.key for file in dataset.files])
     return [
         _score(subject, dataset, listing.skipped, batch_size, metrics, workers, show_progress)
         for subject in subjects
@@ -141,14 +146,14 @@ def originals(source: str | Path | Listing, size: int, frames: int, limit: int |
     return evaluate(source, "identity", size=size, frames=frames, limit=shown, metrics=())[0]
 
 
-def _subject(item: Scored, device: str) -> Subject:
+def _subjects(item: Scored, device: str) -> tuple[Subject, ...]:
     if isinstance(item, Subject):
-        return item
+        return (item,)
     if isinstance(item, VisualTokenizer):
-        return Tokenizer(str(item.config.get("_name_or_path") or "tokenizer"), item)
+        return (Tokenizer(str(item.config.get("_name_or_path") or "tokenizer"), item),)
     if isinstance(item, str):
-        return open_subject(item, device)
-    return Function(getattr(item, "__name__", "function"), item)
+        return open_subjects(item, device)
+    return (Function(getattr(item, "__name__", "function"), item),)
 
 
 def _score(
@@ -167,7 +172,7 @@ def _score(
     for files, clips, bad in track(batches, f"scoring {subject.name}", total, show_progress):
         sheet.bad_files += bad
         if clips is not None:
-            sheet.add(files, clips, subject.reconstruct(clips))
+            sheet.add(files, clips, subject.reconstruct(clips, [file.key for file in files]))
     if not sheet.per_sample:
         reasons = "; ".join(f"{bad.path}: {bad.reason}" for bad in sheet.bad_files[:3])
         raise ValueError(f"none of the {len(dataset)} files could be read ({reasons})")
@@ -185,7 +190,7 @@ class _Sheet:
         self.bad_files: list[BadFile] = []
         self.pictures: list[Tensor] = []
         self.frame_errors: list[float] = []
-        self.rates: list[float | None] = []
+        self.rates: list[float] = []
         self.encode_seconds = self.decode_seconds = 0.0
 
     def add(self, files: Sequence[MediaFile], clips: Tensor, result: Reconstruction) -> None:
@@ -201,7 +206,7 @@ class _Sheet:
         self.per_sample += samples
         self.frame_errors += [error for frames in errors for error in frames]
         self.pictures += list(result.clips[: max(0, PICTURES_KEPT - len(self.pictures))])
-        self.rates += [result.bits_per_pixel] * len(files)
+        self.rates += result.bits_per_pixel or ()
         if self.statistics:
             for grid in result.indices or ():
                 self.statistics.add(grid)
@@ -218,7 +223,6 @@ class _Sheet:
         use = self.statistics.use() if self.statistics else None
         if use:
             means |= {name: use.means[name] for name in self.codebook_metrics}
-        rates = [rate for rate in self.rates if rate is not None]
         return Row(
             tokenizer=subject.name,
             num_samples=count,
@@ -226,7 +230,7 @@ class _Sheet:
             frames=dataset.frames,
             metrics=means,
             unavailable={name: "has no codebook" for name in self.codebook_metrics if use is None},
-            bits_per_pixel=sum(rates) / len(rates) if rates else None,
+            bits_per_pixel=sum(self.rates) / len(self.rates) if self.rates else None,
             code_use=use,
             parameters=subject.parameters,
             fingerprint=subject.fingerprint,

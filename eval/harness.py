@@ -21,7 +21,10 @@ from .protocol import CANONICAL, PROTOCOLS, Protocol
 from .reference import References
 from .row import Row
 from .scoring import Evaluation, score
-from .subject import Function, Subject, Tokenizer, open_subject
+from .subjects.function import Function
+from .subjects.opening import open_subjects
+from .subjects.saved_tokenizer import Tokenizer
+from .subjects.subject import Subject
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +105,10 @@ def evaluate(
 
     own = under(rules, pictures)
     canonical = None if rules.is_canonical else under(CANONICAL, False)
-    return list(_rows([_subject(item, device) for item in scored], own, canonical))
+    subjects = [subject for item in scored for subject in _subjects(item, device)]
+    for subject in subjects:
+        subject.check([file.key for file in own.dataset.files])
+    return list(_rows(subjects, own, canonical))
 
 
 def _rows(
@@ -116,14 +122,14 @@ def _rows(
         yield row
 
 
-def _subject(item: Scored, device: str) -> Subject:
+def _subjects(item: Scored, device: str) -> tuple[Subject, ...]:
     if isinstance(item, Subject):
-        return item
+        return (item,)
     if isinstance(item, VisualTokenizer):
-        return Tokenizer(str(item.config.get("_name_or_path") or "tokenizer"), item)
+        return (Tokenizer(str(item.config.get("_name_or_path") or "tokenizer"), item),)
     if isinstance(item, str):
-        return open_subject(item, device)
-    return Function(getattr(item, "__name__", "function"), item)
+        return open_subjects(item, device)
+    return (Function(getattr(item, "__name__", "function"), item),)
 
 
 def _warn_of_others(listing: Listing, kind: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..data.evaluation_set import EvaluationSet, evaluation_batches
 from .row import Picture, Role
-from .subject import Subject
+from .subjects.subject import Subject
 
 FIRST = 4
 OF_EACH = 3
@@ -32,8 +32,8 @@ def chosen_pictures(
         if batch.clips is None:
             continue  # it could be read before; the row's numbers stand
         values = {name: value for name, value in samples[position].items() if name != "key"}
-        restored = subject.reconstruct(batch.clips).clips[0]
         key = samples[position]["key"]
+        restored = subject.reconstruct(batch.clips, (key,)).clips[0]
         pictures.append(Picture(key, role, values, batch.clips[0], restored))
     return tuple(pictures)
 

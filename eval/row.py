@@ -54,6 +54,7 @@ class Row:
         code_use: use of the codebooks over the whole evaluation, group by group; None without.
         parameters: number of weights.
         fingerprint: of the tokenizer; see `fingerprint.py`.
+        settings: what else decides the result, in words: versions and options of a codec.
         extractors: SHA-256 of the weights behind learned metrics, by extractor.
         device: where it ran.
         dtype: of its weights.
@@ -83,6 +84,7 @@ class Row:
     code_use: CodeUse | None
     parameters: int | None
     fingerprint: str | None
+    settings: str | None
     extractors: dict[str, str]
     device: str
     dtype: str | None

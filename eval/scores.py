@@ -10,7 +10,7 @@ from torch import Tensor
 from .extractor import Extractor
 from .metrics import Metrics
 from .pair import Pair
-from .subject import Reconstruction
+from .subjects.subject import Reconstruction
 
 
 @dataclass(frozen=True)

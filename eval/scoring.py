@@ -23,7 +23,7 @@ from .protocol import Protocol
 from .reference import References
 from .row import Row
 from .scores import Scores, measure
-from .subject import Reconstruction, Subject
+from .subjects.subject import Reconstruction, Subject
 from .tally import Tally
 
 # Speed is taken from so many batches, during which nothing is measured.
@@ -151,16 +151,17 @@ def _scored_batches(
                 yield None, batch.bad
             if batch.clips is None:
                 continue
+            keys = tuple(dataset.files[position].key for position in batch.positions)
             timed = number < TIMED_BATCHES
             with _seeded(evaluation.seed + batch.positions[0], subject.device):
-                result = subject.reconstruct(batch.clips)
+                result = subject.reconstruct(batch.clips, keys)
             if timed:
                 clock.add(result)
             waiting.append(
                 background.submit(
                     measure,
                     batch.positions,
-                    tuple(dataset.files[position].key for position in batch.positions),
+                    keys,
                     batch.clips,
                     result,
                     evaluation.metrics,
@@ -208,6 +209,7 @@ def _row(
         code_use=use,
         parameters=subject.parameters,
         fingerprint=subject.fingerprint if evaluation.with_fingerprints else None,
+        settings=subject.settings,
         extractors={
             extractor.name: extractor.sha256 for extractor in evaluation.metrics.extractors
         },

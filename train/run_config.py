@@ -242,7 +242,9 @@ def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfi
     check_shapes(config)
     side = config.eval.size or config.data.size
     if config.eval.source is not None and side < WINDOW_SIDES["gaussian11"]:
-        raise ValueError(f"eval.size must be at least {WINDOW_SIDES['gaussian11']} pixels for SSIM, got {side}")
+        raise ValueError(
+            f"eval.size must be at least {WINDOW_SIDES['gaussian11']} pixels for SSIM, got {side}"
+        )
     return config
 
 

@@ -10,7 +10,7 @@ from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.eval.protocol import PROTOCOLS
 from vistok.eval.report import Report
-from vistok.eval.subject import open_subject
+from vistok.eval.subjects.opening import open_subject
 
 SOURCE = "samples:heldout"
 

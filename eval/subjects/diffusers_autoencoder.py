@@ -140,7 +140,7 @@ class DiffusersAutoencoder(Subject):
         """Nominal bits of one sample."""
         if self.group_sizes:
             return latents[0, 0].numel() * sum(map(log2, self.group_sizes))
-        return latents[0].numel() * STORED_BITS
+        return float(latents[0].numel() * STORED_BITS)
 
     def _indices(self, latents: Tensor) -> tuple[Tensor, ...] | None:
         """Indices of a VQModel, which gives them away only inside its quantizer."""

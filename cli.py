@@ -241,7 +241,7 @@ def evaluate_command(
     as_json: AsJson = False,
 ) -> None:
     """Score tokenizers and baselines on the same pictures; writes report.json and report.html."""
-    from .eval.harness import evaluate, originals
+    from .eval.harness import evaluate
     from .eval.protocol import PROTOCOLS
     from .eval.report import Report
     from .output_file import check_output_folder
@@ -255,12 +255,13 @@ def evaluate_command(
         frames=frames,
         batch_size=batch_size,
         metrics=[name.strip() for name in metrics.split(",") if name.strip()],
+        protocol=protocol,
         limit=limit,
         workers=workers,
         device=_device(device),
         show_progress=True,
     )
-    report = Report(source, rules, rows, originals(source, size, frames, limit))
+    report = Report(source, rules, rows)
     report.write(output)
     if as_json:
         _print_json(report.to_json())

@@ -7,6 +7,7 @@ and then runs what a user would run: train, encode, decode, eval, reconstruct.
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,8 +19,8 @@ from .data.pixels import to_pixels
 from .data.source import list_source
 from .encode.decode import decode_shards
 from .encode.job import encode_source
-from .eval.harness import evaluate, originals
-from .eval.protocol import PROTOCOLS
+from .eval.harness import evaluate
+from .eval.metrics import QUICK_METRICS
 from .eval.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report import Report, table_cells
 from .output_file import check_output_folder
@@ -74,12 +75,9 @@ def quickstart(output: Path, minutes: float) -> None:
 
     _say("4/4  scoring on the pictures kept out")
     baseline = f"bicubic:f={tokenizer.spatial_compression}"
-    rows = evaluate(HELDOUT, [tokenizer, baseline])
-    rows[0].tokenizer = "quickstart"
-    report = Report(
-        HELDOUT, PROTOCOLS["vistok-eval-v1"], rows, originals(HELDOUT, 256, 1, None), clips=[clip]
-    )
-    report.write(output)
+    first, *others = evaluate(HELDOUT, [tokenizer, baseline], metrics=(*QUICK_METRICS, "ms_ssim"))
+    rows = [replace(first, tokenizer="quickstart"), *others]
+    Report(HELDOUT, first.protocol, rows, clips=[clip]).write(output)
     for row in rows:
         name, psnr, ssim, rate, *_ = table_cells(row)
         _say(f"     {name:<14} {psnr} dB   SSIM {ssim}   {rate} bits per pixel")

@@ -18,9 +18,9 @@ from torch import Tensor
 from ..data.image import to_picture
 from ..output_file import write_text_whole
 from ..plain_json import dumps, finite_numbers
-from .harness import Row
 from .protocol import Protocol
 from .reconstruct import ReconstructedFile
+from .row import Row
 
 LIBRARIES = ("vistok", "torch", "torchvision", "torchmetrics", "diffusers", "pillow", "av")
 
@@ -35,14 +35,12 @@ class Report:
         source: what was scored.
         protocol: the rules.
         rows: one per tokenizer, in the order given.
-        originals: the scored pictures themselves.
         clips: reconstructed videos to show beside the table.
     """
 
     source: str
     protocol: Protocol
     rows: Sequence[Row]
-    originals: Row
     clips: Sequence[ReconstructedFile] = ()
 
     def to_json(self) -> Json:
@@ -74,10 +72,7 @@ class Report:
             facts=f"{first.num_samples} {what} at {first.size} × {first.size} from {self.source}",
             columns=TABLE_COLUMNS,
             rows=[table_cells(row) for row in self.rows],
-            sections=[
-                {"name": row.tokenizer, "pictures": _pairs(self.originals, row)}
-                for row in self.rows
-            ],
+            sections=[{"name": row.tokenizer, "pictures": _pairs(row)} for row in self.rows],
             clips=[
                 {
                     "key": clip.key,
@@ -140,33 +135,43 @@ def _row_json(row: Row) -> Json:
         "num_samples": row.num_samples,
         "size": row.size,
         "frames": row.frames,
+        "protocol": row.protocol.name,
+        "protocol_hash": row.protocol.hash,
         "metrics": finite_numbers(row.metrics),
+        "intervals": {name: list(ends) for name, ends in row.intervals.items()},
         "unavailable": row.unavailable,
+        "caveats": row.caveats,
         "bits_per_pixel": row.bits_per_pixel,
+        "empirical_bits_per_pixel": row.empirical_bits_per_pixel,
+        "stored_bits_per_pixel": row.stored_bits_per_pixel,
+        "values_per_pixel": row.values_per_pixel,
         "code_use": None if row.code_use is None else asdict(row.code_use),
         "parameters": row.parameters,
         "fingerprint": row.fingerprint,
+        "extractors": row.extractors,
         "device": row.device,
         "dtype": row.dtype,
+        "seed": row.seed,
         "encode_samples_per_second": row.encode_samples_per_second,
         "decode_samples_per_second": row.decode_samples_per_second,
+        "peak_memory_bytes": row.peak_memory_bytes,
         "per_sample": [finite_numbers(sample) for sample in row.per_sample],
         "bad_files": [vars(bad) for bad in row.bad_files],
+        "canonical": None if row.canonical is None else _row_json(row.canonical),
     }
 
 
-def _pairs(originals: Row, row: Row) -> list[Json]:
-    """Before and after of the first samples (the middle frame of clips)."""
+def _pairs(row: Row) -> list[Json]:
+    """Before and after of the chosen samples (the middle frame of clips)."""
     return [
         {
-            "key": sample["key"],
-            "before": _data_uri(_middle_frame(before)),
-            "after": _data_uri(_middle_frame(after)),
-            "scores": f"{sample['psnr']:.2f} dB" if "psnr" in sample else "",
+            "key": picture.key,
+            "before": _data_uri(_middle_frame(picture.original)),
+            "after": _data_uri(_middle_frame(picture.reconstruction)),
+            "scores": f"{picture.scores['psnr']:.2f} dB" if "psnr" in picture.scores else "",
         }
-        for sample, before, after in zip(
-            row.per_sample, originals.pictures, row.pictures, strict=False
-        )
+        for picture in row.pictures
+        if picture.role == "first"
     ]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from ..eval.harness import CODEBOOK_METRICS
+from ..eval.codebook_metrics import CODEBOOK_METRICS
 from .objective import Objective, training_psnr
 
 

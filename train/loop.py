@@ -19,6 +19,7 @@ from ..data.order import BatchPositions
 from ..data.pixels import to_pixels, to_uint8
 from ..data.training_loader import training_loader
 from ..eval.harness import evaluate
+from ..eval.metrics import QUICK_METRICS
 from ..progress import ProgressLine
 from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.quantizer import NonFiniteLatentsError
@@ -257,7 +258,10 @@ def _scores(config: RunConfig, tokenizer: VisualTokenizer) -> dict[str, float]:
         size=size,
         frames=config.data.frames,
         batch_size=config.eval.batch_size,
+        metrics=QUICK_METRICS,
         limit=config.eval.limit,
+        fingerprints=False,
+        pictures=False,
     )[0].metrics
 
 

@@ -26,7 +26,7 @@ from pydantic import NonNegativeInt as Count
 from ..component import family_union, validate
 from ..config import Tree, load_config
 from ..data.crop import CropRules
-from ..eval.ssim import WINDOW
+from ..eval.ssim import WINDOW_SIDES
 from ..tokenizers.bottlenecks import BOTTLENECKS
 from ..tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
 from .schedule import ScheduleName
@@ -241,8 +241,10 @@ def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfi
     config: RunConfig = validate(RunConfig, tree)
     check_shapes(config)
     side = config.eval.size or config.data.size
-    if config.eval.source is not None and side < WINDOW:
-        raise ValueError(f"eval.size must be at least {WINDOW} pixels for SSIM, got {side}")
+    if config.eval.source is not None and side < WINDOW_SIDES["gaussian11"]:
+        raise ValueError(
+            f"eval.size must be at least {WINDOW_SIDES['gaussian11']} pixels for SSIM, got {side}"
+        )
     return config
 
 

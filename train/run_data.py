@@ -42,7 +42,7 @@ def shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
     files = list_source(config.eval.source).files
     size = config.eval.size or config.data.size
     heldout = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)
-    for _, clips, _ in evaluation_batches(heldout, GRID_SAMPLES):
-        if clips is not None:
-            return clips
+    for batch in evaluation_batches(heldout, GRID_SAMPLES):
+        if batch.clips is not None:
+            return batch.clips
     raise ValueError(f"eval.source={config.eval.source}: no file could be read")

@@ -90,7 +90,7 @@ class DiffusersAutoencoder(Subject):
             latents = latents.unflatten(0, (B, T)).transpose(1, 2)
         return Reconstruction(
             clips=to_uint8(decoded).cpu(),
-            pixels=decoded,
+            pixels=decoded.float().clamp(-1, 1),
             bits_per_pixel=(self._bits(latents) / num_pixels,) * B,
             encode_seconds=encoded - start,
             decode_seconds=end - encoded,

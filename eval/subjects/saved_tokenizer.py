@@ -24,12 +24,19 @@ class Tokenizer(Subject):
     def __init__(self, name: str, tokenizer: VisualTokenizer) -> None:
         self.name, self.tokenizer = name, tokenizer
         self.parameters = sum(p.numel() for p in tokenizer.parameters())
-        self.fingerprint = fingerprint(tokenizer)
         self.device = str(tokenizer.device)
         self.dtype = str(tokenizer.dtype).removeprefix("torch.")
         if tokenizer.is_discrete:
             self.group_sizes = tokenizer.quantizer.group_sizes
         self._warm = False
+        self._fingerprint: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of weights, config and dtype; taken when it is asked for, since hashing takes time."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.tokenizer)
+        return self._fingerprint
 
     @torch.inference_mode()
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
@@ -56,7 +63,7 @@ class Tokenizer(Subject):
         rate = self.tokenizer.bits_per_pixel(encoding.layout)
         return Reconstruction(
             clips=to_uint8(decoded).cpu(),
-            pixels=decoded,
+            pixels=decoded.float().clamp(-1, 1),
             bits_per_pixel=(rate,) * len(clips),
             encode_seconds=encoded - start,
             decode_seconds=end - encoded,

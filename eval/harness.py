@@ -117,7 +117,8 @@ def _rows(
     """One row per subject, as they come."""
     for subject in subjects:
         row = score(subject, own)
-        if canonical is not None:
+        # Stored reconstructions are of the crops that one protocol makes, and of no others.
+        if canonical is not None and subject.follows_crops:
             row = replace(row, canonical=score(subject, canonical))
         yield row
 

@@ -33,8 +33,9 @@ def chosen_pictures(
             continue  # it could be read before; the row's numbers stand
         values = {name: value for name, value in samples[position].items() if name != "key"}
         key = samples[position]["key"]
-        restored = subject.reconstruct(batch.clips, (key,)).clips[0]
-        pictures.append(Picture(key, role, values, batch.clips[0], restored))
+        result = subject.reconstruct(batch.clips, [key])
+        latents = tuple(grid[0].float().cpu() for grid in result.latents or ())
+        pictures.append(Picture(key, role, values, batch.clips[0], result.clips[0], latents))
     return tuple(pictures)
 
 

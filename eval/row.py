@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from jaxtyping import UInt8
+from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from ..data.media import BadFile
@@ -24,6 +24,7 @@ class Picture:
         scores: the sample's values.
         original: 8 bit.
         reconstruction: 8 bit.
+        latents: of networks, one per grid.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Picture:
     scores: Mapping[str, float]
     original: UInt8[Tensor, "3 T H W"] = field(repr=False)
     reconstruction: UInt8[Tensor, "3 T H W"] = field(repr=False)
+    latents: tuple[Float32[Tensor, "C t h w"], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Row:
         stored_bits_per_pixel: of a codec's files with their containers.
         values_per_pixel: latent values of continuous tokenizers.
         code_use: use of the codebooks over the whole evaluation, group by group; None without.
+        code_ranks: per group, (rank, share of the vectors) of some codes, the most frequent first.
+        settings: of a codec, what else decides its result, in words.
         parameters: number of weights.
         fingerprint: of the tokenizer; see `fingerprint.py`.
         settings: what else decides the result, in words: versions and options of a codec.
@@ -82,6 +86,8 @@ class Row:
     stored_bits_per_pixel: float | None
     values_per_pixel: float | None
     code_use: CodeUse | None
+    code_ranks: tuple[tuple[tuple[int, float], ...], ...] = field(repr=False)
+    settings: str | None
     parameters: int | None
     fingerprint: str | None
     settings: str | None

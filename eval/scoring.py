@@ -29,6 +29,8 @@ from .tally import Tally
 # Speed is taken from so many batches, during which nothing is measured.
 TIMED_BATCHES = 3
 
+CODE_RANKS = 64
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -153,6 +155,7 @@ def _scored_batches(
                 continue
             keys = tuple(dataset.files[position].key for position in batch.positions)
             timed = number < TIMED_BATCHES
+            keys = tuple(dataset.files[position].key for position in batch.positions)
             with _seeded(evaluation.seed + batch.positions[0], subject.device):
                 result = subject.reconstruct(batch.clips, keys)
             if timed:
@@ -207,6 +210,8 @@ def _row(
         stored_bits_per_pixel=tally.mean("stored_bits_per_pixel"),
         values_per_pixel=tally.mean("values_per_pixel"),
         code_use=use,
+        code_ranks=tally.codes.ranked_shares(CODE_RANKS) if use else (),
+        settings=subject.settings,
         parameters=subject.parameters,
         fingerprint=subject.fingerprint if evaluation.with_fingerprints else None,
         settings=subject.settings,

@@ -130,6 +130,24 @@ class CodeStatistics:
             nominal_bits_per_pixel=positions_per_pixel and nominal * positions_per_pixel,
         )
 
+    def ranked_shares(self, points: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+        """Shares of the vectors that codes have, by falling frequency, for a plot.
+
+        Args:
+            points: at most so many codes of every group, at ranks of even logarithmic steps.
+
+        Returns:
+            Per group, pairs of a rank from 1 on and a share; codes that never occur have none.
+        """
+        shown = []
+        for group in self._groups:
+            counts = group.occurring()[1].sort(descending=True).values.double()
+            steps = torch.linspace(0, log2(max(1, len(counts))), points, dtype=torch.float64)
+            ranks = (2**steps).round().long().clamp(max=len(counts)).unique().tolist()
+            shares = (counts / counts.sum()).tolist()
+            shown.append(tuple((rank, shares[rank - 1]) for rank in ranks))
+        return tuple(shown)
+
 
 class _DenseCounts:
     """One int64 counter per code."""

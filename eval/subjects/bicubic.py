@@ -34,7 +34,7 @@ class Bicubic(Subject):
         H, W = clips.shape[3:]
         small_W, small_H = self._small(W, H)
         rate = RAW_BITS * small_W * small_H / (W * H)
-        return Reconstruction(restored, None, (rate,) * len(clips), None, None)
+        return Reconstruction(restored, (rate,) * len(clips), None, None)
 
     def _small(self, width: int, height: int) -> tuple[int, int]:
         return max(1, width // self.factor), max(1, height // self.factor)

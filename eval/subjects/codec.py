@@ -39,7 +39,6 @@ class Codec(Subject):
         num_pixels = clips[0, 0].numel()
         return Reconstruction(
             clips=torch.stack([one.clip for one in coded]),
-            pixels=None,
             bits_per_pixel=tuple(8 * one.payload_bytes / num_pixels for one in coded),
             encode_seconds=sum(one.encode_seconds for one in coded),
             decode_seconds=sum(one.decode_seconds for one in coded),

@@ -90,7 +90,7 @@ class DiffusersAutoencoder(Subject):
             latents = latents.unflatten(0, (B, T)).transpose(1, 2)
         return Reconstruction(
             clips=to_uint8(decoded).cpu(),
-            pixels=decoded,
+            pixels=decoded.float().clamp(-1, 1),
             bits_per_pixel=(self._bits(latents) / num_pixels,) * B,
             encode_seconds=encoded - start,
             decode_seconds=end - encoded,
@@ -140,7 +140,7 @@ class DiffusersAutoencoder(Subject):
         """Nominal bits of one sample."""
         if self.group_sizes:
             return latents[0, 0].numel() * sum(map(log2, self.group_sizes))
-        return latents[0].numel() * STORED_BITS
+        return float(latents[0].numel() * STORED_BITS)
 
     def _indices(self, latents: Tensor) -> tuple[Tensor, ...] | None:
         """Indices of a VQModel, which gives them away only inside its quantizer."""

@@ -37,6 +37,8 @@ class Folder(Subject):
         ValueError: it holds no pictures and no clips.
     """
 
+    follows_crops = False
+
     def __init__(self, path: str) -> None:
         if not Path(path).is_dir():
             raise FileNotFoundError(f"folder:{path}: there is no such folder")
@@ -69,7 +71,7 @@ class Folder(Subject):
         """
         self.check(keys)
         restored = [self._read(key, clip) for key, clip in zip(keys, clips, strict=True)]
-        return Reconstruction(torch.stack(restored), None, None, None, None)
+        return Reconstruction(torch.stack(restored), None, None, None)
 
     def _read(self, key: str, clip: UInt8[Tensor, "3 T H W"]) -> UInt8[Tensor, "3 T H W"]:
         _, T, H, W = clip.shape

@@ -32,11 +32,11 @@ class Function(Subject):
         Raises:
             ValueError: it changes the shape, or answers with NaN or infinity.
         """
-        pixels = self.function(to_pixels(clips))
+        pixels = self.function(to_pixels(clips)).float()
         if pixels.shape != clips.shape:
             raise ValueError(
                 f"{self.name} must keep the shape {tuple(clips.shape)}, got {tuple(pixels.shape)}"
             )
         if not pixels.isfinite().all():
             raise ValueError(f"{self.name} answers with NaN or infinity")
-        return Reconstruction(to_uint8(pixels).cpu(), pixels, None, None, None)
+        return Reconstruction(to_uint8(pixels).cpu(), None, None, None, pixels=pixels.clamp(-1, 1))

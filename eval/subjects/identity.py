@@ -15,4 +15,4 @@ class Identity(Subject):
 
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
         """Nothing happens."""
-        return Reconstruction(clips, None, (RAW_BITS,) * len(clips), None, None)
+        return Reconstruction(clips, (RAW_BITS,) * len(clips), None, None)

@@ -63,7 +63,7 @@ class Tokenizer(Subject):
         rate = self.tokenizer.bits_per_pixel(encoding.layout)
         return Reconstruction(
             clips=to_uint8(decoded).cpu(),
-            pixels=decoded,
+            pixels=decoded.float().clamp(-1, 1),
             bits_per_pixel=(rate,) * len(clips),
             encode_seconds=encoded - start,
             decode_seconds=end - encoded,

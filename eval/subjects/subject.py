@@ -16,27 +16,27 @@ class Reconstruction:
 
     Attributes:
         clips: what came back, 8 bit, on the CPU.
-        pixels: the same before rounding, in [-1, 1] or beyond and wherever they were computed;
-            None where 8 bits are all there is.
         bits_per_pixel: rate of every sample's code, over its unpadded pixels; None where there is
             no code. Of codecs the payload, of tokenizers the nominal rate.
         encode_seconds: time spent encoding the batch, or None where both ways are one.
         decode_seconds: time spent decoding it.
         indices: of discrete tokenizers, (B, t, h, w, groups) per grid.
+        pixels: in [-1, 1] before rounding, for protocols that compare such values; None where
+            there are only 8 bits.
+        values_per_pixel: latent values of continuous tokenizers.
+        stored_bits_per_pixel: rate of each clip's file with its container, where there is one.
         latents: of networks, (B, C, t, h, w) per grid; for pictures of the latent space.
-        values_per_pixel: latent values, of continuous tokenizers.
-        stored_bits_per_pixel: of codecs, the same with the container around the payload.
     """
 
     clips: Clips
-    pixels: Float[Tensor, "B 3 T H W"] | None
     bits_per_pixel: tuple[float, ...] | None
     encode_seconds: float | None
     decode_seconds: float | None
     indices: tuple[Int64[Tensor, "B _ _ _ groups"], ...] | None = None
-    latents: tuple[Float[Tensor, "B _ _ _ _"], ...] | None = None
+    pixels: Float[Tensor, "B 3 T H W"] | None = None
     values_per_pixel: float | None = None
     stored_bits_per_pixel: tuple[float, ...] | None = None
+    latents: tuple[Float[Tensor, "B _ _ _ _"], ...] | None = None
 
 
 class Subject(ABC):
@@ -48,6 +48,8 @@ class Subject(ABC):
     dtype: str | None = None
     group_sizes: tuple[int, ...] = ()
     """Codes of each group of indices; empty where there are none."""
+    follows_crops: bool = True
+    """Whether it takes any pictures; False where it holds reconstructions of certain crops."""
     settings: str | None = None
     """What else decides the result, in words: versions and options of a codec."""
 

@@ -55,7 +55,6 @@ class Row:
         values_per_pixel: latent values of continuous tokenizers.
         code_use: use of the codebooks over the whole evaluation, group by group; None without.
         code_ranks: per group, (rank, share of the vectors) of some codes, the most frequent first.
-        settings: of a codec, what else decides its result, in words.
         parameters: number of weights.
         fingerprint: of the tokenizer; see `fingerprint.py`.
         settings: what else decides the result, in words: versions and options of a codec.
@@ -90,7 +89,6 @@ class Row:
     settings: str | None
     parameters: int | None
     fingerprint: str | None
-    settings: str | None
     extractors: dict[str, str]
     device: str
     dtype: str | None

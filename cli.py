@@ -243,7 +243,7 @@ def evaluate_command(
     """Score tokenizers and baselines on the same pictures; writes report.json and report.html."""
     from .eval.harness import evaluate
     from .eval.protocol import PROTOCOLS
-    from .eval.report import Report
+    from .eval.report.report import Report
     from .output_file import check_output_folder
 
     rules = PROTOCOLS[_one_of("--protocol", protocol, PROTOCOLS)]
@@ -434,13 +434,14 @@ def _print_scores(rows: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .eval.report import TABLE_COLUMNS, table_cells
+    from .eval.report.table import table_of
 
+    found = table_of(rows)
     table = Table(box=None, pad_edge=False)
-    for index, column in enumerate(TABLE_COLUMNS):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*table_cells(row))
+    for index, column in enumerate(found.columns):
+        table.add_column(column.title, justify="left" if index == 0 else "right", overflow="fold")
+    for line in found.lines:
+        table.add_row(*[cell.text for cell in line.cells])
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from .extractor_weights import ExtractorWeights
 from .protocol import Values
 
 
@@ -15,13 +16,15 @@ class Extractor(ABC):
 
     Attributes:
         name: of the network.
-        sha256: of its weights file.
+        weights: the published file.
+        sha256: of the file that was loaded.
         values: which numbers it is shown; see `pair.py`.
         preprocessing: what is done to them before the first layer, in a word.
         dim: values per feature.
     """
 
     name: str
+    weights: ExtractorWeights
     sha256: str
     values: Values
     preprocessing: str
@@ -30,3 +33,10 @@ class Extractor(ABC):
     @abstractmethod
     def features(self, clips: Float[Tensor, "B 3 T H W"]) -> Float32[Tensor, "B n D"]:
         """The features of clips in [0, 255]: one per frame, or one per clip."""
+
+    @property
+    def caveat(self) -> str | None:
+        """That the weights are not the published ones; None where they are."""
+        if self.sha256.startswith(self.weights.sha256_prefix):
+            return None
+        return f"the weights are not {self.weights.file} as published (SHA-256 {self.sha256[:12]})"

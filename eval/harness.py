@@ -97,7 +97,7 @@ def evaluate(
         dataset = EvaluationSet(
             listing.files, size, clip_frames, limit, protocol.resize, protocol.fps
         )
-        opened = open_metrics(names, Conditions(protocol, size, clip_frames, device, force))
+        opened = open_metrics(names, Conditions(protocol, size, clip_frames, device, seed, force))
         return Evaluation(
             dataset, listing.skipped, protocol, opened, References(), batch_size, workers, device,
             seed, fingerprints, with_pictures, show_progress,

@@ -2,13 +2,22 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..component import did_you_mean
 from .codebook_metrics import CODEBOOK_METRICS
 from .extractor import Extractor
+from .extractor_weights import MissingWeights
+from .i3d import I3D
+from .inception import Inception
+from .inception_score import InceptionScore
+from .kid import KID
+from .lpips_metric import LPIPS
 from .ms_ssim import MultiScaleSSIM
 from .protocol import Protocol
 from .psnr import PSNR
+from .rfid import RFID
+from .rfvd import RFVD
 from .sample_metric import NotApplicableError, SampleMetric
 from .set_metric import SetMetric
 from .ssim import SSIM
@@ -23,6 +32,7 @@ class Conditions:
         size: side of the pictures, in pixels.
         frames: frames per clip.
         device: where its network runs.
+        seed: of random subsets.
         force: whether it computes numbers of too few samples.
     """
 
@@ -30,6 +40,7 @@ class Conditions:
     size: int
     frames: int
     device: str
+    seed: int
     force: bool
 
 
@@ -37,9 +48,24 @@ SAMPLE_METRICS: dict[str, Callable[[Conditions], SampleMetric]] = {
     "psnr": lambda on: PSNR(on.protocol),
     "ssim": lambda on: SSIM(on.protocol, on.size),
     "ms_ssim": lambda on: MultiScaleSSIM(on.protocol, on.size),
+    "lpips_alex": lambda on: LPIPS(on.protocol, "alex", on.device),
+    "lpips_vgg": lambda on: LPIPS(on.protocol, "vgg", on.device),
 }
 
-SET_METRICS: dict[str, Callable[[Conditions], SetMetric]] = {}
+EXTRACTORS: dict[str, Callable[[Conditions], Extractor]] = {
+    "inception": lambda on: Inception(
+        on.protocol.inception_resize, on.protocol.inception_values, on.device
+    ),
+    "i3d": lambda on: I3D(on.protocol.video_values, on.frames, on.device),
+}
+
+# The network that each reads, and what makes the metric of it.
+SET_METRICS: dict[str, tuple[str, Callable[[Any, Conditions], SetMetric]]] = {
+    "rfid": ("inception", lambda network, on: RFID(network)),
+    "kid": ("inception", lambda network, on: KID(network, on.seed)),
+    "inception_score": ("inception", lambda network, on: InceptionScore(network, on.seed)),
+    "rfvd": ("i3d", lambda network, on: RFVD(network, on.force)),
+}
 
 METRICS = (*SAMPLE_METRICS, *SET_METRICS, *CODEBOOK_METRICS)
 
@@ -88,6 +114,7 @@ def check_metrics(names: Sequence[str], setting: str = "metrics") -> None:
 def open_metrics(names: Sequence[str], on: Conditions) -> Metrics:
     """Open metrics by name; what cannot be computed here is listed with the reason."""
     check_metrics(names)
+    networks: dict[str, Extractor] = {}
     per_sample: list[SampleMetric] = []
     per_set: list[SetMetric] = []
     unavailable: dict[str, str] = {}
@@ -96,8 +123,11 @@ def open_metrics(names: Sequence[str], on: Conditions) -> Metrics:
             if name in SAMPLE_METRICS:
                 per_sample.append(SAMPLE_METRICS[name](on))
             elif name in SET_METRICS:
-                per_set.append(SET_METRICS[name](on))
-        except NotApplicableError as reason:
+                network, make = SET_METRICS[name]
+                if network not in networks:
+                    networks[network] = EXTRACTORS[network](on)
+                per_set.append(make(networks[network], on))
+        except (MissingWeights, NotApplicableError) as reason:
             unavailable[name] = str(reason)
     codebook = tuple(name for name in CODEBOOK_METRICS if name in names)
     return Metrics(tuple(per_sample), tuple(per_set), codebook, unavailable)

@@ -58,6 +58,7 @@ class Row:
         settings: of a codec, what else decides its result, in words.
         parameters: number of weights.
         fingerprint: of the tokenizer; see `fingerprint.py`.
+        settings: what else decides the result, in words: versions and options of a codec.
         extractors: SHA-256 of the weights behind learned metrics, by extractor.
         device: where it ran.
         dtype: of its weights.
@@ -89,6 +90,7 @@ class Row:
     settings: str | None
     parameters: int | None
     fingerprint: str | None
+    settings: str | None
     extractors: dict[str, str]
     device: str
     dtype: str | None

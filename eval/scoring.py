@@ -153,6 +153,7 @@ def _scored_batches(
                 yield None, batch.bad
             if batch.clips is None:
                 continue
+            keys = tuple(dataset.files[position].key for position in batch.positions)
             timed = number < TIMED_BATCHES
             keys = tuple(dataset.files[position].key for position in batch.positions)
             with _seeded(evaluation.seed + batch.positions[0], subject.device):
@@ -213,6 +214,7 @@ def _row(
         settings=subject.settings,
         parameters=subject.parameters,
         fingerprint=subject.fingerprint if evaluation.with_fingerprints else None,
+        settings=subject.settings,
         extractors={
             extractor.name: extractor.sha256 for extractor in evaluation.metrics.extractors
         },

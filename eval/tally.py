@@ -131,9 +131,9 @@ class Tally:
                 result.unavailable[metric.name] = reason
                 continue
             result.numbers.update(metric.numbers(theirs, ours))
-            caveat = metric.caveat(ours.count)
-            if caveat is not None:
-                result.caveats[metric.name] = caveat
+            caveats = [c for c in (metric.caveat(ours.count), metric.extractor.caveat) if c]
+            if caveats:
+                result.caveats[metric.name] = "; ".join(caveats)
         return result
 
 

@@ -55,7 +55,6 @@ class Row:
         values_per_pixel: latent values of continuous tokenizers.
         code_use: use of the codebooks over the whole evaluation, group by group; None without.
         code_ranks: per group, (rank, share of the vectors) of some codes, the most frequent first.
-        settings: of a codec, what else decides its result, in words.
         parameters: number of weights.
         fingerprint: of the tokenizer; see `fingerprint.py`.
         settings: what else decides the result, in words: versions and options of a codec.
@@ -87,7 +86,6 @@ class Row:
     values_per_pixel: float | None
     code_use: CodeUse | None
     code_ranks: tuple[tuple[tuple[int, float], ...], ...] = field(repr=False)
-    settings: str | None
     parameters: int | None
     fingerprint: str | None
     settings: str | None

@@ -153,7 +153,6 @@ def _scored_batches(
                 yield None, batch.bad
             if batch.clips is None:
                 continue
-            keys = tuple(dataset.files[position].key for position in batch.positions)
             timed = number < TIMED_BATCHES
             keys = tuple(dataset.files[position].key for position in batch.positions)
             with _seeded(evaluation.seed + batch.positions[0], subject.device):
@@ -211,7 +210,6 @@ def _row(
         values_per_pixel=tally.mean("values_per_pixel"),
         code_use=use,
         code_ranks=tally.codes.ranked_shares(CODE_RANKS) if use else (),
-        settings=subject.settings,
         parameters=subject.parameters,
         fingerprint=subject.fingerprint if evaluation.with_fingerprints else None,
         settings=subject.settings,

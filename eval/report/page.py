@@ -56,7 +56,6 @@ class Section:
 
     Attributes:
         name: of the tokenizer.
-        open: whether the section starts unfolded.
         facts: its main numbers in words.
         examples: by role.
         latents: ids of the pictures of its latents, each with the key of its sample.
@@ -65,7 +64,6 @@ class Section:
     """
 
     name: str
-    open: bool
     facts: str
     examples: Mapping[str, Sequence[Example]]
     latents: Sequence[tuple[str, str]]
@@ -93,7 +91,7 @@ def page(
     """
     store = ImageStore()
     table = table_of(rows)
-    sections = [_section(row, index == 0, store) for index, row in enumerate(rows)]
+    sections = [_section(row, store) for row in rows]
     return _template().render(
         title=title,
         facts=facts,
@@ -102,7 +100,7 @@ def page(
         plots=[Markup(plot) for plot in rate_plots(rows)],
         legend=legend(rows),
         compare=_compare(rows, store),
-        sections=[section for section in sections if section.examples or section.codes],
+        sections=[section for section in sections if section.examples],
         full_scale=round(FULL_SCALE),
         battery=_battery(findings, store),
         clips=[
@@ -129,11 +127,10 @@ def _template():
     return environment.get_template("report.html.j2")
 
 
-def _section(row: Row, is_open: bool, store: ImageStore) -> Section:
+def _section(row: Row, store: ImageStore) -> Section:
     plot = code_plot(row)
     return Section(
         name=row.tokenizer,
-        open=is_open,
         facts=_facts(row),
         examples=_examples(row, store),
         latents=_latents(row, store),

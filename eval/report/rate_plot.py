@@ -67,7 +67,7 @@ def _plot(rows: Sequence[Row], metric: str, colours: Mapping[str, int]) -> str:
                 colour=colours[name],
                 joined=is_curve,
                 hollow=ordered[0].values_per_pixel is not None,
-                labelled=True,
+                labelled=not is_curve,
             )
         )
     return chart(
@@ -87,7 +87,8 @@ def _families(rows: Sequence[Row]) -> dict[str, list[Row]]:
 
 def _has_point(row: Row, metric: str) -> bool:
     value = row.metrics.get(metric)
-    return row.bits_per_pixel is not None and value is not None and isfinite(value)
+    is_coded = row.bits_per_pixel is not None and row.tokenizer != "identity"
+    return is_coded and value is not None and isfinite(value)
 
 
 def _rate(row: Row) -> float:

@@ -1,7 +1,8 @@
 """Reports: report.json for machines, report.md to paste, report.html to read (one file)."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from .markdown import markdown
 from .page import page
 from .provenance import machine, versions
 from .schema import ReportEntry, finding_entry, row_entry
+
+TITLE = "Tokenizer report"
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Report:
     rows: Sequence[Row]
     clips: Sequence[ReconstructedFile] = ()
     battery: Sequence[Finding] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", _told_apart(self.rows))
 
     def entry(self) -> ReportEntry:
         """The typed content of report.json."""
@@ -60,9 +66,7 @@ class Report:
         lines = [f"{name}: {value}" for name, value in provenance]
         text = markdown(self._facts(), self.rows, self.battery, lines)
         write_text_whole(folder / "report.md", text)
-        html = page(
-            "Tokenizer report", self._facts(), self.rows, self.battery, self.clips, provenance
-        )
+        html = page(TITLE, self._facts(), self.rows, self.battery, self.clips, provenance)
         write_text_whole(folder / "report.html", html)
 
     def _facts(self) -> str:
@@ -89,3 +93,15 @@ class Report:
             ("machine", machine()),
             ("versions", ", ".join(f"{name} {number}" for name, number in versions().items())),
         ]
+
+
+def _told_apart(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rows of one name are numbered: tokenizers given as Python objects have none of their own."""
+    seen: Counter[str] = Counter()
+    named = []
+    for row in rows:
+        seen[row.tokenizer] += 1
+        number = seen[row.tokenizer]
+        name = row.tokenizer if number == 1 else f"{row.tokenizer} ({number})"
+        named.append(row if number == 1 else replace(row, tokenizer=name))
+    return tuple(named)

@@ -309,16 +309,15 @@ def evaluate_command(
         write_sample_table(output / "samples.parquet", rows)
         _write_report(source, rules, rows, output, as_json)
         shutil.rmtree(parts, ignore_errors=True)
-    missing = {
-        f"{row.tokenizer}: {name}" for row in rows for name in required if not _has(row, name)
-    }
+    missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]
     if missing:
-        sys.stderr.write(f"required, but unavailable: {', '.join(sorted(missing))}\n")
+        words = ", ".join(f"{name} of {tokenizer}" for tokenizer, name in missing)
+        sys.stderr.write(f"required, but unavailable: {words}\n")
         raise typer.Exit(1)
 
 
 def _write_report(source: str, rules: Any, rows: Any, output: Path, as_json: bool) -> None:
-    from .eval.report import Report
+    from .eval.report.report import Report
 
     report = Report(source, rules, rows)
     report.write(output)
@@ -516,13 +515,14 @@ def _print_scores(rows: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .eval.report import TABLE_COLUMNS, table_cells
+    from .eval.report.table import table_of
 
+    found = table_of(rows)
     table = Table(box=None, pad_edge=False)
-    for index, column in enumerate(TABLE_COLUMNS):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*table_cells(row))
+    for index, column in enumerate(found.columns):
+        table.add_column(column.title, justify="left" if index == 0 else "right", overflow="fold")
+    for line in found.lines:
+        table.add_row(*[cell.text for cell in line.cells])
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 

@@ -22,7 +22,7 @@ from .encode.job import encode_source
 from .eval.harness import evaluate
 from .eval.metrics import QUICK_METRICS
 from .eval.reconstruct import ReconstructedFile, reconstruct_file
-from .eval.report import Report, table_cells
+from .eval.report.report import Report
 from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer
 from .train.loop import train
@@ -79,8 +79,9 @@ def quickstart(output: Path, minutes: float) -> None:
     rows = [replace(first, tokenizer="quickstart"), *others]
     Report(HELDOUT, first.protocol, rows, clips=[clip]).write(output)
     for row in rows:
-        name, psnr, ssim, rate, *_ = table_cells(row)
-        _say(f"     {name:<14} {psnr} dB   SSIM {ssim}   {rate} bits per pixel")
+        psnr, ssim = row.metrics["psnr"], row.metrics["ssim"]
+        rate = f"{row.bits_per_pixel:.3f} bits per pixel"
+        _say(f"     {row.tokenizer:<14} {psnr:.2f} dB   SSIM {ssim:.3f}   {rate}")
     _say(f"done in {(time.monotonic() - start) / 60:.1f} minutes; open {output / 'report.html'}")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..data.evaluation_set import EvaluationSet
 from ..data.listing_version import listing_version
 from ..data.source import Listing, list_source
-from ..tokenizers.all_ranks import on_first_rank
+from ..tokenizers.all_ranks import on_first_rank, world
 from ..tokenizers.tokenizer import VisualTokenizer
 from .evaluation import Evaluation
 from .metrics import Conditions, check_metrics, open_metrics, usual_metrics
@@ -120,8 +120,9 @@ def evaluate(
         )  # fmt: skip
 
     own = under(rules, pictures)
-    for name, reason in own.metrics.unavailable.items():
-        log.warning("%s is unavailable: %s", name, reason)
+    if world()[0] == 0:
+        for name, reason in own.metrics.unavailable.items():
+            log.warning("%s is unavailable: %s", name, reason)
     canonical = None if rules.is_canonical else under(CANONICAL, False)
     subjects = [subject for item in scored for subject in _subjects(item, device, dtype)]
     for subject in subjects:

@@ -86,9 +86,9 @@ class Row:
     values_per_pixel: float | None
     code_use: CodeUse | None
     code_ranks: tuple[tuple[tuple[int, float], ...], ...] = field(repr=False)
-    settings: str | None
     parameters: int | None
     fingerprint: str | None
+    settings: str | None
     extractors: dict[str, str]
     device: str
     dtype: str | None

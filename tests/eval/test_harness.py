@@ -9,7 +9,7 @@ import torch
 from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.eval.protocol import PROTOCOLS
-from vistok.eval.report import Report
+from vistok.eval.report.report import Report
 from vistok.eval.subjects.opening import open_subject
 
 SOURCE = "samples:heldout"

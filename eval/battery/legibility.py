@@ -53,8 +53,13 @@ class Legibility(ArtifactTest):
         rendered = [render_page(material.size, font) for font in FONT_SIZES_PX]
         pages = torch.stack([page for page, _ in rendered]).unsqueeze(2)
         restored = round_trip(subject, pages).clips
-        before = [_error_rate(page[:, 0], text) for page, (_, text) in zip(pages, rendered)]
-        after = [_error_rate(page[:, 0], text) for page, (_, text) in zip(restored, rendered)]
+        before = [
+            _error_rate(page[:, 0], text) for page, (_, text) in zip(pages, rendered, strict=True)
+        ]
+        after = [
+            _error_rate(page[:, 0], text)
+            for page, (_, text) in zip(restored, rendered, strict=True)
+        ]
         numbers = {}
         for size, clean, coded in zip(FONT_SIZES_PX, before, after, strict=True):
             numbers |= {f"cer_{size}px_before": clean, f"cer_{size}px_after": coded}
@@ -119,12 +124,12 @@ def _error_rate(page: UInt8[Tensor, "3 H W"], text: str) -> float:
 
 
 def _reading(before: Sequence[float], after: Sequence[float]) -> str:
-    """The smallest letters that survive."""
-    legible = [
-        size
-        for size, clean, coded in zip(FONT_SIZES_PX, before, after, strict=True)
-        if coded <= clean + TOLERATED
-    ]
-    if not legible:
+    """The smallest letters that survive, and all larger ones with them."""
+    smallest = None
+    for size, clean, coded in reversed(list(zip(FONT_SIZES_PX, before, after, strict=True))):
+        if coded > clean + TOLERATED:
+            break
+        smallest = size
+    if smallest is None:
         return f"no text is legible, not even letters of {FONT_SIZES_PX[-1]} pixels"
-    return f"text is legible from letters of {legible[0]} pixels on"
+    return f"text is legible from letters of {smallest} pixels on"

@@ -11,16 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..data.evaluation_set import EvaluationSet
+from ..data.listing_version import listing_version
 from ..data.source import Listing, list_source
+from ..tokenizers.all_ranks import on_first_rank, world
 from ..tokenizers.tokenizer import VisualTokenizer
+from .evaluation import Evaluation
 from .metrics import Conditions, check_metrics, open_metrics, usual_metrics
 from .protocol import CANONICAL, PROTOCOLS, Protocol
 from .reference import References
 from .row import Row
-from .scoring import Evaluation, score
+from .scoring import score
 from .subjects.function import Function
 from .subjects.opening import open_subjects
 from .subjects.saved_tokenizer import Tokenizer
@@ -43,11 +47,15 @@ def evaluate(
     limit: int | None = None,
     workers: int = 0,
     device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
     seed: int = 0,
     force: bool = False,
     fingerprints: bool = True,
     pictures: bool = True,
+    cache: Path | None = None,
+    parts: Path | None = None,
     show_progress: bool = False,
+    on_row: Callable[[Row], None] | None = None,
 ) -> list[Row]:
     """Score tokenizers on the images (or, with `frames` > 1, the videos) of a source.
 
@@ -67,11 +75,16 @@ def evaluate(
         limit: score at most so many files.
         workers: reading processes.
         device: where metrics run, and tokenizers given by name.
+        dtype: of the weights of tokenizers given by name; the protocols mean float32.
         seed: of injected noise and of random subsets.
         force: compute distances of too few samples, too.
         fingerprints: whether the weights of tokenizers are hashed, which takes a moment.
         pictures: whether the rows keep pictures to look at.
+        cache: folder of statistics of originals, for this and later evaluations.
+        parts: folder where scores are kept while they come: called again with the same arguments,
+            an evaluation that was stopped goes on from them. The caller removes it.
         show_progress: whether to show a bar on stderr.
+        on_row: called with every row as it comes.
 
     Returns:
         One row per tokenizer, in order.
@@ -98,17 +111,28 @@ def evaluate(
             listing.files, size, clip_frames, limit, protocol.resize, protocol.fps
         )
         opened = open_metrics(names, Conditions(protocol, size, clip_frames, device, seed, force))
+        wanted = cache is not None or parts is not None
+        version = on_first_rank(lambda: listing_version(dataset.files) if wanted else None)
+        references = References(dataset, opened, version, cache)
         return Evaluation(
-            dataset, listing.skipped, protocol, opened, References(), batch_size, workers, device,
-            seed, fingerprints, with_pictures, show_progress,
+            dataset, listing.skipped, protocol, opened, references, batch_size, workers, device,
+            seed, fingerprints, with_pictures, show_progress, version, parts,
         )  # fmt: skip
 
     own = under(rules, pictures)
+    if world()[0] == 0:
+        for name, reason in own.metrics.unavailable.items():
+            log.warning("%s is unavailable: %s", name, reason)
     canonical = None if rules.is_canonical else under(CANONICAL, False)
-    subjects = [subject for item in scored for subject in _subjects(item, device)]
+    subjects = [subject for item in scored for subject in _subjects(item, device, dtype)]
     for subject in subjects:
         subject.check([file.key for file in own.dataset.files])
-    return list(_rows(subjects, own, canonical))
+    rows: list[Row] = []
+    for row in _rows(subjects, own, canonical):
+        rows.append(row)
+        if on_row is not None:
+            on_row(row)
+    return rows
 
 
 def _rows(
@@ -123,13 +147,13 @@ def _rows(
         yield row
 
 
-def _subjects(item: Scored, device: str) -> tuple[Subject, ...]:
+def _subjects(item: Scored, device: str, dtype: torch.dtype) -> tuple[Subject, ...]:
     if isinstance(item, Subject):
         return (item,)
     if isinstance(item, VisualTokenizer):
         return (Tokenizer(str(item.config.get("_name_or_path") or "tokenizer"), item),)
     if isinstance(item, str):
-        return open_subjects(item, device)
+        return open_subjects(item, device, dtype)
     return (Function(getattr(item, "__name__", "function"), item),)
 
 

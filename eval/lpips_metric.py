@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import torch
 
-from .lpips_network import Trunk, lpips_network
+from .extractor_weights import file_sha256, find
+from .lpips_network import TRUNKS, Trunk, lpips_network
 from .pair import Pair
 from .protocol import Protocol
 from .sample_metric import Column, SampleMetric, frames_of, mean_over_frames
@@ -28,6 +29,7 @@ class LPIPS(SampleMetric):
     def __init__(self, protocol: Protocol, trunk: Trunk, device: str) -> None:
         self.name = f"lpips_{trunk}"
         self.protocol, self.device = protocol, device
+        self.sha256 = file_sha256(find(TRUNKS[trunk]))
         self.network = lpips_network(trunk).to(device)
 
     def measure(self, pair: Pair) -> dict[str, Column]:

@@ -90,6 +90,12 @@ class Metrics:
     unavailable: Mapping[str, str]
 
     @property
+    def weights(self) -> dict[str, str]:
+        """SHA-256 of every network's weights, by extractor or metric."""
+        found = {extractor.name: extractor.sha256 for extractor in self.extractors}
+        return found | {m.name: m.sha256 for m in self.per_sample if m.sha256 is not None}
+
+    @property
     def extractors(self) -> tuple[Extractor, ...]:
         """The networks of the set metrics, each once."""
         return tuple({metric.extractor.name: metric.extractor for metric in self.per_set}.values())

@@ -19,9 +19,11 @@ class SampleMetric(ABC):
 
     Attributes:
         name: of the metric, and of its column.
+        sha256: of its network's weights; None without a network.
     """
 
     name: str
+    sha256: str | None = None
 
     @abstractmethod
     def measure(self, pair: Pair) -> dict[str, Column]:

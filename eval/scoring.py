@@ -5,84 +5,31 @@ next. Ranks share the samples out, none gets a padded one, and the first rank di
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
-from ..data.evaluation_set import EvaluationSet, evaluation_batches
+from ..data.evaluation_set import evaluation_batches
 from ..data.media import BadFile
 from ..progress import ProgressLine
-from ..tokenizers.all_ranks import from_first_rank, world
-from .metrics import Metrics
+from ..tokenizers.all_ranks import on_first_rank, world
+from .clock import Clock
+from .division import divide
+from .evaluation import Evaluation
+from .parts import Parts
 from .peak_memory import PeakMemory
 from .pictures import chosen_pictures
-from .protocol import Protocol
-from .reference import References
+from .resuming import parts_of, restore
 from .row import Row
 from .scores import Scores, measure
-from .subjects.subject import Reconstruction, Subject
+from .subjects.subject import Subject
 from .tally import Tally
 
 # Speed is taken from so many batches, during which nothing is measured.
 TIMED_BATCHES = 3
-
-CODE_RANKS = 64
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What all subjects of one evaluation share.
-
-    Attributes:
-        dataset: the originals.
-        skipped: files of the source that are neither images nor videos.
-        protocol: the rules.
-        metrics: what is measured.
-        references: statistics of the originals, once they are known.
-        batch_size: clips per batch.
-        workers: reading processes.
-        device: where metrics run.
-        seed: of injected noise and of random subsets.
-        with_fingerprints: whether the subjects' weights are hashed.
-        with_pictures: whether pictures are kept to look at.
-        show_progress: whether to show a bar on stderr.
-    """
-
-    dataset: EvaluationSet
-    skipped: Sequence[BadFile]
-    protocol: Protocol
-    metrics: Metrics
-    references: References
-    batch_size: int
-    workers: int
-    device: str
-    seed: int
-    with_fingerprints: bool
-    with_pictures: bool
-    show_progress: bool
-
-
-@dataclass
-class Clock:
-    """Seconds of the batches that had the machine for themselves."""
-
-    samples: int = 0
-    encode_seconds: float = 0.0
-    decode_seconds: float = 0.0
-
-    def add(self, result: Reconstruction) -> None:
-        """Count one batch, where it says how long it took."""
-        if result.encode_seconds is not None and result.decode_seconds is not None:
-            self.samples += len(result.clips)
-            self.encode_seconds += result.encode_seconds
-            self.decode_seconds += result.decode_seconds
-
-    def per_second(self, seconds: float) -> float | None:
-        """Samples per second; None where nothing was timed."""
-        return self.samples / seconds if seconds else None
 
 
 def score(subject: Subject, evaluation: Evaluation) -> Row:
@@ -91,30 +38,38 @@ def score(subject: Subject, evaluation: Evaluation) -> Row:
     Raises:
         ValueError: no file could be read.
     """
-    rank, num_ranks = world()
-    dataset, metrics = evaluation.dataset, evaluation.metrics
+    dataset = evaluation.dataset
     memory, clock = PeakMemory(subject.device), Clock()
     tally = Tally(
-        metrics,
+        evaluation.metrics,
         subject.group_sizes,
-        evaluation.references.missing(metrics),
+        evaluation.references.missing(),
         dataset.frames * dataset.size**2,
     )
-    _score_share(subject, evaluation, range(rank, len(dataset), num_ranks), tally, clock)
+    parts = parts_of(subject, evaluation)
+    restored = restore(parts, tally)
+    _score_share(subject, evaluation, _share(len(dataset), restored), tally, clock, parts)
     peak = memory.bytes()
     total = tally.over_all_ranks()
     if not total.samples:
         reasons = "; ".join(f"{bad.path}: {bad.reason}" for bad in total.bad[:3])
         raise ValueError(f"none of the {len(dataset)} files could be read ({reasons})")
-    if rank > 0:
-        return from_first_rank(None)  # pyright: ignore[reportReturnType]
-    evaluation.references.learn(total.originals, complete=not total.bad)
-    row = _row(subject, evaluation, total, clock, peak)
-    from_first_rank(row)
-    if not evaluation.with_pictures:
+
+    def finish() -> Row:
+        evaluation.references.learn(total.originals, complete=not total.bad)
+        return divide(subject, evaluation, total, clock, peak)
+
+    row = on_first_rank(finish)
+    if not evaluation.with_pictures or world()[0] > 0:
         return row
     with _seeded(evaluation.seed, subject.device):
         return replace(row, pictures=chosen_pictures(subject, dataset, total.samples))
+
+
+def _share(count: int, restored: Collection[int]) -> list[int]:
+    """This rank's positions among those that are still to be scored: none twice, none padded."""
+    rank, num_ranks = world()
+    return [position for position in range(count) if position not in restored][rank::num_ranks]
 
 
 def _score_share(
@@ -123,17 +78,26 @@ def _score_share(
     positions: Sequence[int],
     tally: Tally,
     clock: Clock,
+    parts: Parts | None,
 ) -> None:
     """Score the samples at some positions."""
     progress = ProgressLine(
-        f"scoring {subject.name}", len(positions), enabled=evaluation.show_progress
+        f"scoring {subject.name}",
+        len(positions),
+        enabled=evaluation.show_progress and world()[0] == 0,
     )
-    with progress:
-        for scores, bad in _scored_batches(subject, evaluation, positions, tally, clock):
-            tally.bad += bad
-            if scores is not None:
-                tally.add(scores)
-            progress.advance(len(bad) + (len(scores.keys) if scores else 0))
+    try:
+        with progress:
+            for scores, bad in _scored_batches(subject, evaluation, positions, tally, clock):
+                tally.bad += bad
+                if scores is not None:
+                    tally.add(scores)
+                    if parts is not None:
+                        parts.add(scores)
+                progress.advance(len(bad) + (len(scores.keys) if scores else 0))
+    finally:
+        if parts is not None:
+            parts.write()
 
 
 def _scored_batches(
@@ -153,6 +117,7 @@ def _scored_batches(
                 yield None, batch.bad
             if batch.clips is None:
                 continue
+            keys = tuple(dataset.files[position].key for position in batch.positions)
             timed = number < TIMED_BATCHES
             keys = tuple(dataset.files[position].key for position in batch.positions)
             with _seeded(evaluation.seed + batch.positions[0], subject.device):
@@ -185,44 +150,3 @@ def _seeded(seed: int, device: str) -> Iterator[None]:
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
-
-
-def _row(
-    subject: Subject, evaluation: Evaluation, tally: Tally, clock: Clock, peak: int | None
-) -> Row:
-    """Divide."""
-    codes, without_codes = tally.code_numbers()
-    sets = tally.set_numbers(evaluation.references.known)
-    use = tally.codes.use() if tally.codes.group_sizes else None
-    return Row(
-        tokenizer=subject.name,
-        num_samples=len(tally.samples),
-        size=evaluation.dataset.size,
-        frames=evaluation.dataset.frames,
-        protocol=evaluation.protocol,
-        metrics={**tally.sample_numbers(), **sets.numbers, **codes},
-        intervals=tally.intervals(evaluation.seed),
-        unavailable={**evaluation.metrics.unavailable, **sets.unavailable, **without_codes},
-        caveats=sets.caveats,
-        bits_per_pixel=tally.mean("bits_per_pixel"),
-        empirical_bits_per_pixel=use and use.effective_bits_per_pixel,
-        stored_bits_per_pixel=tally.mean("stored_bits_per_pixel"),
-        values_per_pixel=tally.mean("values_per_pixel"),
-        code_use=use,
-        code_ranks=tally.codes.ranked_shares(CODE_RANKS) if use else (),
-        parameters=subject.parameters,
-        fingerprint=subject.fingerprint if evaluation.with_fingerprints else None,
-        settings=subject.settings,
-        extractors={
-            extractor.name: extractor.sha256 for extractor in evaluation.metrics.extractors
-        },
-        device=subject.device,
-        dtype=subject.dtype,
-        seed=evaluation.seed,
-        encode_samples_per_second=clock.per_second(clock.encode_seconds),
-        decode_samples_per_second=clock.per_second(clock.decode_seconds),
-        peak_memory_bytes=peak,
-        per_sample=tuple(tally.samples.values()),
-        bad_files=(*evaluation.skipped, *tally.bad),
-        pictures=(),
-    )

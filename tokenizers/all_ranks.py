@@ -3,6 +3,7 @@
 Outside a process group, and with a single rank, these functions hand their argument back.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -48,6 +49,20 @@ def from_first_rank(value: Item) -> Item:
     values = [value]
     dist.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def on_first_rank(work: Callable[[], Item]) -> Item:
+    """What the first rank gets from a function, on every rank; what it raises is raised on all."""
+    answer: tuple[list[Item], Exception | None] = [], None
+    if world()[0] == 0:
+        try:
+            answer = [work()], None
+        except Exception as error:
+            answer = [], error
+    (result, error) = from_first_rank(answer)
+    if error is not None:
+        raise error
+    return result[0]
 
 
 def mean_over_ranks(x: Tensor) -> Tensor:

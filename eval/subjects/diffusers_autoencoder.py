@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ...component import did_you_mean
 from ...data.pixels import to_pixels, to_uint8
+from ...tokenizers.fingerprint import fingerprint
 from ...tokenizers.pretrained import check_loading
 from .saved_tokenizer import now
 from .subject import Clips, Reconstruction, Subject
@@ -62,6 +63,14 @@ class DiffusersAutoencoder(Subject):
         if isinstance(model, VQModel):
             self.group_sizes = (model.config["num_vq_embeddings"],)
         self._warm = False
+        self._fingerprint: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of weights, config and dtype; taken when it is asked for, since hashing takes time."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.model)
+        return self._fingerprint
 
     @torch.inference_mode()
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:

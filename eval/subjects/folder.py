@@ -18,6 +18,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ...data.image import read_image, to_tensor
+from ...data.listing_version import listing_version
 from ...data.media import MediaFile
 from ...data.source import list_source
 from ...data.video import read_frames
@@ -50,6 +51,11 @@ class Folder(Subject):
         for file in sorted(listing.of_kind("image"), key=lambda file: file.key):
             parent = file.key.rpartition("/")[0]
             self._frames.setdefault(parent, []).append(file)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the files' names, sizes and times."""
+        return listing_version(list(self._files.values()))
 
     def check(self, keys: Sequence[str]) -> None:
         """Raise where a sample has no reconstruction."""

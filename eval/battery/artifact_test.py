@@ -22,12 +22,12 @@ class Material:
     """Pictures and clips that tests may send through a subject.
 
     Attributes:
-        pictures: single frames (B, 3, 1, H, W).
-        clips: videos (B, 3, T, H, W); None where the source has none.
+        pictures: single frames.
+        clips: videos of the same height and width; None where the source has none.
     """
 
-    pictures: Clips
-    clips: Clips | None
+    pictures: UInt8[Tensor, "N 3 1 H W"]
+    clips: UInt8[Tensor, "M 3 T H W"] | None
 
     @property
     def size(self) -> int:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 
 from ...data.evaluation_set import EvaluationSet
-from ...data.source import Listing
+from ...data.source import Listing, list_source
 from ...progress import track
+from ..subjects.opening import open_subjects
 from ..subjects.subject import Clips, Subject
 from .artifact_test import ArtifactTest, Material, NotExaminedError
 from .chunk_jumps import ChunkJumps
@@ -30,6 +31,23 @@ TESTS: tuple[ArtifactTest, ...] = (
 NUM_PICTURES = 4
 NUM_CLIPS = 2
 CLIP_FRAMES = 17
+
+
+def examine(
+    source: str, tokenizers: Sequence[str], size: int, device: str, dtype: torch.dtype
+) -> list[Finding]:
+    """Open subjects by their names and examine them with the first pictures of a source.
+
+    Args:
+        source: what to read; see `list_source`.
+        tokenizers: names as `open_subjects` takes them.
+        size: side of the pictures, in pixels.
+        device: where networks run.
+        dtype: of their weights.
+    """
+    material = gather_material(list_source(source), size)
+    subjects = [one for name in tokenizers for one in open_subjects(name, device, dtype)]
+    return run_battery(subjects, material, show_progress=True)
 
 
 def run_battery(

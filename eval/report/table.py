@@ -15,7 +15,7 @@ from ..subjects.opening import CODECS
 MARKS = ("", "†", "‡", "§", "¶", "#")
 DASH = "–"
 
-Value = float | str | None
+Value = float | int | str | None
 
 
 @dataclass(frozen=True)

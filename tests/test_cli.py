@@ -118,7 +118,7 @@ def test_info_describes_configs_and_tokenizers(tokenizer):
         (["train", "image_fsq_f8"], "data.source is not set"),
         (["eval", "samples:heldout", "--tokenizer", "./none", "--output", "x"], "no tokenizer at"),
         (["eval", "samples:heldout", "--tokenizer", "identity", "--output", "x", "--protocol", "0"],
-         "--protocol must be one of vistok-eval-v1, got '0'"),
+         "--protocol must be one of vistok-eval-v1, wetok, vidtok, tokenbench, titok, got '0'"),
         (["encode", "samples:all", "--output", "x"], "Missing option '--tokenizer'"),
         (["info", "nothing.yaml"], "no config 'nothing.yaml'"),
         (["quickstart", "--minutes", "0.1"], "--minutes must be at least 0.5, got 0.1"),

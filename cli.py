@@ -527,11 +527,17 @@ def _print_scores(rows: Any) -> None:
     from .eval.report.table import table_of
 
     found = table_of(rows)
+    # A terminal is narrow; everything else stands in the report.
+    shown = [
+        (index, column)
+        for index, column in enumerate(found.columns)
+        if column.metric or column.key in ("tokenizer", "bits_per_pixel", "num_samples")
+    ]
     table = Table(box=None, pad_edge=False)
-    for index, column in enumerate(found.columns):
+    for index, column in shown:
         table.add_column(column.title, justify="left" if index == 0 else "right", overflow="fold")
     for line in found.lines:
-        table.add_row(*[cell.text for cell in line.cells])
+        table.add_row(*[line.cells[index].text for index, _ in shown])
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 

@@ -76,7 +76,7 @@ class DecoderInputs:
         self.source = NoiseSource(
             noise=None if noise is None else only_grid(noise),
             generator=self.generator,
-            temperature=options.get("temperature", 1.0),
+            temperature=float(options.get("temperature", 1.0)),
             num_samples=self.num_samples,
         )
 

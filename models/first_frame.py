@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .block_style import BlockStyle
-from .causal_autoencoder import CausalDecoder, CausalEncoder, StageBlocks, run_stages
+from .causal_autoencoder import CausalDecoder, CausalEncoder
 from .conditions import Conditions
 from .downsample import SplitDown
 from .stage import Stage
+from .stage_blocks import StageBlocks, run_stages
 from .stream_state import StreamState, continues
 
 Grids = tuple[Tensor, ...]

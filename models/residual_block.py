@@ -17,7 +17,7 @@ from .zero_init import zero_init
 
 
 class ResidualBlock(nn.Module):
-    """Pre-activation residual block; a 1x1x1 convolution on the shortcut where widths differ.
+    """Pre-activation residual block; a convolution on the shortcut where widths differ.
 
     Args:
         in_channels: channels in.
@@ -49,7 +49,9 @@ class ResidualBlock(nn.Module):
         if in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 PositionLayerNorm(in_channels, 1e-6) if style.shortcut_norm else nn.Identity(),
-                CausalConv3d(in_channels, out_channels, (1, 1), style=style, bias=bias),
+                CausalConv3d(
+                    in_channels, out_channels, (1, style.shortcut_kernel), style=style, bias=bias
+                ),
             )
         # Rows: shift and scale before the first convolution, then before the second.
         modulated = style.timestep and in_channels == out_channels

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from ..models.discriminator import Discriminator
 from .lecam import LeCam
@@ -40,8 +41,13 @@ class Adversary:
     def frozen(self) -> Iterator[Discriminator]:
         """The network without gradients for its weights, while the generator is judged.
 
-        Layers that follow the data (batch statistics, power iteration) go on following it.
+        Layers that follow the data (batch statistics, power iteration) go on following it. A
+        sharded network settles at its first call which weights have gradients: it computes them
+        all, and its player drops them before its own step.
         """
+        if any(isinstance(weight, DTensor) for weight in self.discriminator.parameters()):
+            yield self.discriminator
+            return
         self.discriminator.requires_grad_(False)
         try:
             yield self.discriminator

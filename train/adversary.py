@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..models.discriminator import Discriminator
+from ..tokenizers.all_ranks import world
 from .lecam import LeCam
 from .loss_options import Adversarial
 
@@ -50,6 +51,15 @@ class Adversary:
 
 
 def build_adversary(options: Adversarial, device: torch.device) -> Adversary:
-    """An untrained discriminator in train mode, and averages that have seen nothing."""
+    """An untrained discriminator in train mode, and averages that have seen nothing.
+
+    Raises:
+        ValueError: statistics over all ranks are asked for where torch has none, on CPUs.
+    """
+    if options.discriminator.norm == "sync_batch" and device.type == "cpu" and world()[1] > 1:
+        raise ValueError(
+            "train.adversarial.discriminator.norm=sync_batch takes statistics over GPUs only; "
+            "take batch or group on several CPU processes"
+        )
     discriminator = options.build_discriminator().to(device)
     return Adversary(discriminator, LeCam(options.lecam_decay).to(device), options)

@@ -43,11 +43,15 @@ class Adversary:
 
         Layers that follow the data (batch statistics, power iteration) go on following it.
         """
-        self.discriminator.requires_grad_(False)
+        weights = list(self.discriminator.parameters())
         try:
+            for weight in weights:
+                weight.requires_grad_(False)
             yield self.discriminator
         finally:
-            self.discriminator.requires_grad_(True)
+            # Under FSDP2 a forward pass leaves other tensors in the module than it found there.
+            for weight in (*weights, *self.discriminator.parameters()):
+                weight.requires_grad_(True)
 
 
 def build_adversary(options: Adversarial, device: torch.device) -> Adversary:

@@ -1,54 +1,74 @@
-"""What two processes make of the discriminator's objective, for the tests to compare.
+"""What two processes make of the game against a discriminator, for the tests to compare.
 
 python two_rank_game.py RANK WORLD_SIZE FOLDER
 """
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
+from tiny import tiny_tokenizer
 from vistok.component import validate
 from vistok.train.adversary import build_adversary
 from vistok.train.discriminator_objective import discriminator_objective
-from vistok.train.loss_options import Adversarial
+from vistok.train.loss_options import Adversarial, Losses
+from vistok.train.objective import generator_objective
 
-STEPS = 2
+STEPS = 3
 CPU = torch.device("cpu")
 
 
-def options(norm: str) -> Adversarial:
-    # Group norm, so that a half of the batch is normalised as it is within the whole.
+def options(norm: str, **more: Any) -> Adversarial:
     discriminator = {"kind": "patchgan", "base_channels": 8, "num_layers": 1, "norm": norm}
-    return validate(Adversarial, {"discriminator": discriminator, "r1_weight": 1.0})
+    return validate(Adversarial, {"discriminator": discriminator, **more})
 
 
-def play(rank: int, world_size: int) -> dict[str, torch.Tensor]:
-    """The last step's gradients, as data parallel training averages them, and LeCam's averages."""
+def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
+    """The discriminator's gradients after both passes of the last step, and LeCam's averages."""
     torch.manual_seed(0)
-    adversary = build_adversary(options("group"), CPU)
+    # Group norm, so that half of the batch is normalised as it is within the whole.
+    adversary = build_adversary(
+        options("group", r1_weight=1.0, start_step=1, r1_every_steps=1), CPU
+    )
+    tokenizer = tiny_tokenizer("image", {"kind": "plain"}).train()
     discriminator: torch.nn.Module = adversary.discriminator
-    if world_size > 1:
+    if sharded:
+        fully_shard(discriminator, mesh=init_device_mesh("cpu", (world_size,)))
+        assert all(isinstance(p, DTensor) for p in discriminator.parameters())
+    elif world_size > 1:
         discriminator = DistributedDataParallel(discriminator)
     for step in range(STEPS):
-        generator = torch.Generator().manual_seed(step)
-        pixels, fakes = torch.randn(2, 4, 3, 1, 12, 12, generator=generator)
-        share = slice(rank * 4 // world_size, (rank + 1) * 4 // world_size)
+        pixels = torch.randn(4, 3, 1, 16, 16, generator=torch.Generator().manual_seed(step))
+        pixels = pixels[rank * 4 // world_size : (rank + 1) * 4 // world_size]
+        output = tokenizer(pixels)
+        losses = validate(Losses, {"adversarial_weight": 1.0})
+        generator_objective(output, pixels, losses, step, adversary=adversary).loss.backward()
         discriminator.zero_grad()
-        step = 16 * step  # R1 is computed at every one of them
-        objective = discriminator_objective(
-            discriminator, pixels[share], fakes[share], adversary, step
-        )
-        objective.loss.backward()
-    gradients = {
-        name: parameter.grad
-        for name, parameter in adversary.discriminator.named_parameters()
-        if parameter.grad is not None
+        judged = discriminator_objective(discriminator, pixels, output.pixels, adversary, step)
+        judged.loss.backward()
+    results: dict[str, Any] = {
+        f"lecam.{name}": value for name, value in adversary.lecam.state_dict().items()
     }
-    averages = {f"lecam.{name}": value for name, value in adversary.lecam.state_dict().items()}
-    return gradients | averages
+    for name, parameter in adversary.discriminator.named_parameters():
+        gradient = parameter.grad
+        results[name] = gradient.full_tensor() if isinstance(gradient, DTensor) else gradient
+    return results
+
+
+def refusal() -> str:
+    """What is said about statistics over all ranks on this machine."""
+    try:
+        build_adversary(options("sync_batch"), CPU)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def main() -> None:
@@ -58,21 +78,15 @@ def main() -> None:
     if world_size > 1:
         meeting = f"file://{folder / 'meeting'}"
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world_size)
-    results = play(rank, world_size)
-    try:
-        build_adversary(options("batch").model_copy(update=sync_batch()), CPU)
-        refusal = ""
-    except ValueError as error:
-        refusal = str(error)
-    torch.save((results, refusal), folder / f"{rank}-of-{world_size}.pt")
+    results: dict[str, Any] = {
+        "replicated": play(rank, world_size, sharded=False),
+        "refusal": refusal(),
+    }
+    if world_size > 1:
+        results["sharded"] = play(rank, world_size, sharded=True)
+    torch.save(results, folder / f"{rank}-of-{world_size}.pt")
     if world_size > 1:
         dist.destroy_process_group()
-
-
-def sync_batch() -> dict:
-    """Statistics over all ranks, without the penalty that cannot be had with them."""
-    plain = {"discriminator": {"kind": "patchgan", "norm": "sync_batch"}}
-    return {"discriminator": validate(Adversarial, plain).discriminator}
 
 
 if __name__ == "__main__":

@@ -33,21 +33,25 @@ def results(tmp_path_factory) -> dict[str, Any]:
     }
 
 
-def test_gradients_and_lecam_averages_are_those_of_the_global_batch(results):
-    one = results["0-of-1"][0]
+@pytest.mark.parametrize("way", ["replicated", "sharded"])
+def test_gradients_and_lecam_averages_are_those_of_the_global_batch(results, way):
+    """Through DDP and through FSDP2, R1 and a pass before the start included."""
+    one = results["0-of-1"]["replicated"]
     assert one["lecam.real"] != 0
     for run in ("0-of-2", "1-of-2"):
-        two = results[run][0]
+        two = results[run][way]
         assert two.keys() == one.keys()
         for name in one:
+            assert one[name].any(), name
             torch.testing.assert_close(two[name], one[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
 def test_every_rank_holds_the_same_averages_to_the_bit(results):
     for name in ("lecam.real", "lecam.fake"):
-        assert torch.equal(results["0-of-2"][0][name], results["1-of-2"][0][name])
+        ours, theirs = (results[run]["replicated"][name] for run in ("0-of-2", "1-of-2"))
+        assert torch.equal(ours, theirs)
 
 
 def test_statistics_over_all_ranks_are_refused_on_several_cpus(results):
-    assert results["0-of-1"][1] == ""
-    assert "norm=sync_batch takes statistics over GPUs only" in results["0-of-2"][1]
+    assert results["0-of-1"]["refusal"] == ""
+    assert "norm=sync_batch takes statistics over GPUs only" in results["0-of-2"]["refusal"]

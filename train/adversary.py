@@ -8,6 +8,7 @@ import torch
 from torch.distributed.tensor import DTensor
 
 from ..models.discriminator import Discriminator
+from ..tokenizers.all_ranks import world
 from .lecam import LeCam
 from .loss_options import Adversarial
 
@@ -56,6 +57,15 @@ class Adversary:
 
 
 def build_adversary(options: Adversarial, device: torch.device) -> Adversary:
-    """An untrained discriminator in train mode, and averages that have seen nothing."""
+    """An untrained discriminator in train mode, and averages that have seen nothing.
+
+    Raises:
+        ValueError: statistics over all ranks are asked for where torch has none, on CPUs.
+    """
+    if options.discriminator.norm == "sync_batch" and device.type == "cpu" and world()[1] > 1:
+        raise ValueError(
+            "train.adversarial.discriminator.norm=sync_batch takes statistics over GPUs only; "
+            "take batch or group on several CPU processes"
+        )
     discriminator = options.build_discriminator().to(device)
     return Adversary(discriminator, LeCam(options.lecam_decay).to(device), options)

@@ -97,7 +97,8 @@ def train(
         broadcast_buffers=False,
     )
     accelerator = Accelerator(
-        cpu=device == "cpu",
+        # Said aloud where there is nothing else, or several CPU processes would not find together.
+        cpu=device == "cpu" or not torch.accelerator.is_available(),
         mixed_precision=options.mixed_precision,
         gradient_accumulation_steps=options.accumulation_steps,
         log_with=list(options.trackers),

@@ -23,7 +23,7 @@ from .downsample import DOWN
 from .norm import make_norm
 from .patchify import ChannelOrder, depth_to_space, space_to_depth
 from .stage import Stage, compression
-from .stage_blocks import StageBlocks
+from .stage_blocks import StageBlocks, run_stages
 from .stream_state import StreamState
 from .timestep import TimestepEmbedder, modulation
 from .upsample import UP
@@ -113,9 +113,7 @@ class CausalEncoder(nn.Module):
         self, pixels: Float[Tensor, "B 3 T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C t h w"]:
         """Encode a clip, or the next chunk of a stream."""
-        x = self.stem(pixels, state)
-        for stage in self.stages:
-            x = stage(x, state)
+        x = run_stages(self.stages, self.stem(pixels, state), state)
         latents = self.head(x, state)
         if state is not None:
             state.first_chunk = False
@@ -244,9 +242,7 @@ class CausalDecoder(nn.Module):
         x = latents if self.post_quant_conv is None else self.post_quant_conv(latents)
         if conditions.noise is not None:
             x = torch.cat([x, conditions.noise], dim=1)
-        x = self.conv_in(x, state)
-        for stage in self.stages:
-            x = stage(x, state, conditions)
+        x = run_stages(self.stages, self.conv_in(x, state), state, conditions)
         pixels = self.head(x, state, conditions)
         if state is not None:
             state.first_chunk = False

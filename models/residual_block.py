@@ -70,11 +70,12 @@ class ResidualBlock(nn.Module):
         shift1 = scale1 = shift2 = scale2 = None
         if self.scale_shift_table is not None and embedding is not None:
             shift1, scale1, shift2, scale2 = modulation(self.scale_shift_table, embedding)
-        h = _modulate(self.norm1(x), shift1, scale1)
-        h = self.conv1(F.silu(h), state)
+        # One name for every step, so that what is no longer needed is freed before the convolution
+        h = F.silu(_modulate(self.norm1(x), shift1, scale1))
+        h = self.conv1(h, state)
         h = h if self.noise1 is None else self.noise1(h, conditions)
-        h = _modulate(self.norm2(h), shift2, scale2)
-        h = self.conv2(F.silu(h), state)
+        h = F.silu(_modulate(self.norm2(h), shift2, scale2))
+        h = self.conv2(h, state)
         h = h if self.noise2 is None else self.noise2(h, conditions)
         return self.shortcut(delayed(self, x, h, state)) + h
 

@@ -1,6 +1,7 @@
 """StageBlocks: one stage of an encoder or a decoder, as a row of its table describes it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -16,6 +17,8 @@ from .residual_block import ResidualBlock
 from .stage import Stage
 from .stream_state import StreamState
 from .timestep import TimestepEmbedder
+
+Layer = Callable[[Tensor], Tensor]
 
 
 class StageBlocks(nn.Module):
@@ -83,8 +86,9 @@ class StageBlocks(nn.Module):
         conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B Cout t h w"]:
         """Run the stage."""
-        x = self.run_blocks(x, state, conditions)
-        return x if self.resample is None else self.resample(x, state)
+        for layer in self.layers(state, conditions):
+            x = layer(x)
+        return x
 
     def run_blocks(
         self,
@@ -93,19 +97,51 @@ class StageBlocks(nn.Module):
         conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B Cout T2 H W"]:
         """Everything but the resampling."""
+        for layer in self._block_layers(state, conditions):
+            x = layer(x)
+        return x
+
+    def layers(
+        self, state: StreamState | None = None, conditions: Conditions = Conditions()
+    ) -> list[Layer]:
+        """What the stage does, one after the other."""
+        layers = self._block_layers(state, conditions)
+        if self.resample is not None:
+            layers.append(partial(self.resample, state=state))
+        return layers
+
+    def _block_layers(self, state: StreamState | None, conditions: Conditions) -> list[Layer]:
+        layers: list[Layer] = []
         if self.adaptive_norm is not None:
-            x = self.adaptive_norm(x, conditions)
+            layers.append(partial(self.adaptive_norm, conditions=conditions))
         embedding = None
         if self.time_embedder is not None and conditions.timestep is not None:
             embedding = self.time_embedder(conditions.timestep)
+        forgets = self.gradient_checkpointing and torch.is_grad_enabled() and state is None
         for index, block in enumerate(self.blocks):
-            if self.gradient_checkpointing and torch.is_grad_enabled() and state is None:
-                x = checkpoint(block, x, None, conditions, embedding, use_reentrant=False)
-            else:
-                x = block(x, state, conditions, embedding)
+            run = partial(block, state=state, conditions=conditions, embedding=embedding)
+            layers.append(partial(checkpoint, run, use_reentrant=False) if forgets else run)
             if str(index) in self.attentions:
-                x = self.attentions[str(index)](x, state)
-        return x
+                layers.append(partial(self.attentions[str(index)], state=state))
+        return layers
+
+
+def run_stages(
+    stages: Iterable[nn.Module],
+    x: Float[Tensor, "B Cin T H W"],
+    state: StreamState | None = None,
+    conditions: Conditions = Conditions(),
+) -> Float[Tensor, "B Cout t h w"]:
+    """Run stages in order, layer by layer.
+
+    Calling each stage instead would keep its input alive until its end, which is a whole activation
+    where activations are largest.
+    """
+    for stage in stages:
+        assert isinstance(stage, StageBlocks), "networks have no other stages"
+        for layer in stage.layers(state, conditions):
+            x = layer(x)
+    return x
 
 
 def _attention(stage: Stage, style: BlockStyle) -> nn.Module:

@@ -47,7 +47,7 @@ def tokenizer(run) -> Path:
 def test_the_run_keeps_its_resolved_config(run):
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["train"]["seed"] == 3
-    assert config["train"]["betas"] == [0.9, 0.95]
+    assert config["train"]["optimizer"]["betas"] == [0.9, 0.95]
     embedded = next((run / "checkpoints").iterdir()) / "config.yaml"
     assert yaml.safe_load(embedded.read_text()) == config
 

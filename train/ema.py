@@ -2,7 +2,7 @@
 
     shadow <- shadow + (1 - d) (weight - shadow),    d = min(decay, (1 + n) / (10 + n)) at update n
 
-The ramp lets the average follow the fast first steps (arXiv 1806.04498).
+The ramp lets the average follow the fast first steps (arXiv 1806.04498); without it d = decay.
 """
 
 import copy
@@ -21,10 +21,11 @@ class EMA(Generic[Model]):
     Args:
         model: the trained model, outside of any distributed wrapper.
         decay: weight of the past at every update, in [0, 1).
+        warmup: whether the first updates forget faster.
     """
 
-    def __init__(self, model: Model, decay: float) -> None:
-        self.decay = decay
+    def __init__(self, model: Model, decay: float, warmup: bool = True) -> None:
+        self.decay, self.warmup = decay, warmup
         self.num_updates = 0
         self.shadow: Model = copy.deepcopy(model).eval().requires_grad_(False)
 
@@ -32,7 +33,8 @@ class EMA(Generic[Model]):
     def update(self, model: nn.Module) -> None:
         """Move the shadow towards the model's weights."""
         self.num_updates += 1
-        decay = min(self.decay, (1 + self.num_updates) / (10 + self.num_updates))
+        ramp = (1 + self.num_updates) / (10 + self.num_updates)
+        decay = min(self.decay, ramp) if self.warmup else self.decay
         average = get_ema_multi_avg_fn(decay)
         average(list(self.shadow.parameters()), list(model.parameters()), None)
         for ours, theirs in zip(self.shadow.buffers(), model.buffers(), strict=True):

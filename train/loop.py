@@ -29,6 +29,7 @@ from .guards import check_gradients, check_loss, check_resume, name_latents_erro
 from .log_entry import log_entry, progress_note
 from .metrics_log import MetricsLog
 from .objective import Objective, generator_objective
+from .optimizer import build_optimizer, set_learning_rate
 from .run_config import RunConfig
 from .run_data import open_training_set, shown_clips
 from .run_folder import RunFolder
@@ -103,16 +104,17 @@ def train(
     accelerator.wait_for_everyone()
 
     # ---- model ------------------------------------------------------------------------------
-    ema = EMA(tokenizer, options.ema_decay)
+    ema = EMA(tokenizer, options.ema_decay, options.ema_warmup)
     ema.shadow.to(accelerator.device)
-    optimizer = torch.optim.AdamW(
-        tokenizer.parameters(),
-        lr=options.lr,
-        betas=options.betas,
-        weight_decay=options.weight_decay,
+    optimizer = build_optimizer(
+        tokenizer, options.optimizer_recipe, options.lr, options.lr_factors.model_dump()
     )
     factor = learning_rate_factor(
-        options.schedule, options.warmup_steps, options.steps, options.final_lr_factor
+        options.schedule,
+        options.warmup_steps,
+        options.steps,
+        options.final_lr_factor,
+        options.warmup_start,
     )
     model, optimizer = accelerator.prepare(tokenizer, optimizer)
 
@@ -158,8 +160,8 @@ def train(
         for step in range(start_step + 1, options.steps + 1):
             # ---- generator step -------------------------------------------------------------
             seed_step(options.seed, step, rank)
-            for group in optimizer.param_groups:
-                group["lr"] = options.lr * factor(step - 1)
+            lr = options.lr * factor(step - 1)
+            set_learning_rate(optimizer, lr)
             objectives: list[Objective] = []
             with clock.step():
                 for clips in clock.waiting(islice(batches, micro_steps)):
@@ -198,7 +200,6 @@ def train(
                 code_use = CodeStatistics(group_sizes)
             if metrics and logged:
                 scores = _scores(config, ema.shadow) if evaluated else {}
-                lr = optimizer.param_groups[0]["lr"]
                 entry = log_entry(step, objectives, norm, lr, clock.figures(), scores, use)
                 metrics.write(entry)
                 progress.advance(0, progress_note(entry))

@@ -11,25 +11,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    field_validator,
     model_validator,
 )
 from pydantic import NonNegativeInt as Count
 
-from ..component import family_union, validate
+from ..component import build, family_union, options_model, validate
 from ..config import Tree, load_config
 from ..data.crop import CropRules
 from ..eval.ssim import WINDOW
 from ..tokenizers.bottlenecks import BOTTLENECKS
 from ..tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
+from .loss_options import Adversarial, Losses
+from .optimizer import OPTIMIZERS, Recipe
 from .schedule import ScheduleName
+from .section import Section, Share
 
 
 def _spell_no(value: Any) -> Any:
@@ -37,17 +37,7 @@ def _spell_no(value: Any) -> Any:
     return "no" if value is False else value
 
 
-# A number in [0, 1), as decay rates are.
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
-    )
-
-
-class Model(_Section):
+class Model(Section):
     """The tokenizer: three components, each chosen by its kind."""
 
     encoder: family_union(ENCODERS, derived=frozenset({"out_channels"}))  # pyright: ignore[reportInvalidTypeForm]
@@ -55,7 +45,7 @@ class Model(_Section):
     decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
 
 
-class WeightedSource(_Section):
+class WeightedSource(Section):
     """One of several sources."""
 
     source: str
@@ -64,7 +54,7 @@ class WeightedSource(_Section):
     """How often it is drawn, in proportion to the others."""
 
 
-class Data(_Section):
+class Data(Section):
     """What is trained on, and how samples are cut from it."""
 
     source: str | Annotated[list[WeightedSource], Field(min_length=1)]
@@ -72,7 +62,7 @@ class Data(_Section):
     several of them, each with its weight."""
     size: PositiveInt = 256
     """Side of the square crops, in pixels."""
-    buckets: list[tuple[PositiveInt, PositiveInt]] = []
+    buckets: list[tuple[PositiveInt, PositiveInt]] = Field(default_factory=list)
     """Heights and widths of crops instead of size; files go to the nearest aspect ratio."""
     frames: PositiveInt = 1
     """Frames per clip: 1, or 1 + k * temporal compression."""
@@ -133,25 +123,15 @@ class Data(_Section):
         return self
 
 
-class Losses(_Section):
-    """Weights of the objective's terms."""
+class LearningRateFactors(Section):
+    """Factors on train.lr of the parts of the tokenizer."""
 
-    l1_weight: NonNegativeFloat = 1.0
-    l2_weight: NonNegativeFloat = 0.0
-    perceptual_weight: NonNegativeFloat = 0.0
-    """LPIPS; this version trains without it, so only 0 is accepted."""
-    adversarial_weight: NonNegativeFloat = 0.0
-    """Discriminator; this version trains without one, so only 0 is accepted."""
-
-    @field_validator("perceptual_weight", "adversarial_weight")
-    @classmethod
-    def _only_zero(cls, weight: float) -> float:
-        if weight:
-            raise ValueError(f"this version has no such loss yet; must be 0, got {weight:g}")
-        return weight
+    encoder: PositiveFloat = 1.0
+    bottleneck: PositiveFloat = 1.0
+    decoder: PositiveFloat = 1.0
 
 
-class Train(_Section):
+class Train(Section):
     """How it is trained; progress is counted in optimizer steps everywhere."""
 
     steps: PositiveInt
@@ -160,26 +140,39 @@ class Train(_Section):
     accumulation_steps: PositiveInt = 1
     """Micro-steps per optimizer step."""
     lr: PositiveFloat = 1e-4
-    """Peak learning rate of AdamW."""
-    betas: tuple[Share, Share] = (0.9, 0.99)
-    weight_decay: NonNegativeFloat = 0.0
+    """Peak learning rate."""
+    lr_factors: LearningRateFactors = Field(default_factory=LearningRateFactors)
+    optimizer: family_union(OPTIMIZERS) = Field(  # pyright: ignore[reportInvalidTypeForm]
+        default_factory=options_model(OPTIMIZERS["adamw"], "adamw")
+    )
+    """Of the tokenizer, and of the discriminator."""
     schedule: ScheduleName = "cosine"
     warmup_steps: Count = 500
+    warmup_start: float | None = Field(default=None, ge=0, lt=1)
+    """Factor on the learning rate at the first step; null begins with 1 / warmup_steps."""
     final_lr_factor: float = Field(default=0.0, ge=0, le=1)
     grad_clip_norm: PositiveFloat = 1.0
     ema_decay: Share = 0.999
+    ema_warmup: bool = True
+    """Whether the average forgets faster during the first updates."""
     seed: Count = 0
     mixed_precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_spell_no)] = "no"
-    """Autocast dtype; quantizers and losses stay in fp32."""
+    """Autocast dtype; quantizers, losses and the discriminator stay in fp32."""
     checkpoint_every_steps: PositiveInt = 1000
     keep_last: PositiveInt = 2
     """Checkpoints kept."""
     log_every_steps: PositiveInt = 50
     sample_every_steps: PositiveInt = 1000
     losses: Losses = Field(default_factory=Losses)
+    adversarial: Adversarial = Field(default_factory=Adversarial)
+
+    @property
+    def optimizer_recipe(self) -> Recipe:
+        """Kind and options of the optimizers."""
+        return build(OPTIMIZERS, self.optimizer.model_dump(), "train.optimizer")
 
 
-class Eval(_Section):
+class Eval(Section):
     """Held-out data, scored during the run and drawn in the sample grids."""
 
     source: str | None = None
@@ -192,7 +185,7 @@ class Eval(_Section):
     """At most so many files."""
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """A training run."""
 
     model: Model
@@ -247,20 +240,32 @@ def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfi
 
 
 def check_shapes(config: RunConfig) -> None:
-    """Raise unless the clips that training and evaluation cut fit the model."""
+    """Raise unless the clips that training and evaluation cut fit the networks."""
     import torch
 
     with torch.device("meta"):
         tokenizer = config.build_tokenizer()
     data = config.data
-    shapes = [("data.buckets", bucket) for bucket in data.buckets]
+    crops = [("data.buckets", bucket) for bucket in data.buckets]
     for name, side in (("data.size", data.size), ("eval.size", config.eval.size or data.size)):
-        shapes.append((name, (side, side)))
-    for name, (H, W) in shapes:
+        crops.append((name, (side, side)))
+    for name, (H, W) in crops:
         try:
             tokenizer.layout((data.frames, H, W))
         except ValueError as error:
             raise ValueError(f"{name}={H} x {W}, data.frames={data.frames}: {error}") from error
+    if config.train.losses.adversarial_weight:
+        _check_judged_size(config)
+
+
+def _check_judged_size(config: RunConfig) -> None:
+    """Raise unless the discriminator can judge every crop that is trained on."""
+    import torch
+
+    with torch.device("meta"):
+        discriminator = config.train.adversarial.build_discriminator()
+    for H, W in config.data.buckets or [(config.data.size, config.data.size)]:
+        discriminator.check_size(H, W)
 
 
 def json_schema() -> dict[str, Any]:

@@ -1,0 +1,116 @@
+"""Weights of published feature extractors: found on this machine, downloaded, or asked for.
+
+Metrics and the perceptual loss stand on networks that others trained. Their files are looked for
+in this order, and nothing ever stands in for a file that is missing:
+
+1. the path in the file's own environment variable,
+2. the folder where torch hub and torchvision keep downloads, `torch.hub.get_dir()/checkpoints`,
+3. its address, unless HF_HUB_OFFLINE or VISTOK_OFFLINE is set; the download is checked against the
+   file's hash.
+"""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+import torch
+
+CONNECTION_TIMEOUT_SECONDS = 10.0
+OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "VISTOK_OFFLINE")
+
+
+@dataclass(frozen=True)
+class ExtractorWeights:
+    """A file of published weights.
+
+    Attributes:
+        name: what the network is, for messages.
+        file: its name in torch hub's folder.
+        url: where it is published.
+        sha256_prefix: first hexadecimal digits of its SHA-256.
+        variable: environment variable that may hold the path of a local copy.
+    """
+
+    name: str
+    file: str
+    url: str
+    sha256_prefix: str
+    variable: str
+
+
+class MissingWeights(FileNotFoundError):  # noqa: N818 - says what is the case, as the built-in does
+    """A file of published weights is neither here nor to be had.
+
+    Args:
+        weights: the file.
+        reason: what went wrong when it was looked for.
+        otherwise: what else the caller can do without it.
+    """
+
+    def __init__(self, weights: ExtractorWeights, reason: str, otherwise: str = "") -> None:
+        super().__init__(
+            f"the weights of {weights.name} are missing ({reason}): get {weights.file} from "
+            f"{weights.url} (SHA-256 begins with {weights.sha256_prefix}) and put it into "
+            f"{_hub_folder()}, or set {weights.variable} to the path of a local copy"
+            + (f", or {otherwise}" if otherwise else "")
+        )
+        self.weights, self.reason, self.otherwise = weights, reason, otherwise
+
+    def __reduce__(self) -> tuple[type["MissingWeights"], tuple[ExtractorWeights, str, str]]:
+        """Pickle by what it was made from, so that worker processes can raise it."""
+        return MissingWeights, (self.weights, self.reason, self.otherwise)
+
+
+def find(weights: ExtractorWeights) -> Path:
+    """The path of the file, after downloading it if need be.
+
+    Raises:
+        MissingWeights: no local copy, and none could be downloaded; or the environment variable
+            names no file.
+    """
+    chosen = os.environ.get(weights.variable)
+    if chosen:
+        if not Path(chosen).is_file():
+            raise MissingWeights(weights, f"{weights.variable}={chosen} is no file")
+        return Path(chosen)
+    cached = _hub_folder() / weights.file
+    if not cached.is_file():
+        _download(weights, cached)
+    return cached
+
+
+def _hub_folder() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
+def _download(weights: ExtractorWeights, target: Path) -> None:
+    offline = [name for name in OFFLINE_VARIABLES if _is_set(name)]
+    if offline:
+        raise MissingWeights(weights, f"{offline[0]} is set, so nothing is downloaded")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _short_timeout():
+            torch.hub.download_url_to_file(
+                weights.url, str(target), hash_prefix=weights.sha256_prefix, progress=False
+            )
+    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError: another hash
+        raise MissingWeights(weights, f"the download failed: {error}") from error
+
+
+def _is_set(variable: str) -> bool:
+    return os.environ.get(variable, "").upper() in {"1", "ON", "YES", "TRUE"}
+
+
+@contextmanager
+def _short_timeout() -> Iterator[None]:
+    """Give up on a silent network soon; torch.hub has no such setting of its own."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(CONNECTION_TIMEOUT_SECONDS)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)

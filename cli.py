@@ -66,23 +66,22 @@ def train(
     ] = False,
 ) -> None:
     """Train a tokenizer; run again with the same --output to go on where it stopped."""
-    from .config import dump
-    from .train.run_config import load_run_config
+    from .train.run_config import dump_stages, load_stages
 
     overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
-    resolved = load_run_config(config, overrides)
+    stages = load_stages(config, overrides)
     if dry_run:
-        print(dump(resolved.to_tree()), end="")
+        print(dump_stages(stages), end="")
         return
     from .output_file import check_output_folder
-    from .train.loop import train as run
+    from .train.stages import train_stages
 
     folder = output or Path("runs") / Path(config).stem
     check_output_folder(folder)
     first_process = os.environ.get("RANK", "0") == "0"
     if first_process:
-        sys.stderr.write(dump(resolved.to_tree()))
-    result = run(resolved, folder, device=device)
+        sys.stderr.write(dump_stages(stages))
+    result = train_stages(stages, folder, device)
     if first_process and result.tokenizer is None:
         print(f"stopped after step {result.step}: {folder}")
     elif first_process:

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from torch.distributed.tensor import DTensor
 
 from ..models.discriminator import Discriminator
+from ..tokenizers.all_ranks import world
 from .lecam import LeCam
 from .loss_options import Adversarial
 
@@ -40,8 +42,13 @@ class Adversary:
     def frozen(self) -> Iterator[Discriminator]:
         """The network without gradients for its weights, while the generator is judged.
 
-        Layers that follow the data (batch statistics, power iteration) go on following it.
+        Layers that follow the data (batch statistics, power iteration) go on following it. A
+        sharded network settles at its first call which weights have gradients: it computes them
+        all, and its player drops them before its own step.
         """
+        if any(isinstance(weight, DTensor) for weight in self.discriminator.parameters()):
+            yield self.discriminator
+            return
         self.discriminator.requires_grad_(False)
         try:
             yield self.discriminator
@@ -50,6 +57,15 @@ class Adversary:
 
 
 def build_adversary(options: Adversarial, device: torch.device) -> Adversary:
-    """An untrained discriminator in train mode, and averages that have seen nothing."""
+    """An untrained discriminator in train mode, and averages that have seen nothing.
+
+    Raises:
+        ValueError: statistics over all ranks are asked for where torch has none, on CPUs.
+    """
+    if options.discriminator.norm == "sync_batch" and device.type == "cpu" and world()[1] > 1:
+        raise ValueError(
+            "train.adversarial.discriminator.norm=sync_batch takes statistics over GPUs only; "
+            "take batch or group on several CPU processes"
+        )
     discriminator = options.build_discriminator().to(device)
     return Adversary(discriminator, LeCam(options.lecam_decay).to(device), options)

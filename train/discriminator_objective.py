@@ -50,7 +50,9 @@ def discriminator_objective(
             terms["lecam"] = adversary.lecam(real, fake)
             loss = loss + options.lecam_weight * terms["lecam"]
         if options.r1_weight:
-            terms["r1"] = r1_penalty(real, pixels) if penalised else game.new_zeros(())
+            terms["r1"] = (
+                r1_penalty(discriminator, real, pixels) if penalised else game.new_zeros(())
+            )
             loss = loss + options.r1_weight * options.r1_every_steps * terms["r1"]
         loss = adversary.factor(step) * loss
     return Objective(loss, {name: term.detach() for name, term in terms.items()})

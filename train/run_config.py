@@ -4,9 +4,11 @@ Components (encoder, bottleneck, decoder) take their options from their construc
 written here. `python -m vistok.train.run_config FILE` writes the JSON schema that editors use.
 """
 
+import copy
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +23,7 @@ from pydantic import (
 from pydantic import NonNegativeInt as Count
 
 from ..component import build, family_union, options_model, validate
-from ..config import Tree, load_config
+from ..config import Tree, dump, load_config, merge, override_value
 from ..data.crop import CropRules
 from ..eval.ssim import WINDOW
 from ..tokenizers.bottlenecks import BOTTLENECKS
@@ -143,7 +145,7 @@ class Train(Section):
     """Peak learning rate."""
     lr_factors: LearningRateFactors = Field(default_factory=LearningRateFactors)
     optimizer: family_union(OPTIMIZERS) = Field(  # pyright: ignore[reportInvalidTypeForm]
-        default_factory=options_model(OPTIMIZERS["adamw"], "adamw")
+        default_factory=options_model(OPTIMIZERS["adamw"], "adamw", frozenset())
     )
     """Of the tokenizer, and of the discriminator."""
     schedule: ScheduleName = "cosine"
@@ -165,11 +167,47 @@ class Train(Section):
     sample_every_steps: PositiveInt = 1000
     losses: Losses = Field(default_factory=Losses)
     adversarial: Adversarial = Field(default_factory=Adversarial)
+    freeze: list[Literal["encoder", "bottleneck", "decoder"]] = Field(default=[])
+    """Parts that keep their weights and stay in eval mode."""
+    parallelism: Literal["ddp", "fsdp2"] = "ddp"
+    """With several processes: whole copies of the networks, or slices of them."""
+    compile: bool = False
+    """Compile the networks with torch.compile; the first steps then take long."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, about a third more time."""
+    trackers: list[Literal["tensorboard", "wandb"]] = Field(default=["tensorboard"])
+    """Where figures go beside metrics.jsonl; wandb needs `pip install vistok[wandb]`."""
+    latent_statistics_samples: Count = 1024
+    """Training clips over which the mean and spread of every latent channel are measured when the
+    run is finished (continuous tokenizers); 0 leaves the latents unscaled."""
 
     @property
     def optimizer_recipe(self) -> Recipe:
         """Kind and options of the optimizers."""
         return build(OPTIMIZERS, self.optimizer.model_dump(), "train.optimizer")
+
+
+class Start(Section):
+    """Where the weights come from, when a run does not begin with random ones."""
+
+    source: str | None = None
+    """Folder of a run, folder or hub id of a tokenizer, or `previous`: the stage before."""
+    weights: Literal["ema", "raw"] = "ema"
+    """Of a run: its moving average, or the weights it trained."""
+    adapt: Literal["strict", "widen", "align"] = "strict"
+    """How the models may differ: not at all; new input channels begin at zero; or stages are
+    matched by their resolution and the others begin as they are."""
+    discriminator: Literal["fresh", "carry"] = "fresh"
+    """Whether the discriminator begins anew."""
+
+    @model_validator(mode="after")
+    def _every_setting_has_an_effect(self) -> "Start":
+        changed = sorted(self.model_fields_set - {"source"})
+        if self.source is None and any(
+            getattr(self, name) != type(self).model_fields[name].default for name in changed
+        ):
+            raise ValueError(f"{', '.join(changed)} without a source to start from")
+        return self
 
 
 class Eval(Section):
@@ -183,6 +221,8 @@ class Eval(Section):
     batch_size: PositiveInt = 8
     limit: PositiveInt | None = 64
     """At most so many files."""
+    best_metric: Literal["psnr", "ssim"] = "psnr"
+    """What makes an evaluation the best so far; its tokenizer is kept in best/."""
 
 
 class RunConfig(Section):
@@ -191,6 +231,7 @@ class RunConfig(Section):
     model: Model
     data: Data
     train: Train
+    start: Start = Field(default_factory=Start)
     eval: Eval = Field(default_factory=Eval)
 
     def __reduce__(self) -> Any:
@@ -216,18 +257,69 @@ BOOKKEEPING = (
     "train.keep_last",
     "train.log_every_steps",
     "train.sample_every_steps",
+    "train.trackers",
+    "train.parallelism",
+    "train.compile",
+    "train.gradient_checkpointing",
+    "train.latent_statistics_samples",
     "eval.",
 )
 
 
 def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read, check and complete a run config.
+    """Read, check and complete a run config; of several stages, the last one.
 
     Raises:
         FileNotFoundError: no such config.
         ValueError: an unknown key, a wrong type, or a shape the model cannot take.
     """
-    tree = load_config(name, overrides)
+    *_, last = load_stages(name, overrides).values()
+    return last
+
+
+def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
+    """Every stage of a config by its name, in order; a config without stages is one without a name.
+
+    Overrides hold for every stage, unless they name one: `stages.0.train.steps=10`.
+
+    Raises:
+        FileNotFoundError: no such config.
+        ValueError: as `load_run_config`, or stages without names of their own.
+    """
+    named = [override for override in overrides if override.startswith("stages.")]
+    common = [override for override in overrides if override not in named]
+    tree = load_config(name, named)
+    stages: Any = tree.pop("stages", None)
+    if stages is None:
+        stages = [{"name": ""}]
+    elif not isinstance(stages, list) or not all(map(_has_folder_name, stages)):
+        raise ValueError("stages must be a list of mappings, each with a name for its folder")
+    configs: dict[str, RunConfig] = {}
+    for stage in stages:
+        own = {key: value for key, value in stage.items() if key != "name"}
+        merged = copy.deepcopy(merge(tree, own))
+        for override in common:
+            override_value(merged, override)
+        if stage["name"] in configs:
+            raise ValueError(f"stages need names of their own, got {stage['name']} twice")
+        configs[str(stage["name"])] = _checked(merged)
+    return configs
+
+
+def _has_folder_name(stage: Any) -> bool:
+    return isinstance(stage, dict) and bool(re.fullmatch(r"[\w-]+", str(stage.get("name", ""))))
+
+
+def dump_stages(stages: Mapping[str, RunConfig]) -> str:
+    """The resolved configs as YAML, one document per stage."""
+    documents = [
+        (f"# stage: {name}\n" if name else "") + dump(config.to_tree())
+        for name, config in stages.items()
+    ]
+    return "---\n".join(documents)
+
+
+def _checked(tree: Tree) -> RunConfig:
     data = tree.get("data")
     if data is None or (isinstance(data, dict) and data.get("source") is None):
         raise ValueError("data.source is not set: say what to train on, --set data.source=FOLDER")
@@ -272,6 +364,11 @@ def json_schema() -> dict[str, Any]:
     """The JSON schema of config files, where `extends` is allowed and the rest may come from it."""
     schema = RunConfig.model_json_schema()
     schema["properties"]["extends"] = {"type": "string"}
+    schema["properties"]["stages"] = {
+        "type": "array",
+        "items": {"type": "object", "properties": {"name": {"type": "string"}}},
+        "description": "Runs one after the other, each laid over the rest of the file.",
+    }
     for section in (schema, *schema["$defs"].values()):
         section.pop("required", None)
     return schema

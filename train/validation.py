@@ -1,0 +1,32 @@
+"""Looking at a run from outside: scores on held-out data, and sample grids."""
+
+import torch
+from torch import Tensor
+
+from ..data.pixels import to_pixels, to_uint8
+from ..eval.harness import evaluate
+from ..tokenizers.tokenizer import VisualTokenizer
+from .run_config import RunConfig
+from .run_folder import RunFolder
+from .sample_grid import write_sample_grid
+
+
+def held_out_scores(config: RunConfig, tokenizer: VisualTokenizer) -> dict[str, float]:
+    """Score a tokenizer on the run's held-out data; all ranks must call this and share the work."""
+    assert config.eval.source is not None, "called only where held-out data is configured"
+    return evaluate(
+        config.eval.source,
+        tokenizer,
+        size=config.eval.size or config.data.size,
+        frames=config.data.frames,
+        batch_size=config.eval.batch_size,
+        limit=config.eval.limit,
+    )[0].metrics
+
+
+@torch.no_grad()
+def draw_samples(folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor) -> None:
+    """Write the sample grid of a step."""
+    restored = tokenizer.reconstruct(to_pixels(clips).to(tokenizer.device))
+    path = folder.samples / f"step-{step:08d}.png"
+    write_sample_grid(path, clips, to_uint8(restored).cpu())

@@ -1,11 +1,15 @@
 """WeTok's shipped configs: what they spell out is what `wetok_options` says."""
 
+import json
+
 import pytest
 import torch
 
+from vistok import VisualTokenizer
 from vistok.component import validate
 from vistok.models.wetok import wetok_options
-from vistok.train.run_config import Model, load_run_config
+from vistok.train.run_config import Model, load_run_config, load_stages
+from vistok.train.stages import train_stages
 
 F8, F16, F32 = (1, 2, 2, 4), (1, 1, 2, 2, 4), (1, 1, 2, 2, 4, 8)
 # Width, multipliers, blocks, groups, generative decoder.
@@ -31,8 +35,8 @@ def test_the_model_is_the_published_one(name):
         "bottleneck": {"kind": "gq", **quantizer},
         "decoder": {"kind": "causal", **decoder},
     }
-    config = load_run_config(name, ["data.source=anywhere"])
-    assert config.model == validate(Model, expected)
+    first, *_ = load_stages(name, ["data.source=anywhere"]).values()
+    assert first.model == validate(Model, expected)
 
 
 @pytest.mark.parametrize("name", [name for name in SHAPES if name != "wetok_tiny"])
@@ -53,9 +57,33 @@ def test_the_recipe_is_the_published_one(name):
     assert sum(p.numel() for p in discriminator.parameters()) == 2_765_633
 
 
-def test_only_ratio_768_has_a_generative_decoder():
-    found = {
-        name: load_run_config(name, ["data.source=anywhere"]).model.decoder.generative
-        for name in SHAPES
-    }
-    assert [name for name, generative in found.items() if generative] == ["wetok_f32_768x_stage2"]
+@pytest.mark.parametrize("name", ["wetok_f32_768x_stage2", "wetok_tiny"])
+def test_the_second_stage_trains_a_widened_decoder_alone(name):
+    config = load_run_config(name, ["data.source=anywhere"])
+    assert config.model.decoder.generative
+    assert config.train.freeze == ["encoder", "bottleneck"]
+    assert (config.start.adapt, config.start.discriminator) == ("widen", "fresh")
+    first = "wetok_f32_768x_stage1" if name != "wetok_tiny" else name
+    before, *_ = load_stages(first, ["data.source=anywhere"]).values()
+    assert not before.model.decoder.generative
+    assert (before.train.freeze, before.start.source) == ([], None)
+
+
+@pytest.mark.slow
+def test_both_stages_run_and_the_second_leaves_the_codes_alone(tmp_path):
+    settings = ["data.source=samples:train", "data.workers=0", "train.steps=2"]
+    settings += ["train.batch_size=2"]
+    train_stages(load_stages("wetok_tiny", settings), tmp_path, "cpu")
+    first, second = (
+        VisualTokenizer.from_pretrained(tmp_path / name / "tokenizer")
+        for name in ("plain", "generative")
+    )
+    theirs, ours = first.state_dict(), second.state_dict()
+    assert all(torch.equal(ours[n], theirs[n]) for n in ours if n.startswith("encoder."))
+    d = first.bottleneck.code_dim
+    weight = ours["decoder.conv_in.weight"]
+    assert weight.shape[1] == 2 * d
+    assert weight[:, d:].any(), "noise has come to count"
+    assert (weight[:, :d] - theirs["decoder.conv_in.weight"]).abs().max() < 0.01
+    rows = (tmp_path / "generative" / "metrics.jsonl").read_text().splitlines()
+    assert "generator" in json.loads(rows[-1])

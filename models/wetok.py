@@ -30,7 +30,7 @@ def wetok_options(
     """Options of the encoder and the decoder.
 
     Args:
-        width: channels at full resolution (256 in all published models).
+        width: channels of the first layer (256 in all published models).
         multipliers: factor on the width per level, from full resolution down.
         blocks: residual blocks per level and in the middle.
         generative: whether the decoder receives noise.
@@ -47,7 +47,7 @@ def wetok_options(
         )
     widths = [width * multiplier for multiplier in multipliers]
     level = {"blocks": blocks} if times is None else {"blocks": blocks, "temporal_kernel": 3}
-    stem = {**level, "width": widths[0], "blocks": 0}
+    stem = {**level, "width": width, "blocks": 0}
     middle = {**level, "width": widths[-1]}
     factors = [{}] * (len(widths) - 1) if times is None else [{"time": time} for time in times]
     down = [

@@ -157,8 +157,8 @@ def test_impossible_requests_are_refused(tokenizer, options, message):
 
 
 def test_an_unknown_keyword_is_refused_with_the_closest_one(tokenizer):
-    with pytest.raises(TypeError, match=r"unknown keyword 'temprature'.*did you mean temperature"):
-        tokenizer.decode(torch.ones(1, 8, 1, 4, 6), temprature=1)
+    with pytest.raises(TypeError, match=r"unknown keyword 'num_sample'.*did you mean num_samples"):
+        tokenizer.decode(torch.ones(1, 8, 1, 4, 6), num_sample=2)
 
 
 @pytest.mark.parametrize("option", ["noise", "temperature", "num_samples"])

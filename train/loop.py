@@ -195,9 +195,9 @@ def train(
             evaluated = config.eval.source is not None and (
                 step % config.eval.every_steps == 0 or last
             )
-            scores: dict[str, float | None] = dict.fromkeys(score_names(config))
+            scores: dict[str, float | None] = dict.fromkeys(score_names(config, tokenizer))
             if evaluated:
-                scores |= held_out_scores(config, state.ema.gather())
+                scores |= held_out_scores(config, state.ema.gather(), shown)
             score = scores.get(best.metric)
             if metrics and score is not None:
                 best.offer(step, score, state.ema.shadow)

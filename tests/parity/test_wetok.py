@@ -15,6 +15,7 @@ from parity import Case, find_cases
 from vistok import GQ, VisualTokenizer
 from vistok.models.adaptive_norm import AdaptiveGroupNorm
 from vistok.models.block_style import BlockStyle
+from vistok.models.causal_conv import CausalConv3d
 from vistok.models.conditions import Conditions
 from vistok.models.patchify import depth_to_space
 from vistok.models.residual_block import ResidualBlock
@@ -230,6 +231,8 @@ def run_layer(weights: dict[str, torch.Tensor], case: Case, unit: str) -> torch.
         )
         out_channels = case.tensors[f"{unit}.out"].shape[1]
         return load(ResidualBlock(x.shape[1], out_channels, time, style), weights)(x)
+    if {rename(name) for name in weights} == {"weight", "bias"}:
+        return run_convolution(weights, case, unit, style, time)
     assert not weights or any(name.startswith("conv1.") for name in weights), f"what is {unit}?"
     factor = with_time(case.tensors[f"{unit}.out"]).shape[4] // x.shape[4]
     if not weights:
@@ -248,6 +251,16 @@ def run_layer(weights: dict[str, torch.Tensor], case: Case, unit: str) -> torch.
     )
     conv = {name.replace("conv1.", "conv.", 1): weight for name, weight in weights.items()}
     return load(DepthToSpaceUp(stage, style), conv)(x)
+
+
+def run_convolution(
+    weights: dict[str, torch.Tensor], case: Case, unit: str, style: BlockStyle, time: int
+) -> torch.Tensor:
+    """A convolution alone, strided or not, as the sizes say."""
+    x, out = (with_time(case.tensors[f"{unit}.{end}"]) for end in ("in", "out"))
+    stride = (-(-x.shape[2] // out.shape[2]), -(-x.shape[4] // out.shape[4]))
+    layer = CausalConv3d(x.shape[1], out.shape[1], (time, 3), stride, style)
+    return load(layer, weights)(x)
 
 
 def load(layer: torch.nn.Module, weights: dict[str, torch.Tensor]) -> torch.nn.Module:

@@ -87,9 +87,8 @@ def check(tokenizer: VisualTokenizer, case: Case, answers: str = "") -> None:
 
 
 def is_whole_model(case: Case) -> bool:
-    weights = case.weights()
-    names = ("encoder.conv_in.weight", "encoder.conv_in.conv_1.weight")
-    return any(name in weights for name in names) and not is_training_file(case)
+    ends = ("encoder.conv_in.weight", "encoder.conv_in.conv_1.weight")
+    return any(n.endswith(ends) for n in case.weights()) and not is_training_file(case)
 
 
 def is_training_file(case: Case) -> bool:
@@ -122,7 +121,12 @@ def test_the_published_container_holds_the_same_model(folder, tmp_path):
 
 
 def test_what_was_converted_goes_back_under_the_published_names(folder, tmp_path):
-    for case in find_cases(folder, is_whole_model):
+    def stands_alone(case: Case) -> bool:
+        return is_whole_model(case) and all(
+            name.startswith(("encoder.", "decoder.")) for name in case.weights()
+        )
+
+    for case in find_cases(folder, stands_alone):
         path = WeTokConverter().write(convert(case, tmp_path), tmp_path / case.path.stem / "back")
         state = torch.load(path, weights_only=True)["state_dict"]
         weights = case.weights()

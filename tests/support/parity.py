@@ -38,7 +38,7 @@ class Case:
 
 
 def find_cases(folder: Path, wanted: Callable[[Case], bool]) -> Iterator[Case]:
-    """Every case below a folder that answers a question; the test is skipped where there is none."""
+    """Every case in a folder that answers a question; skips the test where there is none."""
     found = False
     for path in sorted(folder.glob("*.json")):
         tensors = path.with_suffix(".safetensors")

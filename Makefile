@@ -25,6 +25,7 @@ types: $(VENV)/.installed-dev
 
 schema: $(VENV)/.installed
 	$(BIN)/python -m vistok.train.run_config configs/schema.json
+	$(BIN)/python -m vistok.eval.report.schema
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vistok needs Python 3.11 or newer; call make with PYTHON=/path/to/python3.11")'

@@ -6,6 +6,7 @@ stderr, results to stdout.
 
 import logging
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -78,7 +79,7 @@ def train(
 
     folder = output or Path("runs") / Path(config).stem
     check_output_folder(folder)
-    first_process = os.environ.get("RANK", "0") == "0"
+    first_process = _is_first_process()
     if first_process:
         sys.stderr.write(dump_stages(stages))
     result = train_stages(stages, folder, device)
@@ -230,42 +231,120 @@ def evaluate_command(
     ],
     output: Output,
     size: Annotated[int, typer.Option(min=1, help="Side of the centre crops, in pixels.")] = 256,
-    frames: Annotated[int, typer.Option(min=1, help="Frames per clip; 1 scores images.")] = 1,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="Frames per clip; 1 scores images; else as the protocol has it."),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 8,
-    metrics: Annotated[str, typer.Option(help="Comma-separated: psnr, ssim.")] = "psnr,ssim",
-    protocol: Annotated[str, typer.Option(help="Rules of the scores.")] = "vistok-eval-v1",
+    metrics: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated: psnr,rfid,...; by default all but kid, inception_score."
+        ),
+    ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(help="Rules of the scores: vistok-eval-v1, wetok, vidtok, tokenbench, titok."),
+    ] = "vistok-eval-v1",
+    require: Annotated[
+        list[str] | None,
+        typer.Option("--require", help="Fail where this metric is unavailable; may be repeated."),
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Score at most so many files.")] = None,
     workers: Annotated[int, typer.Option(min=0, help="Reading processes.")] = 0,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Folder of statistics of originals; default in ~/.cache."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Compute rfvd of fewer than 256 clips, too.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of injected noise and of random subsets.")] = 0,
     device: Device = "auto",
+    dtype: Dtype = "float32",
     as_json: AsJson = False,
 ) -> None:
-    """Score tokenizers and baselines on the same pictures; writes report.json and report.html."""
-    from .eval.harness import evaluate, originals
+    """Score tokenizers and baselines on the same pictures; writes report.json and report.html.
+
+    Run again with the same --output, an evaluation that was stopped goes on. Several processes:
+    torchrun --nproc-per-node 2 -m vistok eval ...
+    """
+    from .eval.harness import evaluate
+    from .eval.metrics import check_metrics, usual_metrics
+    from .eval.process_group import torchrun_processes
     from .eval.protocol import PROTOCOLS
-    from .eval.report import Report
+    from .eval.reference import default_cache_folder
+    from .eval.sample_table import write_sample_table
     from .output_file import check_output_folder
 
     rules = PROTOCOLS[_one_of("--protocol", protocol, PROTOCOLS)]
+    required = _words(require)
+    check_metrics(required, "--require")
+    names = usual_metrics(frames or rules.usual_frames) if metrics is None else _words([metrics])
+    check_metrics(names, "--metrics")
     check_output_folder(output)
-    rows = evaluate(
-        source,
-        tokenizers,
-        size=size,
-        frames=frames,
-        batch_size=batch_size,
-        metrics=[name.strip() for name in metrics.split(",") if name.strip()],
-        limit=limit,
-        workers=workers,
-        device=_device(device),
-        show_progress=True,
-    )
-    report = Report(source, rules, rows, originals(source, size, frames, limit))
+    parts = output / "parts"
+    with torchrun_processes(_device(device)) as place:
+        rows = evaluate(
+            source,
+            tokenizers,
+            size=size,
+            frames=frames,
+            batch_size=batch_size,
+            metrics=[*names, *required],
+            protocol=protocol,
+            limit=limit,
+            workers=workers,
+            device=place,
+            dtype=_dtype(dtype),
+            seed=seed,
+            force=force,
+            cache=cache or default_cache_folder(),
+            parts=parts,
+            show_progress=True,
+            on_row=_say_row,
+        )
+    if _is_first_process():
+        write_sample_table(output / "samples.parquet", rows)
+        _write_report(source, rules, rows, output, as_json)
+        shutil.rmtree(parts, ignore_errors=True)
+    missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]
+    if missing:
+        words = ", ".join(f"{name} of {tokenizer}" for tokenizer, name in missing)
+        sys.stderr.write(f"required, but unavailable: {words}\n")
+        raise typer.Exit(1)
+
+
+def _write_report(source: str, rules: Any, rows: Any, output: Path, as_json: bool) -> None:
+    from .eval.report.report import Report
+
+    report = Report(source, rules, rows)
     report.write(output)
     if as_json:
         _print_json(report.to_json())
     else:
         _print_scores(rows)
         print(f"report: {output / 'report.html'}")
+
+
+def _words(options: list[str] | None) -> list[str]:
+    """The words of options that may be repeated and may hold commas."""
+    return [word.strip() for option in options or () for word in option.split(",") if word.strip()]
+
+
+def _is_first_process() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _has(row: Any, metric: str) -> bool:
+    return metric in row.metrics and metric not in row.unavailable
+
+
+def _say_row(row: Any) -> None:
+    """One line as soon as a subject is scored."""
+    if _is_first_process():
+        numbers = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
+        sys.stderr.write(f"{row.tokenizer}: {numbers}\n")
 
 
 @app.command()
@@ -413,14 +492,17 @@ def _reach(radius: int | None, unit: str) -> str:
 
 
 def _load(name: str, device: str, dtype: str) -> Any:
-    import torch
-
     from .tokenizers.tokenizer import VisualTokenizer
 
-    kind = _one_of("--dtype", dtype, ("float32", "bfloat16", "float16"))
-    place = _device(device)
-    tokenizer: Any = VisualTokenizer.from_pretrained(name, torch_dtype=getattr(torch, kind))
+    kind, place = _dtype(dtype), _device(device)
+    tokenizer: Any = VisualTokenizer.from_pretrained(name, torch_dtype=kind)
     return tokenizer.to(place).eval()
+
+
+def _dtype(name: str) -> Any:
+    import torch
+
+    return getattr(torch, _one_of("--dtype", name, ("float32", "bfloat16", "float16")))
 
 
 def _device(name: str) -> str:
@@ -480,13 +562,14 @@ def _print_scores(rows: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .eval.report import TABLE_COLUMNS, table_cells
+    from .eval.report.table import table_of
 
+    found = table_of(rows)
     table = Table(box=None, pad_edge=False)
-    for index, column in enumerate(TABLE_COLUMNS):
-        table.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
-    for row in rows:
-        table.add_row(*table_cells(row))
+    for index, column in enumerate(found.columns):
+        table.add_column(column.title, justify="left" if index == 0 else "right", overflow="fold")
+    for line in found.lines:
+        table.add_row(*[cell.text for cell in line.cells])
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 

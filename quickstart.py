@@ -7,6 +7,7 @@ and then runs what a user would run: train, encode, decode, eval, reconstruct.
 import shutil
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -18,10 +19,10 @@ from .data.pixels import to_pixels
 from .data.source import list_source
 from .encode.decode import decode_shards
 from .encode.job import encode_source
-from .eval.harness import evaluate, originals
-from .eval.protocol import PROTOCOLS
+from .eval.harness import evaluate
+from .eval.metrics import QUICK_METRICS
 from .eval.reconstruct import ReconstructedFile, reconstruct_file
-from .eval.report import Report, table_cells
+from .eval.report.report import Report
 from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer
 from .train.loop import train
@@ -74,15 +75,13 @@ def quickstart(output: Path, minutes: float) -> None:
 
     _say("4/4  scoring on the pictures kept out")
     baseline = f"bicubic:f={tokenizer.spatial_compression}"
-    rows = evaluate(HELDOUT, [tokenizer, baseline])
-    rows[0].tokenizer = "quickstart"
-    report = Report(
-        HELDOUT, PROTOCOLS["vistok-eval-v1"], rows, originals(HELDOUT, 256, 1, None), clips=[clip]
-    )
-    report.write(output)
+    first, *others = evaluate(HELDOUT, [tokenizer, baseline], metrics=(*QUICK_METRICS, "ms_ssim"))
+    rows = [replace(first, tokenizer="quickstart"), *others]
+    Report(HELDOUT, first.protocol, rows, clips=[clip]).write(output)
     for row in rows:
-        name, psnr, ssim, rate, *_ = table_cells(row)
-        _say(f"     {name:<14} {psnr} dB   SSIM {ssim}   {rate} bits per pixel")
+        psnr, ssim = row.metrics["psnr"], row.metrics["ssim"]
+        rate = f"{row.bits_per_pixel:.3f} bits per pixel"
+        _say(f"     {row.tokenizer:<14} {psnr:.2f} dB   SSIM {ssim:.3f}   {rate}")
     _say(f"done in {(time.monotonic() - start) / 60:.1f} minutes; open {output / 'report.html'}")
 
 

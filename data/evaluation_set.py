@@ -1,6 +1,8 @@
-"""The evaluation data: every file of a source once, in order, cropped by the ADM rule."""
+"""The evaluation data: every file of a source once, in order, scaled and cropped by one rule."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from jaxtyping import UInt8
@@ -9,10 +11,25 @@ from torch.utils.data import DataLoader, Dataset
 
 from .image import read_image, to_picture, to_tensor
 from .media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
-from .resize import adm_center_crop
+from .resize import CENTER_CROPS
 from .video import clip_frames
 
-Sample = tuple[MediaFile, Tensor | None, BadFile | None]
+Sample = tuple[int, Tensor | None, BadFile | None]
+
+
+@dataclass(frozen=True)
+class EvaluationBatch:
+    """What was read of a few neighbouring files.
+
+    Attributes:
+        positions: places in the evaluation set of the files that could be read.
+        clips: these files, or None where none could be read.
+        bad: the files that could not.
+    """
+
+    positions: tuple[int, ...]
+    clips: UInt8[Tensor, "B 3 T H W"] | None
+    bad: tuple[BadFile, ...]
 
 
 class EvaluationSet(Dataset[Sample]):
@@ -23,10 +40,18 @@ class EvaluationSet(Dataset[Sample]):
         size: side of the centre crop, in pixels.
         frames: frames per clip; 1 takes images only, more takes videos only.
         limit: read at most so many files.
+        resize: adm, bilinear or bicubic; see `resize.py`.
+        fps: frame rate that videos are resampled to; None keeps their own.
     """
 
     def __init__(
-        self, files: Sequence[MediaFile], size: int, frames: int = 1, limit: int | None = None
+        self,
+        files: Sequence[MediaFile],
+        size: int,
+        frames: int = 1,
+        limit: int | None = None,
+        resize: str = "adm",
+        fps: float | None = None,
     ) -> None:
         kind: MediaKind = "image" if frames == 1 else "video"
         self.files = tuple(file for file in files if file.serves(kind))[:limit]
@@ -36,33 +61,44 @@ class EvaluationSet(Dataset[Sample]):
                 f"set frames={'17' if frames == 1 else '1'} or give another source"
             )
         self.size, self.frames = size, frames
+        self.resize = resize
+        self.fps = None if fps is None else Fraction(fps).limit_denominator(1001)
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Sample:
-        """A file with its clip, or with the reason why it has none."""
+        """A file's place with its clip, or with the reason why it has none."""
         file = self.files[index]
         try:
-            return file, self._clip(file), None
+            return index, self._clip(file), None
         except READ_ERRORS as error:
-            return file, None, bad_file(file.path, error)
+            return index, None, bad_file(file.path, error)
 
     def _clip(self, file: MediaFile) -> UInt8[Tensor, "3 T H W"]:
+        crop = CENTER_CROPS[self.resize]
         if self.frames == 1:
             pictures = iter([read_image(file.location)])
         else:
-            pictures = map(to_picture, clip_frames(file.location, self.frames))
-        return torch.stack([to_tensor(adm_center_crop(p, self.size)) for p in pictures], dim=1)
+            pictures = map(to_picture, clip_frames(file.location, self.frames, fps=self.fps))
+        return torch.stack([to_tensor(crop(p, self.size)) for p in pictures], dim=1)
 
 
 def evaluation_batches(
-    dataset: EvaluationSet, batch_size: int, workers: int = 0
-) -> Iterator[tuple[list[MediaFile], UInt8[Tensor, "B 3 T H W"] | None, list[BadFile]]]:
-    """Files and clips in order, with the files that could not be read beside them."""
-    loader = DataLoader(dataset, batch_size, num_workers=workers, collate_fn=list)
+    dataset: EvaluationSet,
+    batch_size: int,
+    workers: int = 0,
+    positions: Sequence[int] | None = None,
+) -> Iterator[EvaluationBatch]:
+    """The files at some positions (all of them if None), in order, none twice."""
+    chosen = range(len(dataset)) if positions is None else positions
+    loader = DataLoader(
+        dataset, batch_size, sampler=list(chosen), num_workers=workers, collate_fn=list
+    )
     for samples in loader:
-        good = [(file, clip) for file, clip, _ in samples if clip is not None]
-        bad = [reason for _, _, reason in samples if reason is not None]
-        clips = torch.stack([clip for _, clip in good]) if good else None
-        yield [file for file, _ in good], clips, bad
+        good = [(position, clip) for position, clip, _ in samples if clip is not None]
+        yield EvaluationBatch(
+            positions=tuple(position for position, _ in good),
+            clips=torch.stack([clip for _, clip in good]) if good else None,
+            bad=tuple(reason for _, _, reason in samples if reason is not None),
+        )

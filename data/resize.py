@@ -2,8 +2,11 @@
 
 `adm_resize` is the resize of the ADM evaluation (arXiv 2105.05233): halve with a box filter while
 the short side stays at least twice the target, then bicubic. Published scores depend on this
-choice.
+choice; `CENTER_CROPS` names the three that papers use.
 """
+
+from collections.abc import Callable
+from functools import partial
 
 from PIL import Image
 
@@ -41,3 +44,32 @@ def adm_center_crop(image: Image.Image, size: int) -> Image.Image:
     image = adm_resize(image, size)
     left, top = (image.width - size) // 2, (image.height - size) // 2
     return image.crop((left, top, left + size, top + size))
+
+
+def pillow_center_crop(
+    image: Image.Image, size: int, resampling: Image.Resampling = Image.Resampling.BILINEAR
+) -> Image.Image:
+    """One Pillow resize of the short side to `size`, then the central square.
+
+    Sizes and offsets are rounded as torchvision's Resize and CenterCrop round them.
+
+    Raises:
+        ValueError: the picture is so long and thin that the result would be too large.
+    """
+    short = min(image.size)
+    width, height = (size * side // short for side in image.size)
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f"{image.width} x {image.height} pixels with the short side at {size} would be "
+            f"{width} x {height}, more than the {MAX_PIXELS} pixels that are allowed"
+        )
+    image = image.resize((width, height), resampling)
+    left, top = round((width - size) / 2), round((height - size) / 2)
+    return image.crop((left, top, left + size, top + size))
+
+
+CENTER_CROPS: dict[str, Callable[[Image.Image, int], Image.Image]] = {
+    "adm": adm_center_crop,
+    "bilinear": partial(pillow_center_crop, resampling=Image.Resampling.BILINEAR),
+    "bicubic": partial(pillow_center_crop, resampling=Image.Resampling.BICUBIC),
+}

@@ -47,6 +47,18 @@ def stored_size(name: str) -> int:
         return system.size(path)
 
 
+def stored_version(name: str) -> str:
+    """What a file system says of a file that changes when the file does: size, times, tags."""
+    if not is_remote(name):
+        status = os.stat(name)
+        return f"{status.st_size} {status.st_mtime_ns}"
+    with storage_errors(name):
+        system, path = url_to_fs(name)
+        found = system.info(path)
+    told = ("size", "mtime", "modified", "created", "LastModified", "updated", "ETag", "etag")
+    return " ".join(f"{key}={found[key]}" for key in told if key in found)
+
+
 def read_range(name: str, start: int, stop: int) -> bytes:
     """A part of a file, in one request where the file is remote.
 

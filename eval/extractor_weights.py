@@ -9,6 +9,7 @@ in this order, and nothing ever stands in for a file that is missing:
    file's hash.
 """
 
+import hashlib
 import os
 import socket
 from collections.abc import Iterator
@@ -81,6 +82,12 @@ def find(weights: ExtractorWeights) -> Path:
     if not cached.is_file():
         _download(weights, cached)
     return cached
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hub_folder() -> Path:

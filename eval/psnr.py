@@ -1,24 +1,55 @@
-"""Peak signal-to-noise ratio: 10 log10(255^2 / MSE) in dB, over 8-bit RGB values.
+"""Peak signal-to-noise ratio: 10 log10(255^2 / MSE) in dB, over RGB values in [0, 255].
 
-Two numbers are called PSNR in papers: the mean of the per-picture values (ours) and the value of
-the pooled squared error, which lies 0.6 to 1.0 dB lower. Reports carry both.
+Two numbers are called PSNR in papers: the mean of the per-picture values (`psnr`), and the value of
+the squared error pooled over all pictures (`psnr_pooled`), 0.6 to 1.0 dB lower. Reports carry both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import inf, log10
 
-from jaxtyping import Float64, UInt8
+import torch
+from jaxtyping import Float64, Num
 from torch import Tensor
+
+from .pair import Pair
+from .protocol import Protocol
+from .sample_metric import Column, SampleMetric
 
 PEAK = 255.0
 
 
+class PSNR(SampleMetric):
+    """PSNR under a protocol's rules; see `Protocol`."""
+
+    name = "psnr"
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+
+    def measure(self, pair: Pair) -> dict[str, Column]:
+        """The dB of every sample, and its squared error."""
+        frames = squared_errors(*pair.values(self.protocol.psnr_values)).cpu()
+        frames += self.protocol.psnr_epsilon * PEAK**2
+        clips = frames.mean(dim=1)
+        if self.protocol.psnr_per == "clip":
+            decibels = [psnr(error) for error in clips.tolist()]
+        else:
+            decibels = [clip_psnr(errors) for errors in frames.tolist()]
+        return {"psnr": torch.tensor(decibels, dtype=torch.float64), "squared_error": clips}
+
+    def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
+        """The mean over samples, and the value of the pooled error."""
+        pooled = psnr(columns["squared_error"].mean().item())
+        return {"psnr": columns["psnr"].mean().item(), "psnr_pooled": pooled}
+
+
 def squared_errors(
-    pictures: UInt8[Tensor, "B 3 T H W"], reconstructions: UInt8[Tensor, "B 3 T H W"]
+    pictures: Num[Tensor, "B 3 T H W"], reconstructions: Num[Tensor, "B 3 T H W"]
 ) -> Float64[Tensor, "B T"]:
     """Mean squared error of every frame."""
-    difference = pictures.double() - reconstructions.double()
-    return difference.square().mean(dim=(1, 3, 4))
+    # Differences of 8-bit values and their squares are exact in single precision, sums are not.
+    difference = pictures.float() - reconstructions.float()
+    return difference.square().mean(dim=(1, 3, 4), dtype=torch.float64)
 
 
 def psnr(mean_squared_error: float) -> float:

@@ -43,7 +43,7 @@ PACKAGES = {
 # What may stand in a checkout and is no part of the package; folders with a dot are left out too.
 BESIDE_THE_PACKAGE = {"tests", "docs", "benchmarks", "examples"}
 ARTEFACTS = {"build", "dist", "runs", "quickstart", "__pycache__"}
-SHIPPED_SUFFIXES = {".py", ".yaml", ".json", ".j2"}
+SHIPPED_SUFFIXES = {".py", ".yaml", ".json", ".j2", ".css", ".js"}
 
 MAY_IMPORT = {
     "models": set(),
@@ -299,7 +299,7 @@ def test_the_wheel_holds_every_module_config_template_and_sample(wheel_names: se
         "vistok/__main__.py",
         "vistok/configs/quickstart.yaml",
         "vistok/configs/schema.json",
-        "vistok/eval/report.html.j2",
+        "vistok/eval/report/report.html.j2",
         "vistok/data/samples/LICENCES.md",
     } <= expected
     assert any(name.endswith(".jpg") for name in expected)

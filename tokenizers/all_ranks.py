@@ -3,9 +3,14 @@
 Outside a process group, and with a single rank, these functions hand their argument back.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+Item = TypeVar("Item")
 
 
 def world() -> tuple[int, int]:
@@ -20,9 +25,44 @@ def sum_over_ranks(x: Tensor) -> Tensor:
     """The sum of every rank's `x`, the same bits on all of them; no gradient."""
     if world()[1] == 1:
         return x
-    total = x.detach().clone()
+    # NCCL alone moves nothing that lies in the host's memory
+    device = torch.device("cuda") if dist.get_backend() == "nccl" else x.device
+    total = x.detach().to(device, copy=True)
     dist.all_reduce(total)
-    return total
+    return total.to(x.device)
+
+
+def gather_from_ranks(value: Item) -> list[Item]:
+    """Every rank's value, which can be pickled, in the order of the ranks."""
+    ranks = world()[1]
+    if ranks == 1:
+        return [value]
+    values: list = [None] * ranks
+    dist.all_gather_object(values, value)
+    return values
+
+
+def from_first_rank(value: Item) -> Item:
+    """The first rank's value, which can be pickled, on every rank."""
+    if world()[1] == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
+
+
+def on_first_rank(work: Callable[[], Item]) -> Item:
+    """What the first rank gets from a function, on every rank; what it raises is raised on all."""
+    answer: tuple[list[Item], Exception | None] = [], None
+    if world()[0] == 0:
+        try:
+            answer = [work()], None
+        except Exception as error:
+            answer = [], error
+    (result, error) = from_first_rank(answer)
+    if error is not None:
+        raise error
+    return result[0]
 
 
 def mean_over_ranks(x: Tensor) -> Tensor:

@@ -15,11 +15,10 @@ from dataclasses import dataclass
 from math import log2
 
 import torch
-import torch.distributed as dist
 from jaxtyping import Int64
 from torch import Tensor
 
-from .all_ranks import sum_over_ranks, world
+from .all_ranks import gather_from_ranks, sum_over_ranks
 
 # Groups above this size are counted by the codes that occur: 2^24 counters are 128 MiB.
 MAX_DENSE_CODES = 2**24
@@ -105,7 +104,7 @@ class CodeStatistics:
         total = CodeStatistics(self.group_sizes)
         total.num_pixels = int(sum_over_ranks(torch.tensor(self.num_pixels)))
         for ours, all_ranks in zip(self._groups, total._groups, strict=True):
-            for codes, counts in _gathered(*ours.occurring()):
+            for codes, counts in gather_from_ranks(ours.occurring()):
                 all_ranks.merge(codes, counts)
         return total
 
@@ -130,6 +129,24 @@ class CodeStatistics:
             effective_bits_per_pixel=positions_per_pixel and sum(entropy) * positions_per_pixel,
             nominal_bits_per_pixel=positions_per_pixel and nominal * positions_per_pixel,
         )
+
+    def ranked_shares(self, points: int) -> tuple[tuple[tuple[int, float], ...], ...]:
+        """Shares of the vectors that codes have, by falling frequency, for a plot.
+
+        Args:
+            points: at most so many codes of every group, at ranks of even logarithmic steps.
+
+        Returns:
+            Per group, pairs of a rank from 1 on and a share; codes that never occur have none.
+        """
+        shown = []
+        for group in self._groups:
+            counts = group.occurring()[1].sort(descending=True).values.double()
+            steps = torch.linspace(0, log2(max(1, len(counts))), points, dtype=torch.float64)
+            ranks = (2**steps).round().long().clamp(max=len(counts)).unique().tolist()
+            shares = (counts / counts.sum()).tolist()
+            shown.append(tuple((rank, shares[rank - 1]) for rank in ranks))
+        return tuple(shown)
 
 
 class _DenseCounts:
@@ -167,13 +184,3 @@ class _SparseCounts:
 
     def occurring(self) -> tuple[Tensor, Tensor]:
         return self.codes, self.counts
-
-
-def _gathered(codes: Tensor, counts: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Every rank's pair."""
-    ranks = world()[1]
-    if ranks == 1:
-        return [(codes, counts)]
-    pairs: list = [None] * ranks
-    dist.all_gather_object(pairs, (codes, counts))
-    return pairs

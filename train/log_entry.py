@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..eval.harness import CODEBOOK_METRICS
+from ..eval.codebook_metrics import CODEBOOK_METRICS
 from .objective import training_psnr
 
 
@@ -16,17 +16,17 @@ def log_entry(
     means: Mapping[str, float],
     rates: Mapping[str, float],
     speed: Mapping[str, float],
-    scores: Mapping[str, float],
+    scores: Mapping[str, float | None],
     use: Mapping[str, float],
 ) -> dict[str, Any]:
-    """One line of metrics.jsonl; a score that was not taken at this step is null.
+    """One line of metrics.jsonl.
 
     Args:
         step: the last one the line speaks of.
         means: loss and terms, over the steps since the last line and over all ranks.
         rates: learning rates.
         speed: of the ThroughputClock.
-        scores: on held-out data.
+        scores: on held-out data; None where one was not taken at this step.
         use: of the codebooks, over the steps since the last line.
     """
     return {
@@ -36,17 +36,15 @@ def log_entry(
         **rates,
         **speed,
         "memory_gib": peak_memory_gib(),
-        "eval_psnr": scores.get("psnr"),
-        "eval_ssim": scores.get("ssim"),
         # null when continuous
         **{name: use.get(name) for name in CODEBOOK_METRICS},
-        **{f"eval_{name}": scores.get(name) for name in CODEBOOK_METRICS},
+        **{f"eval_{name}": score for name, score in scores.items()},
     }
 
 
 def progress_note(entry: Mapping[str, Any]) -> str:
     """What somebody who watches wants to know."""
-    held_out = entry["eval_psnr"]
+    held_out = entry.get("eval_psnr")
     score = f" held-out {held_out:.2f} dB" if held_out is not None else ""
     return f"PSNR {entry['train_psnr']:.2f} dB, {entry['samples_per_second']:.0f} samples/s{score}"
 

@@ -15,14 +15,12 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
-from ..data.order import BatchPositions
 from ..data.pixels import to_pixels
-from ..data.training_loader import training_loader
 from ..progress import ProgressLine
 from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.quantizer import NonFiniteLatentsError
 from .balance_watch import BalanceWatch
-from .best import Best, is_better, read_best, write_best
+from .best import BestTokenizer
 from .checkpoint import load_checkpoint, save_checkpoint
 from .discriminator_objective import discriminator_objective
 from .finished_tokenizer import save_tokenizer
@@ -31,16 +29,15 @@ from .log_entry import log_entry, progress_note
 from .metrics_log import MetricsLog
 from .objective import generator_objective
 from .run_config import RunConfig
-from .run_data import open_training_set, shown_clips
+from .run_data import open_training_set, shown_clips, training_batches
 from .run_folder import RunFolder
 from .run_state import build_run_state
-from .schedule import learning_rate_factor
 from .seeding import seed_step
 from .stop_signal import StopSignal
 from .term_means import TermMeans
 from .throughput_clock import ThroughputClock
 from .trackers import close_trackers, start_trackers
-from .validation import draw_samples, held_out_scores
+from .validation import draw_samples, held_out_scores, score_names
 
 log = logging.getLogger(__name__)
 
@@ -97,14 +94,15 @@ def train(
         broadcast_buffers=False,
     )
     accelerator = Accelerator(
-        cpu=device == "cpu",
+        # Said aloud where there is nothing else, or several CPU processes would not find together.
+        cpu=device == "cpu" or not torch.accelerator.is_available(),
         mixed_precision=options.mixed_precision,
         gradient_accumulation_steps=options.accumulation_steps,
         log_with=list(options.trackers),
         project_dir=output / "tensorboard",
         kwargs_handlers=[data_parallel],
     )
-    rank, world_size = accelerator.process_index, accelerator.num_processes
+    world_size = accelerator.num_processes
     dataset = open_training_set(config)
     shown = shown_clips(config, dataset)
     folder = RunFolder(output)
@@ -128,25 +126,12 @@ def train(
         state.load(checkpoint, accelerator)
         log.info("resuming from %s", newest)
     state.train_mode(options.freeze)
-    factor = learning_rate_factor(
-        options.schedule,
-        options.warmup_steps,
-        options.steps,
-        options.final_lr_factor,
-        options.warmup_start,
-    )
+    factor = options.learning_rate_factor()
 
     # ---- data: step k of the run begins at micro-step k * accumulation_steps ---------------------
     micro_steps = options.accumulation_steps
-    positions = BatchPositions(
-        options.batch_size,
-        start_step * micro_steps,
-        options.steps * micro_steps,
-        rank,
-        world_size,
-        dataset.schedule,
-    )
-    batches = iter(training_loader(dataset, positions, config.data.workers, config.data.max_bad))
+    first, end = start_step * micro_steps, options.steps * micro_steps
+    batches = iter(training_batches(config, dataset, accelerator, first, end))
 
     # ---- figures ----------------------------------------------------------------------------
     metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None
@@ -154,7 +139,7 @@ def train(
     group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
     code_use, means = CodeStatistics(group_sizes), TermMeans()
     watch = BalanceWatch(options.adversarial.start_step if judge else options.steps)
-    best = read_best(folder.best, start_step)
+    best = BestTokenizer(folder.best, config.eval.best_metric, start_step)
     guard, stop = Guard(accelerator, folder, options.grad_clip_norm), StopSignal()
     progress = ProgressLine(
         "training", options.steps, start_step, show_progress and accelerator.is_main_process
@@ -162,7 +147,7 @@ def train(
     with progress, stop:
         clock = ThroughputClock(options.batch_size * micro_steps * world_size)
         for step in range(start_step + 1, options.steps + 1):
-            seed_step(options.seed, step, rank)
+            seed_step(options.seed, step, accelerator.process_index)
             seen: list[tuple[Tensor, Tensor]] = []
             with clock.step():
                 # ---- generator step ---------------------------------------------------------
@@ -210,11 +195,12 @@ def train(
             evaluated = config.eval.source is not None and (
                 step % config.eval.every_steps == 0 or last
             )
-            scores = held_out_scores(config, state.ema.gather()) if evaluated else {}
-            score = scores.get(config.eval.best_metric)
-            if metrics and is_better(score, best):
-                best = Best(step, config.eval.best_metric, scores[config.eval.best_metric])
-                write_best(folder.best, best, state.ema.shadow)
+            scores: dict[str, float | None] = dict.fromkeys(score_names(config))
+            if evaluated:
+                scores |= held_out_scores(config, state.ema.gather())
+            score = scores.get(best.metric)
+            if metrics and score is not None:
+                best.offer(step, score, state.ema.shadow)
 
             # ---- log ------------------------------------------------------------------------
             if step % options.log_every_steps == 0 or evaluated or last:
@@ -240,9 +226,8 @@ def train(
             if step % options.checkpoint_every_steps == 0 or last:
                 kept = {"step": step, "world_size": world_size, **state.collect(accelerator)}
                 if metrics:
-                    spared = best and best.step
                     tree = config.to_tree()
-                    save_checkpoint(folder.checkpoints, kept, tree, options.keep_last, spared)
+                    save_checkpoint(folder.checkpoints, kept, tree, options.keep_last, best.step)
             if stopped:
                 log.warning("stopped by a signal after step %d; start again to go on", step)
                 close_trackers(accelerator)

@@ -8,7 +8,7 @@ import copy
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,12 +25,13 @@ from pydantic import NonNegativeInt as Count
 from ..component import build, family_union, options_model, validate
 from ..config import Tree, dump, load_config, merge, override_value
 from ..data.crop import CropRules
-from ..eval.ssim import WINDOW
+from ..eval.metrics import check_metrics
+from ..eval.ssim import WINDOW_SIDES
 from ..tokenizers.bottlenecks import BOTTLENECKS
 from ..tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
 from .loss_options import Adversarial, Losses
 from .optimizer import OPTIMIZERS, Recipe
-from .schedule import ScheduleName
+from .schedule import ScheduleName, learning_rate_factor
 from .section import Section, Share
 
 
@@ -181,6 +182,12 @@ class Train(Section):
     """Training clips over which the mean and spread of every latent channel are measured when the
     run is finished (continuous tokenizers); 0 leaves the latents unscaled."""
 
+    def learning_rate_factor(self) -> Callable[[int], float]:
+        """The factor on the learning rates as a function of the step, counted from 0."""
+        return learning_rate_factor(
+            self.schedule, self.warmup_steps, self.steps, self.final_lr_factor, self.warmup_start
+        )
+
     @property
     def optimizer_recipe(self) -> Recipe:
         """Kind and options of the optimizers."""
@@ -221,8 +228,20 @@ class Eval(Section):
     batch_size: PositiveInt = 8
     limit: PositiveInt | None = 64
     """At most so many files."""
-    best_metric: Literal["psnr", "ssim"] = "psnr"
+    metrics: list[str] = Field(default=["psnr", "ssim"])
+    """What is scored, beside the use of the codebooks; see `vistok eval`."""
+    best_metric: str = "psnr"
     """What makes an evaluation the best so far; its tokenizer is kept in best/."""
+
+    @model_validator(mode="after")
+    def _metrics_exist(self) -> "Eval":
+        check_metrics(self.metrics)
+        if self.best_metric not in self.metrics:
+            raise ValueError(
+                f"best_metric must be among metrics, {', '.join(self.metrics)}, "
+                f"got {self.best_metric}"
+            )
+        return self
 
 
 class RunConfig(Section):
@@ -326,8 +345,10 @@ def _checked(tree: Tree) -> RunConfig:
     config: RunConfig = validate(RunConfig, tree)
     check_shapes(config)
     side = config.eval.size or config.data.size
-    if config.eval.source is not None and side < WINDOW:
-        raise ValueError(f"eval.size must be at least {WINDOW} pixels for SSIM, got {side}")
+    if config.eval.source is not None and side < WINDOW_SIDES["gaussian11"]:
+        raise ValueError(
+            f"eval.size must be at least {WINDOW_SIDES['gaussian11']} pixels for SSIM, got {side}"
+        )
     return config
 
 

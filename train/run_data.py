@@ -3,11 +3,13 @@
 import logging
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from ..data.evaluation_set import EvaluationSet, evaluation_batches
-from ..data.order import Place
+from ..data.order import BatchPositions, Place
 from ..data.source import list_source
+from ..data.training_loader import TrainingLoader, training_loader
 from ..data.training_set import TrainingSet, WeightedFiles
 from .run_config import RunConfig
 
@@ -35,6 +37,21 @@ def open_training_set(config: RunConfig) -> TrainingSet:
     return dataset
 
 
+def training_batches(
+    config: RunConfig, dataset: TrainingSet, accelerator: Accelerator, first: int, last: int
+) -> TrainingLoader:
+    """This rank's batches from one micro-step of the run to another."""
+    positions = BatchPositions(
+        config.train.batch_size,
+        first,
+        last,
+        accelerator.process_index,
+        accelerator.num_processes,
+        dataset.schedule,
+    )
+    return training_loader(dataset, positions, config.data.workers, config.data.max_bad)
+
+
 def shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
     """The clips that every sample grid of the run shows: held-out ones where there are some."""
     if config.eval.source is None:
@@ -42,7 +59,7 @@ def shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
     files = list_source(config.eval.source).files
     size = config.eval.size or config.data.size
     heldout = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)
-    for _, clips, _ in evaluation_batches(heldout, GRID_SAMPLES):
-        if clips is not None:
-            return clips
+    for batch in evaluation_batches(heldout, GRID_SAMPLES):
+        if batch.clips is not None:
+            return batch.clips
     raise ValueError(f"eval.source={config.eval.source}: no file could be read")

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ..data.pixels import to_pixels, to_uint8
+from ..eval.codebook_metrics import CODEBOOK_METRICS
 from ..eval.harness import evaluate
 from ..tokenizers.tokenizer import VisualTokenizer
 from .run_config import RunConfig
@@ -11,17 +12,34 @@ from .run_folder import RunFolder
 from .sample_grid import write_sample_grid
 
 
+def score_names(config: RunConfig) -> tuple[str, ...]:
+    """What is scored on held-out data, the same all through a run."""
+    return tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS)))
+
+
 def held_out_scores(config: RunConfig, tokenizer: VisualTokenizer) -> dict[str, float]:
-    """Score a tokenizer on the run's held-out data; all ranks must call this and share the work."""
+    """Score a tokenizer on the run's held-out data; all ranks must call this and share the work.
+
+    Raises:
+        ValueError: a metric that was asked for cannot be computed.
+    """
     assert config.eval.source is not None, "called only where held-out data is configured"
-    return evaluate(
+    (row,) = evaluate(
         config.eval.source,
         tokenizer,
         size=config.eval.size or config.data.size,
         frames=config.data.frames,
         batch_size=config.eval.batch_size,
+        metrics=score_names(config),
         limit=config.eval.limit,
-    )[0].metrics
+        device=str(tokenizer.device),
+        fingerprints=False,
+        pictures=False,
+    )
+    for name in config.eval.metrics:
+        if name in row.unavailable:
+            raise ValueError(f"eval.metrics names {name}, which {row.unavailable[name]}")
+    return row.metrics
 
 
 @torch.no_grad()

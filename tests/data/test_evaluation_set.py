@@ -12,26 +12,47 @@ from vistok.data.source import list_source
 def test_every_picture_comes_once_and_in_order(batch_size, workers):
     dataset = EvaluationSet(list_source("samples:images").files, 64)
     batches = list(evaluation_batches(dataset, batch_size, workers))
-    keys = [file.key for files, _, _ in batches for file in files]
-    assert keys == [file.key for file in list_source("samples:images").files]
-    assert all(clips.shape[1:] == (3, 1, 64, 64) for _, clips, _ in batches)
+    positions = [position for batch in batches for position in batch.positions]
+    assert positions == list(range(len(list_source("samples:images").files)))
+    assert all(batch.clips.shape[1:] == (3, 1, 64, 64) for batch in batches)
+
+
+def test_a_share_of_the_positions_reads_these_files_only():
+    dataset = EvaluationSet(list_source("samples:images").files, 64)
+    (whole,) = evaluation_batches(dataset, 100)
+    (share,) = evaluation_batches(dataset, 100, positions=[5, 2])
+    assert share.positions == (5, 2)
+    assert torch.equal(share.clips, whole.clips[[5, 2]])
+    assert list(evaluation_batches(dataset, 100, positions=[])) == []
+
+
+@pytest.mark.parametrize("resize", ["bilinear", "bicubic"])
+def test_other_resizes_are_torchvisions_on_pillow_images(resize):
+    from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+
+    from vistok.data.image import read_image, to_tensor
+
+    files = list_source("samples:images").files
+    theirs = Compose([Resize(75, InterpolationMode(resize)), CenterCrop(75)])
+    for file, (_, clip, _) in zip(files, EvaluationSet(files, 75, resize=resize), strict=True):
+        assert torch.equal(clip[:, 0], to_tensor(theirs(read_image(file.location))))
 
 
 def test_bad_files_are_named_and_counted(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
     dataset = EvaluationSet(list_source(tmp_path).files, 64)
-    ((files, clips, bad),) = evaluation_batches(dataset, 4)
-    assert (files, clips) == ([], None)
-    assert bad[0].path.endswith("a.png")
-    assert bad[0].exception in ("UnidentifiedImageError", "SyntaxError", "OSError")
+    (batch,) = evaluation_batches(dataset, 4)
+    assert (batch.positions, batch.clips) == ((), None)
+    assert batch.bad[0].path.endswith("a.png")
+    assert batch.bad[0].exception in ("UnidentifiedImageError", "SyntaxError", "OSError")
 
 
 def test_clips_are_the_first_frames_of_videos():
     dataset = EvaluationSet(list_source("samples:all").files, 32, frames=5, limit=2)
-    ((files, clips, _),) = evaluation_batches(dataset, 4)
-    assert [file.kind for file in files] == ["video", "video"]
-    assert clips.shape == (2, 3, 5, 32, 32)
-    assert clips.dtype == torch.uint8
+    (batch,) = evaluation_batches(dataset, 4)
+    assert [dataset.files[i].kind for i in batch.positions] == ["video", "video"]
+    assert batch.clips.shape == (2, 3, 5, 32, 32)
+    assert batch.clips.dtype == torch.uint8
 
 
 def test_a_source_of_the_other_kind_is_refused():

@@ -8,10 +8,9 @@ import torch
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
-from vistok.eval.harness import originals
 from vistok.eval.protocol import PROTOCOLS
-from vistok.eval.report import Report
-from vistok.eval.subject import open_subject
+from vistok.eval.report.report import Report
+from vistok.eval.subjects.opening import open_subject
 
 SOURCE = "samples:heldout"
 
@@ -111,7 +110,7 @@ def test_unknown_metrics_are_refused():
 
 def test_the_report_is_valid_json_for_browsers_and_a_page_without_network(tmp_path):
     rows = evaluate(SOURCE, ["identity", "bicubic:f=8"], size=64)
-    report = Report(SOURCE, PROTOCOLS["vistok-eval-v1"], rows, originals(SOURCE, 64, 1, None))
+    report = Report(SOURCE, PROTOCOLS["vistok-eval-v1"], rows)
     report.write(tmp_path)
     value = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
     assert value["protocol"] == "vistok-eval-v1"

@@ -1,0 +1,126 @@
+"""Scores on disk while an evaluation runs, so that it goes on where it was stopped.
+
+Per sample: position, key, values, the features of both sides and the indices, in Parquet files of a
+few batches each. From these everything is added up again; nothing is guessed. The folder's name is
+a hash of all that the scores depend on, so parts of another evaluation are not found.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from .scores import Scores
+
+log = logging.getLogger(__name__)
+
+WRITE_EVERY_SECONDS = 10.0
+_SHAPES = b"vistok shapes"
+_VALUE, _ORIGINALS, _RECONSTRUCTIONS, _INDICES = "value/", "originals/", "features/", "indices/"
+
+
+class Parts:
+    """The parts of one subject's scores.
+
+    Args:
+        folder: made when the first part is written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._waiting: list[Scores] = []
+        self._last_written = time.monotonic()
+
+    def add(self, scores: Scores) -> None:
+        """Keep a batch, and write a part when the last one lies some seconds back."""
+        self._waiting.append(scores)
+        if time.monotonic() - self._last_written >= WRITE_EVERY_SECONDS:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits as a part that appears whole or not at all."""
+        if not self._waiting:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # No position is scored twice, so the first one names its part.
+        path = self.folder / f"{self._waiting[0].positions[0]:010d}.parquet"
+        partial = path.with_suffix(".partial")
+        pq.write_table(pa.concat_tables([_to_table(scores) for scores in self._waiting]), partial)
+        partial.replace(path)
+        self._waiting, self._last_written = [], time.monotonic()
+
+    def read(self, originals_for: Sequence[str]) -> Iterator[Scores]:
+        """The scores of earlier runs that hold what is needed.
+
+        Args:
+            originals_for: extractors whose features of the originals are needed.
+        """
+        for path in sorted(self.folder.glob("*.parquet")):
+            try:
+                scores = _from_table(pq.read_table(path))
+            except (OSError, pa.ArrowException, KeyError) as error:
+                log.warning("%s cannot be read, its samples are scored again: %s", path, error)
+                continue
+            if set(originals_for) <= scores.originals.keys():
+                yield scores
+
+
+def _to_table(scores: Scores) -> pa.Table:
+    """One row per sample."""
+    columns: dict[str, Any] = {
+        "position": pa.array(scores.positions, pa.int64()),
+        "key": pa.array(scores.keys, pa.string()),
+    }
+    for name, values in scores.columns.items():
+        columns[_VALUE + name] = pa.array(values, pa.float64())
+    shapes: dict[str, list[int]] = {}
+    for name, tensor in _tensors(scores):
+        columns[name] = pa.array([row.numpy().tobytes() for row in tensor], pa.binary())
+        shapes[name] = list(tensor.shape[1:])
+    return pa.table(columns).replace_schema_metadata({_SHAPES: json.dumps(shapes)})
+
+
+def _tensors(scores: Scores) -> Iterator[tuple[str, Tensor]]:
+    for name, features in scores.originals.items():
+        yield _ORIGINALS + name, features.contiguous()
+    for name, features in scores.reconstructions.items():
+        yield _RECONSTRUCTIONS + name, features.contiguous()
+    for number, grid in enumerate(scores.indices):
+        yield f"{_INDICES}{number}", grid.contiguous()
+
+
+def _from_table(table: pa.Table) -> Scores:
+    shapes = json.loads((table.schema.metadata or {})[_SHAPES])
+
+    def tensors(prefix: str, dtype: type) -> Mapping[str, Tensor]:
+        return {
+            name.removeprefix(prefix): _stack(table[name], shape, dtype)
+            for name, shape in shapes.items()
+            if name.startswith(prefix)
+        }
+
+    return Scores(
+        positions=tuple(table["position"].to_pylist()),
+        keys=tuple(table["key"].to_pylist()),
+        columns={
+            name.removeprefix(_VALUE): table[name].to_pylist()
+            for name in table.column_names
+            if name.startswith(_VALUE)
+        },
+        originals=tensors(_ORIGINALS, np.float32),
+        reconstructions=tensors(_RECONSTRUCTIONS, np.float32),
+        indices=tuple(tensors(_INDICES, np.int64).values()),
+    )
+
+
+def _stack(column: Any, shape: Sequence[int], dtype: type) -> Tensor:
+    rows = np.frombuffer(b"".join(column.to_pylist()), dtype)
+    return torch.from_numpy(rows.reshape(-1, *shape).copy())

@@ -1,0 +1,53 @@
+"""How often codes occur, from the most frequent to the rarest, one line per group.
+
+A codebook in even use is a flat line that ends at its size; one that has collapsed falls early.
+"""
+
+from ..row import Row
+from .chart import Series, axis_around, chart
+
+SHOWN_GROUPS = 8
+
+
+def code_plot(row: Row) -> str | None:
+    """Share of the vectors over rank, both logarithmic; None for what has no codebook."""
+    groups = [group for group in row.code_ranks if group]
+    if not groups:
+        return None
+    series = [
+        Series(
+            label=f"group {number}",
+            points=group,
+            notes=tuple(f"group {number}, rank {rank}: {share:.3g}" for rank, share in group),
+            colour=number,
+            joined=True,
+        )
+        for number, group in enumerate(groups[:SHOWN_GROUPS])
+    ]
+    ranks = [float(rank) for group in groups for rank, _ in group]
+    shares = [share for group in groups for _, share in group]
+    return chart(
+        series,
+        axis_around("rank of the code", ranks, "log"),
+        axis_around("share of the vectors", shares, "log"),
+        f"use of the codes of {row.tokenizer}",
+    )
+
+
+def code_facts(row: Row) -> str:
+    """The numbers behind the plot, in words."""
+    use = row.code_use
+    if use is None:
+        return ""
+    groups = len(use.usage)
+    mean_entropy = sum(use.entropy) / groups
+    sentence = (
+        f"{100 * min(use.usage):.1f} to {100 * max(use.usage):.1f} % of the codes occur, "
+        if groups > 1
+        else f"{100 * use.usage[0]:.1f} % of the codes occur, "
+    )
+    sentence += f"{mean_entropy:.2f} bits of entropy per index"
+    sentence += f" (as {2**mean_entropy:,.0f} codes in even use)"
+    if groups > SHOWN_GROUPS:
+        sentence += f"; the first {SHOWN_GROUPS} of {groups} groups are drawn"
+    return sentence

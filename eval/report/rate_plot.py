@@ -1,0 +1,101 @@
+"""Rate and distortion: every tokenizer beside the curves of the codecs.
+
+Sweeps of a codec are joined to a curve. Continuous tokenizers are rings: their rate is that of 16
+bits per latent value, which no entropy coder has seen.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite
+
+from ..row import Row
+from ..subjects.opening import CODECS
+from .chart import Series, axis_around, chart
+from .table import METRIC_COLUMNS
+
+SHOWN = ("psnr", "lpips_alex", "rfid", "ms_ssim", "ssim", "rfvd")
+NUM_PLOTS = 3
+
+
+def rate_plots(rows: Sequence[Row]) -> list[str]:
+    """Up to three charts over bits per pixel: PSNR, LPIPS and rFID, or what there is instead."""
+    comparable = [row for row in rows if row.protocol == rows[0].protocol]
+    colours = {name: colour for colour, name, _ in legend(rows)}
+    plots = []
+    for metric in SHOWN:
+        points = [row for row in comparable if _has_point(row, metric)]
+        if len(points) >= 2 and len(plots) < NUM_PLOTS:
+            plots.append(_plot(points, metric, colours))
+    return plots
+
+
+def legend(rows: Sequence[Row]) -> list[tuple[int, str, bool]]:
+    """Colour, name and whether a ring, of every curve and point."""
+    shown = [
+        row
+        for row in rows
+        if row.protocol == rows[0].protocol and any(_has_point(row, metric) for metric in SHOWN)
+    ]
+    return [
+        (colour, name, members[0].values_per_pixel is not None)
+        for colour, (name, members) in enumerate(_families(shown).items())
+    ]
+
+
+def family_of(row: Row) -> str:
+    """The curve a row belongs to: its codec's, else its own."""
+    kind = row.tokenizer.partition(":")[0]
+    return kind if kind in CODECS or kind == "bicubic" else row.tokenizer
+
+
+def _plot(rows: Sequence[Row], metric: str, colours: Mapping[str, int]) -> str:
+    column = next(column for column in METRIC_COLUMNS if column.key == metric)
+    rates = [_rate(row) for row in rows]
+    values = [row.metrics[metric] for row in rows]
+    series = []
+    for name, members in _families(rows).items():
+        ordered = sorted(members, key=_rate)
+        is_curve = name != ordered[0].tokenizer
+        series.append(
+            Series(
+                label=_short_name(name),
+                points=tuple((_rate(row), row.metrics[metric]) for row in ordered),
+                notes=tuple(
+                    f"{row.tokenizer}: {row.metrics[metric]:{column.form}} at {_rate(row):.4g} "
+                    "bits per pixel"
+                    for row in ordered
+                ),
+                colour=colours[name],
+                joined=is_curve,
+                hollow=ordered[0].values_per_pixel is not None,
+                labelled=not is_curve,
+            )
+        )
+    return chart(
+        series,
+        axis_around("bits per pixel", rates, "log"),
+        axis_around(column.title.replace(" × 1000", ""), values, "linear"),
+        f"{column.title} over bits per pixel",
+    )
+
+
+def _families(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    families: dict[str, list[Row]] = {}
+    for row in rows:
+        families.setdefault(family_of(row), []).append(row)
+    return families
+
+
+def _has_point(row: Row, metric: str) -> bool:
+    value = row.metrics.get(metric)
+    is_coded = row.bits_per_pixel is not None and row.tokenizer != "identity"
+    return is_coded and value is not None and isfinite(value)
+
+
+def _rate(row: Row) -> float:
+    assert row.bits_per_pixel is not None, "rows without a rate are no points"
+    return row.bits_per_pixel
+
+
+def _short_name(name: str) -> str:
+    """The last part of a path."""
+    return name.rstrip("/").rpartition("/")[2]

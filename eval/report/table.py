@@ -1,0 +1,230 @@
+"""The table of a report: which columns there are, what stands in their cells, what is marked.
+
+Numbers of different rules do not compare. Rows that were made under other rules than the first one
+carry a mark beside every figure, and the canonical row of a preset stands marked below it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isinf, isnan
+from typing import Literal
+
+from ..row import Row
+
+MARKS = ("", "†", "‡", "§", "¶", "#")
+DASH = "–"
+
+Value = float | str | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        key: its name in report.json.
+        title: what people read.
+        value: of a row.
+        form: Python format of a number.
+        better: which end is better, where that is known.
+        metric: whether it stands in `row.metrics`, with interval, caveat and reason.
+    """
+
+    key: str
+    title: str
+    value: Callable[[Row], Value]
+    form: str = ""
+    better: Literal["high", "low"] | None = None
+    metric: bool = False
+
+
+def _metric(
+    key: str, title: str, form: str, better: Literal["high", "low"] | None, scale: float = 1.0
+) -> Column:
+    def value(row: Row) -> float | None:
+        number = row.metrics.get(key)
+        return None if number is None else scale * number
+
+    return Column(key, title, value, form, better, metric=True)
+
+
+METRIC_COLUMNS = (
+    _metric("psnr", "PSNR (dB)", ".2f", "high"),
+    _metric("psnr_pooled", "pooled PSNR (dB)", ".2f", "high"),
+    _metric("ssim", "SSIM", ".4f", "high"),
+    _metric("ms_ssim", "MS-SSIM", ".4f", "high"),
+    _metric("lpips_alex", "LPIPS alex", ".4f", "low"),
+    _metric("lpips_vgg", "LPIPS vgg", ".4f", "low"),
+    _metric("rfid", "rFID", ".3f", "low"),
+    _metric("kid", "KID × 1000", ".3f", "low", scale=1000.0),
+    _metric("inception_score", "IS", ".2f", "high"),
+    _metric("rfvd", "rFVD", ".2f", "low"),
+    _metric("codebook_usage", "codes used (%)", ".1f", "high", scale=100.0),
+    _metric("codebook_perplexity", "perplexity", ".4g", "high"),
+    _metric("codebook_entropy", "entropy (bit)", ".3f", "high"),
+)
+
+COLUMNS = (
+    Column("tokenizer", "tokenizer", lambda row: row.tokenizer),
+    *METRIC_COLUMNS,
+    Column("bits_per_pixel", "bits/pixel", lambda row: row.bits_per_pixel, ".4f"),
+    Column(
+        "empirical_bits_per_pixel",
+        "entropy-coded bits/pixel",
+        lambda row: row.empirical_bits_per_pixel,
+        ".4f",
+    ),
+    Column(
+        "stored_bits_per_pixel",
+        "bits/pixel on disk",
+        lambda row: row.stored_bits_per_pixel,
+        ".4f",
+    ),
+    Column("values_per_pixel", "values/pixel", lambda row: row.values_per_pixel, ".4f"),
+    Column("num_samples", "N", lambda row: row.num_samples, ",d"),
+    Column("size", "size", lambda row: _size(row)),
+    Column(
+        "parameters",
+        "parameters (M)",
+        lambda row: None if row.parameters is None else row.parameters / 1e6,
+        ",.2f",
+    ),
+    Column(
+        "encode_samples_per_second", "encode/s", lambda row: row.encode_samples_per_second, ",.1f"
+    ),
+    Column(
+        "decode_samples_per_second", "decode/s", lambda row: row.decode_samples_per_second, ",.1f"
+    ),
+    Column(
+        "peak_memory_bytes",
+        "peak memory (MiB)",
+        lambda row: None if row.peak_memory_bytes is None else row.peak_memory_bytes / 2**20,
+        ",.0f",
+    ),
+    Column("protocol", "protocol", lambda row: f"{row.protocol.name} {row.protocol.hash[:8]}"),
+    Column("fingerprint", "fingerprint", lambda row: row.fingerprint and row.fingerprint[:8]),
+    Column("extractors", "extractor weights", lambda row: _extractors(row)),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell.
+
+    Attributes:
+        text: what is read.
+        sort: what it is sorted by; None comes last.
+        note: what a reader is told who asks.
+        best: whether no comparable row has a better one.
+    """
+
+    text: str
+    sort: Value
+    note: str = ""
+    best: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: a row with its mark.
+
+    Attributes:
+        row: the row.
+        mark: of its rules; empty for those of the first row.
+        cells: one per column.
+    """
+
+    row: Row
+    mark: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns that some row fills, and the lines.
+
+    Attributes:
+        columns: with content.
+        lines: in the order of the rows; canonical rows follow their preset's.
+        legend: what the marks mean, by mark; empty where there is one set of rules.
+    """
+
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    legend: tuple[tuple[str, str], ...]
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """The table of these rows and of their canonical rows."""
+    flat = list(_with_canonical(rows))
+    columns = tuple(c for c in COLUMNS if any(c.value(row) is not None for row in flat))
+    rules = list(dict.fromkeys((row.protocol.name, row.protocol.hash) for row in flat))
+    marks = {rule[1]: MARKS[min(i, len(MARKS) - 1)] for i, rule in enumerate(rules)}
+    lines = tuple(
+        Line(
+            row,
+            marks[row.protocol.hash],
+            tuple(_cell(column, row, flat, marks[row.protocol.hash]) for column in columns),
+        )
+        for row in flat
+    )
+    legend = tuple((marks[digest], f"{name} ({digest})") for name, digest in rules)
+    return Table(columns, lines, legend if len(rules) > 1 else ())
+
+
+def text_of(column: Column, row: Row) -> str:
+    """A cell as text; a dash where there is nothing."""
+    value = column.value(row)
+    if value is None:
+        return DASH
+    if isinstance(value, str):
+        return value
+    if isinf(value):
+        return "inf"
+    return DASH if isnan(value) else format(value, column.form)
+
+
+def _with_canonical(rows: Sequence[Row]) -> Iterator[Row]:
+    for row in rows:
+        yield row
+        if row.canonical is not None:
+            yield row.canonical
+
+
+def _cell(column: Column, row: Row, rows: Sequence[Row], mark: str) -> Cell:
+    value, text, notes = column.value(row), text_of(column, row), []
+    if column.metric:
+        if column.key in row.intervals:
+            low, high = row.intervals[column.key]
+            notes.append(f"95 % interval {low:{column.form}} … {high:{column.form}}")
+        if column.key in row.caveats:
+            text += " *"
+            notes.append(row.caveats[column.key])
+        if column.key in row.unavailable:
+            notes.append(f"not measured: {row.unavailable[column.key]}")
+    if mark and (column.metric or column.key == "tokenizer"):
+        text += f" {mark}"
+    return Cell(text, value, "; ".join(notes), _is_best(column, row, rows))
+
+
+def _is_best(column: Column, row: Row, rows: Sequence[Row]) -> bool:
+    """Whether it is the best among rows of the same rules, the pictures themselves left out."""
+    others = [
+        value
+        for other in rows
+        if other.protocol == row.protocol and other.tokenizer != "identity"
+        if isinstance(value := column.value(other), float)
+    ]
+    value = column.value(row)
+    if column.better is None or row.tokenizer == "identity" or len(others) < 2:
+        return False
+    return value == (max(others) if column.better == "high" else min(others))
+
+
+def _size(row: Row) -> str:
+    square = f"{row.size}²"
+    return square if row.frames == 1 else f"{row.frames} × {square}"
+
+
+def _extractors(row: Row) -> str | None:
+    return ", ".join(f"{name} {digest[:8]}" for name, digest in row.extractors.items()) or None

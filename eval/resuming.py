@@ -1,0 +1,55 @@
+"""Which stored scores belong to an evaluation, and adding them up again."""
+
+import hashlib
+import json
+
+import torch
+
+from .. import __version__
+from ..tokenizers.all_ranks import from_first_rank, world
+from .evaluation import Evaluation
+from .parts import Parts
+from .subjects.function import Function
+from .subjects.subject import Subject
+from .tally import Tally
+
+
+def parts_of(subject: Subject, evaluation: Evaluation) -> Parts | None:
+    """Where a subject's scores lie; None where none are kept.
+
+    Nothing tells whether a Python function still is the same one, so its scores are not kept.
+    """
+    if evaluation.parts is None or isinstance(subject, Function):
+        return None
+    return Parts(evaluation.parts / _job_hash(subject, evaluation))
+
+
+def restore(parts: Parts | None, tally: Tally) -> frozenset[int]:
+    """Add up what earlier runs have scored, on the first rank.
+
+    Returns:
+        The positions that are done, on every rank.
+    """
+    if parts is not None and world()[0] == 0:
+        for scores in parts.read(tuple(tally.originals)):
+            tally.add(scores)
+    return from_first_rank(frozenset(tally.samples))
+
+
+def _job_hash(subject: Subject, evaluation: Evaluation) -> str:
+    """A hash of all that the scores of a subject depend on."""
+    metrics, dataset = evaluation.metrics, evaluation.dataset
+    facts = {
+        "vistok": __version__,
+        "torch": torch.__version__,
+        "subject": [subject.name, subject.fingerprint, subject.settings],
+        "device": [subject.device, subject.dtype, evaluation.device],
+        "files": evaluation.version,
+        "shape": [dataset.frames, dataset.size],
+        "protocol": evaluation.protocol.to_json(),
+        "metrics": [metric.name for metric in metrics.per_sample],
+        "weights": metrics.weights,
+        "seed": evaluation.seed,
+        "batch_size": evaluation.batch_size,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,34 @@
+"""The values of every sample as one Parquet table, to sort and to look up what went wrong."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .row import Row
+
+
+def write_sample_table(path: Path, rows: Sequence[Row]) -> None:
+    """Write tokenizer, key and values of all samples of all rows; the file appears whole.
+
+    Args:
+        path: of the Parquet file; its folder is made.
+        rows: one after the other.
+    """
+    samples: list[dict[str, Any]] = [
+        {"tokenizer": row.tokenizer, **sample} for row in rows for sample in row.per_sample
+    ]
+    names = dict.fromkeys(name for sample in samples for name in sample)
+    columns = {
+        name: pa.array(
+            [sample.get(name) for sample in samples],
+            pa.string() if name in ("tokenizer", "key") else pa.float64(),
+        )
+        for name in names
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    pq.write_table(pa.table(columns), partial)
+    partial.replace(path)

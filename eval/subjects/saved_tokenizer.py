@@ -1,0 +1,84 @@
+"""A VisualTokenizer under evaluation."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from ...data.pixels import to_pixels, to_uint8
+from ...tokenizers.encoding import Encoding
+from ...tokenizers.evaluating import evaluating
+from ...tokenizers.fingerprint import fingerprint
+from ...tokenizers.tokenizer import VisualTokenizer
+from .subject import Clips, Reconstruction, Subject
+
+
+class Tokenizer(Subject):
+    """A VisualTokenizer, encoding whole pictures with the posterior's mode.
+
+    Args:
+        name: shown in reports.
+        tokenizer: on the device where it shall run.
+    """
+
+    def __init__(self, name: str, tokenizer: VisualTokenizer) -> None:
+        self.name, self.tokenizer = name, tokenizer
+        self.parameters = sum(p.numel() for p in tokenizer.parameters())
+        self.device = str(tokenizer.device)
+        self.dtype = str(tokenizer.dtype).removeprefix("torch.")
+        if tokenizer.is_discrete:
+            self.group_sizes = tokenizer.quantizer.group_sizes
+        self._warm = False
+        self._fingerprint: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Of weights, config and dtype; taken when it is asked for, since hashing takes time."""
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self.tokenizer)
+        return self._fingerprint
+
+    @torch.inference_mode()
+    def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
+        """Encode and decode; the first batch runs once more beforehand, off the clock.
+
+        Raises:
+            FloatingPointError: the decoder's answer is not finite.
+        """
+        with evaluating(self.tokenizer):
+            return self._reconstruct(clips)
+
+    def _reconstruct(self, clips: Clips) -> Reconstruction:
+        pixels = to_pixels(clips).to(self.tokenizer.device, self.tokenizer.dtype)
+        if not self._warm:
+            self.tokenizer.reconstruct(pixels)
+            self._warm = True
+        start = now(self.tokenizer.device)
+        encoding = self.tokenizer.encode(pixels, pad="replicate")
+        encoded = now(self.tokenizer.device)
+        decoded = self.tokenizer.decode(encoding.codes, encoding.layout)
+        end = now(self.tokenizer.device)
+        if not decoded.isfinite().all():
+            raise FloatingPointError(f"{self.name} decodes to NaN or infinity; check its weights")
+        rate = self.tokenizer.bits_per_pixel(encoding.layout)
+        return Reconstruction(
+            clips=to_uint8(decoded).cpu(),
+            pixels=decoded.float().clamp(-1, 1),
+            bits_per_pixel=(rate,) * len(clips),
+            encode_seconds=encoded - start,
+            decode_seconds=end - encoded,
+            indices=encoding.indices,
+            latents=encoding.latents,
+            values_per_pixel=None if encoding.indices else _values_per_pixel(encoding),
+        )
+
+
+def _values_per_pixel(encoding: Encoding) -> float:
+    return sum(grid[0].numel() for grid in encoding.latents) / encoding.layout.num_pixels
+
+
+def now(device: torch.device) -> float:
+    """The clock in seconds, after everything that was started on the device has ended."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

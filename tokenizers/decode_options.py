@@ -82,6 +82,8 @@ class DecoderInputs:
 
     def next(self, codes: Tensor) -> tuple[Tensor, Conditions]:
         """What the decoder gets for the next latent frames (B, C, t, h, w) of the clips."""
+        # Codes from indices lie channels last; on a CPU group norms are less exact over them.
+        codes = codes.contiguous()
         if self.num_samples > 1:
             codes = codes.repeat_interleave(self.num_samples, dim=0)
         timestep = self.timestep

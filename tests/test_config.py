@@ -26,8 +26,9 @@ def test_every_shipped_config_has_a_header(name):
     assert all(f"# {word}" in text for word in ("command", "hardware", "expected"))
 
 
-def test_the_resolved_config_reads_back_as_itself():
-    config = load_run_config("quickstart")
+@pytest.mark.parametrize("name", shipped_names())
+def test_the_resolved_config_reads_back_as_itself(name):
+    config = load_run_config(name, [SOURCE])
     again = validate(RunConfig, config.to_tree())
     assert again == config
     import yaml

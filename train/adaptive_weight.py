@@ -3,13 +3,14 @@
 w = min(|d R / d L| / (|d G / d L| + 1e-4), 1e4)
 
 R is the reconstruction loss, G the generator's adversarial loss, L the weight of the decoder's last
-layer: both losses then pull equally hard at the output.
+layer: both losses then pull equally hard at the output. Gradients are those of the global batch.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..tokenizers.all_ranks import sum_over_ranks, world
 from .adversarial_loss import Scalar
 
 LARGEST = 1e4
@@ -36,5 +37,6 @@ def adaptive_weight(
             "layer, and this one takes no part in the reconstruction as it is: it must be neither "
             "frozen nor sharded. Set train.adversarial.adaptive=false for a fixed weight"
         ) from error
-    reconstruction_slope, generator_slope = (slope.float().norm() for slope in slopes)
+    whole = sum_over_ranks(torch.stack(slopes).float()) / world()[1]
+    reconstruction_slope, generator_slope = whole.flatten(1).norm(dim=1)
     return (reconstruction_slope / (generator_slope + 1e-4)).clamp(0, LARGEST).detach()

@@ -39,7 +39,7 @@ def held_out_scores(config: RunConfig, tokenizer: VisualTokenizer) -> dict[str, 
     for name in config.eval.metrics:
         if name in row.unavailable:
             raise ValueError(f"eval.metrics names {name}, which {row.unavailable[name]}")
-    return row.metrics
+    return {name: row.metrics[name] for name in score_names(config) if name in row.metrics}
 
 
 @torch.no_grad()

@@ -31,12 +31,11 @@ def options(norm: str, **more: Any) -> Adversarial:
 
 
 def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
-    """The discriminator's gradients after both passes of the last step, and LeCam's averages."""
+    """The discriminator's gradients after both passes of the last step, and what was averaged."""
     torch.manual_seed(0)
     # Group norm, so that half of the batch is normalised as it is within the whole.
-    adversary = build_adversary(
-        options("group", r1_weight=1.0, start_step=1, r1_every_steps=1), CPU
-    )
+    rules = options("group", adaptive=True, r1_weight=1.0, r1_every_steps=1, start_step=1)
+    adversary = build_adversary(rules, CPU)
     tokenizer = tiny_tokenizer("image", {"kind": "plain"}).train()
     discriminator: torch.nn.Module = adversary.discriminator
     if sharded:
@@ -49,13 +48,18 @@ def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
         pixels = pixels[rank * 4 // world_size : (rank + 1) * 4 // world_size]
         output = tokenizer(pixels)
         losses = validate(Losses, {"adversarial_weight": 1.0})
-        generator_objective(output, pixels, losses, step, adversary=adversary).loss.backward()
+        layer = tokenizer.decoder.conv_out.weight
+        played = generator_objective(
+            output, pixels, losses, step, adversary=adversary, last_layer=layer
+        )
+        played.loss.backward()
         discriminator.zero_grad()
         judged = discriminator_objective(discriminator, pixels, output.pixels, adversary, step)
         judged.loss.backward()
     results: dict[str, Any] = {
         f"lecam.{name}": value for name, value in adversary.lecam.state_dict().items()
     }
+    results["adversarial_weight"] = played.terms["adversarial_weight"]
     for name, parameter in adversary.discriminator.named_parameters():
         gradient = parameter.grad
         results[name] = gradient.full_tensor() if isinstance(gradient, DTensor) else gradient

@@ -34,7 +34,7 @@ def results(tmp_path_factory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", ["replicated", "sharded"])
-def test_gradients_and_lecam_averages_are_those_of_the_global_batch(results, way):
+def test_gradients_averages_and_the_adaptive_weight_are_those_of_the_global_batch(results, way):
     """Through DDP and through FSDP2, R1 and a pass before the start included."""
     one = results["0-of-1"]["replicated"]
     assert one["lecam.real"] != 0

@@ -82,12 +82,14 @@ class DecoderInputs:
 
     def next(self, codes: Tensor) -> tuple[Tensor, Conditions]:
         """What the decoder gets for the next latent frames (B, C, t, h, w) of the clips."""
+        # Codes from indices lie channels last; on a CPU group norms are less exact over them.
+        codes, timestep = codes.contiguous(), None
+        if self.timestep is not None:
+            levels = torch.as_tensor(self.timestep, device=codes.device, dtype=torch.float32)
+            timestep = levels.expand(codes.shape[0])
         if self.num_samples > 1:
             codes = codes.repeat_interleave(self.num_samples, dim=0)
-        timestep = self.timestep
-        if timestep is not None:
-            levels = torch.as_tensor(timestep, device=codes.device, dtype=torch.float32)
-            timestep = levels.expand(codes.shape[0])
+            timestep = None if timestep is None else timestep.repeat_interleave(self.num_samples)
         noise = self.source.next(codes) if self.decoder.generative else None
         return codes, Conditions(timestep=timestep, noise=noise, generator=self._injected())
 
@@ -116,11 +118,13 @@ def _check_options(decoder: CausalDecoder, options: DecodeOptions) -> None:
         known = DecodeOptions.__optional_keys__
         if name not in known:
             raise TypeError(f"unknown keyword {name!r} for a decoder{did_you_mean(name, known)}")
-    if decoder.generative:
-        return
-    idle = {"noise": None, "temperature": 1.0, "num_samples": 1}
-    for name, nothing in idle.items():
-        if options.get(name, nothing) is not nothing and options.get(name) != nothing:
+    asked = {
+        "noise": options.get("noise") is not None,
+        "temperature": options.get("temperature", 1.0) != 1.0,
+        "num_samples": options.get("num_samples", 1) != 1,
+    }
+    for name, is_asked in asked.items():
+        if is_asked and not decoder.generative:
             raise ValueError(
                 f"{name} belongs to generative decoders, and this one is not: "
                 "it has one answer to every code"

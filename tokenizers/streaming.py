@@ -5,8 +5,10 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
+from ..models.receptive_field import sees_whole_clip
 from ..models.stream_state import StreamState
-from .size_rule import SizeRule
+from .size_rule import SizeRule, check_pixels
 
 Chunk = TypeVar("Chunk")
 Answer = TypeVar("Answer")
@@ -27,6 +29,7 @@ def encode_chunks(
     """
     state = StreamState()
     for chunk in chunks:
+        check_pixels(chunk)
         T, H, W = chunk.shape[2:]
         rule.check_chunk(T, first=state.first_chunk)
         rule.check((1, H, W))
@@ -52,6 +55,18 @@ def decode_chunks(
         pixels = decode(chunk, state)
         if pixels.shape[2]:
             yield pixels
+
+
+def check_streamable(network: CausalEncoder | CausalDecoder, state: StreamState) -> None:
+    """Raise where a clip arrives in pieces, but only the whole of it gives the right answer."""
+    if state.first_chunk:
+        return
+    if sees_whole_clip(network):
+        raise ValueError(
+            "this tokenizer's norms span whole clips: encode and decode without a stream"
+        )
+    if isinstance(network, CausalDecoder) and network.injects_noise:
+        raise ValueError("this decoder injects noise into whole clips: decode without a stream")
 
 
 def _mark_last(items: Iterable[Chunk], wait: bool) -> Iterator[tuple[Chunk, bool]]:

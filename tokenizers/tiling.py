@@ -78,6 +78,8 @@ class TiledDecoder:
     """
 
     def __init__(self, decoder: CausalDecoder, tile: int) -> None:
+        if decoder.injects_noise:
+            raise ValueError("this decoder injects noise into whole frames: decode without tiles")
         self.decoder, self.factor = decoder, decoder.spatial_compression
         self.tile = _check_tile(tile, self.factor, decoder) // self.factor
 

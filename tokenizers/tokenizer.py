@@ -15,11 +15,8 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ..component import build
@@ -34,10 +31,10 @@ from .evaluating import evaluating
 from .latent_scale import LatentScale
 from .layout import Layout, Size
 from .posterior import Gaussian, posterior_of
-from .pretrained import check_config, check_loading, misfit
+from .pretrained import StrictModel
 from .quantizer import Bottleneck, Quantized, Quantizer
 from .size_rule import SizeRule
-from .streaming import decode_chunks, encode_chunks
+from .streaming import check_streamable, decode_chunks, encode_chunks
 from .tiling import TiledDecoder, TiledEncoder
 
 if TYPE_CHECKING:
@@ -47,7 +44,7 @@ ENCODERS = {"causal": CausalEncoder}
 DECODERS = {"causal": CausalDecoder}
 
 
-class VisualTokenizer(ModelMixin, ConfigMixin):
+class VisualTokenizer(StrictModel):
     """A visual tokenizer for images (clips of one frame) and video.
 
     Args:
@@ -166,7 +163,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         Raises:
             ValueError: wrong shape, or an illegal size without padding.
         """
-        pixels, size = self._prepare(pixels, pad)
+        pixels, size = self.size_rule.fit(pixels, pad)
         return self._encoding(self._encoder(tile)(pixels), size, sample=False)[0]
 
     def encode_images(self, images: Tensor, pad: str | None = None) -> Encoding:
@@ -195,26 +192,11 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         encoder = self._encoder(tile)
 
         def encode(chunk: Tensor, state: StreamState) -> Encoding:
-            _check_pixels(chunk)
-            _check_streamable(self.encoder, state)
+            check_streamable(self.encoder, state)
             T, H, W = chunk.shape[2:]
             return self._encoding(encoder(chunk, state), (T, H, W), sample=False)[0]
 
         return encode_chunks(chunks, encode, self.size_rule)
-
-    def _prepare(self, pixels: Tensor, pad: str | None) -> tuple[Tensor, Size]:
-        """Check the shape, pad if asked, and report the unpadded size."""
-        _check_pixels(pixels)
-        if pad not in (None, "replicate"):
-            raise ValueError(f"pad must be None or 'replicate', got {pad!r}")
-        T, H, W = pixels.shape[2:]
-        size, full = (T, H, W), self.size_rule.padded((T, H, W))
-        if pad is None:
-            self.size_rule.check(size)
-        if full == size:
-            return pixels, size
-        extra = (0, full[2] - W, 0, full[1] - H, 0, full[0] - T)
-        return F.pad(pixels, extra, mode="replicate"), size
 
     def _encoding(self, moments: Tensor, size: Size, sample: bool) -> tuple[Encoding, Quantized]:
         """Through the bottleneck, as in training (`sample`) or deterministically as in eval."""
@@ -258,12 +240,10 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         codes = only_grid(codes)
         if layout is not None and layout.grids != (_grid(codes),):
             raise ValueError(f"codes of grid {_grid(codes)} do not belong to {layout}")
-        tile = options.get("tile")
-        _check_tileable(self.decoder, tile)
-        inputs = DecoderInputs(self.decoder, options)
+        decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
         codes, conditions = inputs.next(codes)
         inputs.source.check_used_up()
-        return _crop(self._decoder(tile)(codes, None, conditions), layout)
+        return _crop(decoder(codes, None, conditions), layout)
 
     def decode_latents(
         self, latents: Grids, layout: Layout | None = None, **options: Unpack[DecodeOptions]
@@ -314,12 +294,10 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             ValueError: there is a second chunk, but the decoder works on whole clips only (injected
                 noise, or norms over whole clips).
         """
-        tile = options.get("tile")
-        _check_tileable(self.decoder, tile)
-        decoder, inputs = self._decoder(tile), DecoderInputs(self.decoder, options)
+        decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
 
         def decode(chunk: Grids, state: StreamState) -> Tensor:
-            _check_streamable(self.decoder, state)
+            check_streamable(self.decoder, state)
             grid, conditions = inputs.next(only_grid(chunk))
             return decoder(grid, state, conditions)
 
@@ -354,7 +332,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             pixels: (B, 3, T, H, W) in [-1, 1], of a legal size.
             options: noise, generator, temperature, timestep; see `ForwardOptions`.
         """
-        pixels, size = self._prepare(pixels, pad=None)
+        pixels, size = self.size_rule.fit(pixels)
         encoding, quantized = self._encoding(self.encoder(pixels), size, sample=True)
         given = options.get("noise") is not None or options.get("generator") is not None
         if self.training and self.decoder.generative and not given:
@@ -406,27 +384,6 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
     # ---- files ----------------------------------------------------------------------------------
 
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: Any, **kwargs: Any
-    ) -> "VisualTokenizer":
-        """Load a tokenizer from a folder or the hub, strictly.
-
-        Raises:
-            ValueError: unknown config keys; missing, unexpected or mismatched weights.
-        """
-        check_config(cls, pretrained_model_name_or_path, **kwargs)
-        kwargs["output_loading_info"] = True
-        try:
-            loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        except (ValueError, OSError, SafetensorError) as error:
-            # A weight of another shape, no weights beside the config, or a damaged file.
-            reason = str(error).partition(" If you want")[0]
-            raise ValueError(misfit(pretrained_model_name_or_path, reason)) from error
-        model, info = loaded
-        check_loading(pretrained_model_name_or_path, info)
-        return model
-
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Save config, safetensors weights and a model card."""
         super().save_pretrained(save_directory, *args, **kwargs)
@@ -438,31 +395,6 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             self.config["latents_std"],
         )
         write_card(save_directory, card)
-
-
-def _check_pixels(pixels: Tensor) -> None:
-    if pixels.ndim != 5 or pixels.shape[1] != 3:
-        raise ValueError(
-            f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
-            "for images (B, 3, H, W) use encode_images"
-        )
-
-
-def _check_streamable(network: CausalEncoder | CausalDecoder, state: StreamState) -> None:
-    """Raise where a clip arrives in pieces, but only the whole of it gives the right answer."""
-    if state.first_chunk:
-        return
-    if sees_whole_clip(network):
-        raise ValueError(
-            "this tokenizer's norms span whole clips: encode and decode without a stream"
-        )
-    if isinstance(network, CausalDecoder) and network.injects_noise:
-        raise ValueError("this decoder injects noise into whole clips: decode without a stream")
-
-
-def _check_tileable(decoder: CausalDecoder, tile: int | None) -> None:
-    if tile is not None and decoder.injects_noise:
-        raise ValueError("this decoder injects noise into whole frames: decode without tiles")
 
 
 def _grid(latents: Tensor) -> Size:

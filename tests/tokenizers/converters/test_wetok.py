@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import wetok_by_hand
 from tiny import tiny_tokenizer, tiny_wetok
 from vistok import VisualTokenizer
 from vistok.tokenizers.converters.wetok import WeTokConverter
@@ -161,6 +162,41 @@ def test_the_3d_variant_goes_both_ways(tmp_path):
     assert again.temporal_compression == 2
     for name, tensor in tokenizer.state_dict().items():
         assert torch.equal(again.state_dict()[name], tensor)
+
+
+@pytest.mark.parametrize(
+    ("multipliers", "times", "frames"),
+    [
+        ((1, 2, 1), None, 1),
+        ((1, 2, 1), (1, 2), 5),
+        ((2, 1, 2), (2, 1), 3),
+        ((2, 4, 4), (2, 2), 9),
+        ((2, 4), (2,), 1),
+    ],
+)
+@pytest.mark.parametrize("generative", [False, True])
+def test_published_names_mean_what_the_description_says(
+    multipliers, times, frames, generative, tmp_path
+):
+    tokenizer = tiny_wetok(multipliers, generative, times).double()
+    for name, parameter in tokenizer.named_parameters():
+        if "norm" in name and "adaptive" not in name:  # 1 and 0 would hide an exchange
+            torch.nn.init.normal_(parameter, 1.0, 0.3)
+    state = reference_state(tokenizer, tmp_path)
+    side = 2 ** len(multipliers)
+    x = torch.rand(2, 3, frames, side, 2 * side, dtype=torch.double) * 2 - 1
+    e = tokenizer.encode(x)
+    noise = torch.randn_like(e.code) if generative else None
+    ours = tokenizer.decode(e.codes, noise=noise)
+
+    def without_time(t: torch.Tensor | None) -> torch.Tensor | None:
+        return t if t is None or times is not None else t.squeeze(2)
+
+    latent = wetok_by_hand.encode(state, without_time(x), multipliers, 1)
+    theirs = wetok_by_hand.decode(state, without_time(e.code), multipliers, 1, without_time(noise))
+    assert ours.shape == x.shape
+    torch.testing.assert_close(without_time(e.latent), latent, atol=1e-10, rtol=0)
+    torch.testing.assert_close(without_time(ours), theirs, atol=1e-10, rtol=0)
 
 
 def test_wide_shortcuts_are_recognised(tmp_path):

@@ -1,10 +1,10 @@
 """What the training loop costs: `python benchmarks/train.py [--output FILE] [--steps N]`.
 
 The same networks, losses and data are trained by `vistok train` and by a bare PyTorch loop
-(forward, backward, clip, step; no accelerate, no moving average, no log), in turn, in one run. Time per
-step is the difference between a long and a short run, so that setting up does not count. Memory is
-the peak of a process of its own above what it held before training. With a GPU the configs are
-trained at their own size, and bf16 with compiled networks is set against fp32 eager.
+(forward, backward, clip, step; no accelerate, no moving average, no log), in turn, in one run.
+Time per step is the difference between a long and a short run, so that setting up does not count.
+Memory is the peak of a process of its own above what it held before training. With a GPU the
+configs are trained at their own size, and bf16 with compiled networks is set against fp32 eager.
 """
 
 import argparse

@@ -88,8 +88,7 @@ def train(
             "set CUDA_VISIBLE_DEVICES or use accelerate launch"
         )
     data_parallel = DistributedDataParallelKwargs(
-        # An image leaves the temporal layers of a video tokenizer without gradient.
-        find_unused_parameters=config.data.frames > 1,
+        find_unused_parameters=config.images_skip_layers(),
         # Codebooks move alike on all ranks; batch statistics may differ and are not read.
         broadcast_buffers=False,
     )

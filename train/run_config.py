@@ -261,6 +261,15 @@ class RunConfig(Section):
         """Plain JSON values, defaults included."""
         return json.loads(self.model_dump_json())
 
+    def images_skip_layers(self) -> bool:
+        """Whether there are images among the data, and layers that shrink time: they stay idle."""
+        import torch
+
+        if self.data.frames > 1 and self.data.image_ratio == 0:
+            return False
+        with torch.device("meta"):
+            return self.build_tokenizer().temporal_compression > 1
+
     def build_tokenizer(self) -> VisualTokenizer:
         """The untrained tokenizer."""
         tree = self.to_tree()["model"]

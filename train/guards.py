@@ -1,6 +1,7 @@
 """Guards: what stops a run before it loses something, naming step and last good checkpoint."""
 
 import logging
+import math
 
 import torch
 from accelerate import Accelerator
@@ -14,6 +15,16 @@ from .run_folder import RunFolder
 from .sharding import whole
 
 log = logging.getLogger(__name__)
+
+
+def check_precision(accelerator: Accelerator) -> None:
+    """Raise where accelerate would quietly train in fp32 instead."""
+    precision = accelerator.mixed_precision
+    if precision != "no" and not accelerator.native_amp:
+        raise ValueError(
+            f"train.mixed_precision={precision} is not to be had on {accelerator.device.type}; "
+            "take bf16 or no"
+        )
 
 
 def check_resume(state: State, steps: int, world_size: int) -> None:
@@ -38,12 +49,14 @@ class Guard:
     Args:
         accelerator: takes the steps; its scaler (fp16) skips broken ones by itself.
         folder: of the run.
-        grad_clip_norm: what the norm of all gradients together is bounded to.
+        grad_clip_norm: what the norm of all gradients together is bounded to; None bounds nothing.
     """
 
-    def __init__(self, accelerator: Accelerator, folder: RunFolder, grad_clip_norm: float) -> None:
+    def __init__(
+        self, accelerator: Accelerator, folder: RunFolder, grad_clip_norm: float | None
+    ) -> None:
         self.accelerator, self.folder = accelerator, folder
-        self.grad_clip_norm = grad_clip_norm
+        self.grad_clip_norm = math.inf if grad_clip_norm is None else grad_clip_norm
 
     def check_loss(self, objective: Objective, step: int) -> None:
         """Stop before a broken loss reaches the weights."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
@@ -24,7 +25,7 @@ from .best import BestTokenizer
 from .checkpoint import load_checkpoint, save_checkpoint
 from .discriminator_objective import discriminator_objective
 from .finished_tokenizer import save_tokenizer
-from .guards import Guard, check_resume
+from .guards import Guard, check_precision, check_resume
 from .log_entry import log_entry, progress_note
 from .metrics_log import MetricsLog
 from .objective import generator_objective
@@ -36,7 +37,7 @@ from .seeding import seed_step
 from .stop_signal import StopSignal
 from .term_means import TermMeans
 from .throughput_clock import ThroughputClock
-from .trackers import close_trackers, start_trackers
+from .trackers import check_trackers, close_trackers, start_trackers
 from .validation import draw_samples, held_out_scores, score_names
 
 log = logging.getLogger(__name__)
@@ -87,20 +88,23 @@ def train(
             f"train runs on device auto or cpu, got {device!r}; to choose accelerators, "
             "set CUDA_VISIBLE_DEVICES or use accelerate launch"
         )
+    check_trackers(options.trackers)
     data_parallel = DistributedDataParallelKwargs(
         find_unused_parameters=config.images_skip_layers(),
         # Codebooks move alike on all ranks; batch statistics may differ and are not read.
         broadcast_buffers=False,
     )
+    AcceleratorState._reset_state()  # or the stage before would settle the precision of this one
     accelerator = Accelerator(
         # Said aloud where there is nothing else, or several CPU processes would not find together.
         cpu=device == "cpu" or not torch.accelerator.is_available(),
         mixed_precision=options.mixed_precision,
         gradient_accumulation_steps=options.accumulation_steps,
-        log_with=list(options.trackers),
+        log_with=list(options.trackers) or None,
         project_dir=output / "tensorboard",
         kwargs_handlers=[data_parallel],
     )
+    check_precision(accelerator)
     world_size = accelerator.num_processes
     dataset = open_training_set(config)
     shown = shown_clips(config, dataset)
@@ -134,7 +138,7 @@ def train(
 
     # ---- figures ----------------------------------------------------------------------------
     metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None
-    start_trackers(accelerator, options.trackers, start_step, output)
+    start_trackers(accelerator, start_step, output)
     group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
     code_use, means = CodeStatistics(group_sizes), TermMeans()
     watch = BalanceWatch(options.adversarial.start_step if judge else options.steps)

@@ -154,7 +154,8 @@ class Train(Section):
     warmup_start: float | None = Field(default=None, ge=0, lt=1)
     """Factor on the learning rate at the first step; null begins with 1 / warmup_steps."""
     final_lr_factor: float = Field(default=0.0, ge=0, le=1)
-    grad_clip_norm: PositiveFloat = 1.0
+    grad_clip_norm: PositiveFloat | None = 1.0
+    """Bound on the norm of all gradients together; null leaves them as they are."""
     ema_decay: Share = 0.999
     ema_warmup: bool = True
     """Whether the average forgets faster during the first updates."""

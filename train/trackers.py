@@ -11,26 +11,24 @@ from accelerate import Accelerator
 PROJECT = "vistok"
 
 
-def start_trackers(
-    accelerator: Accelerator, names: Sequence[str], start_step: int, run: Path
-) -> None:
-    """Open every tracker; what a killed run had logged beyond its checkpoint is hidden.
-
-    Args:
-        accelerator: was told the names.
-        names: tensorboard, wandb.
-        start_step: the step that the run goes on from.
-        run: folder of the run, whose name Weights & Biases shows.
-
-    Raises:
-        ValueError: a tracker is not installed.
-    """
+def check_trackers(names: Sequence[str]) -> None:
+    """Raise at the first tracker that is not installed; accelerate would leave it out."""
     for name in names:
         if find_spec(name) is None:
             raise ValueError(
                 f"train.trackers names {name}, which is not installed: pip install "
                 f"'vistok[{name}]', or leave it out of train.trackers"
             )
+
+
+def start_trackers(accelerator: Accelerator, start_step: int, run: Path) -> None:
+    """Open every tracker; what a killed run had logged beyond its checkpoint is hidden.
+
+    Args:
+        accelerator: was told their names.
+        start_step: the step that the run goes on from.
+        run: folder of the run, whose name Weights & Biases shows.
+    """
     options: dict[str, Any] = {
         "tensorboard": {"purge_step": start_step + 1},
         "wandb": {"name": run.name, "id": _run_id(run), "resume": "allow", "dir": str(run)},

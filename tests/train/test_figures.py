@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from tiny import tiny_tokenizer
 from vistok.train.balance_watch import BalanceWatch
 from vistok.train.best import BestTokenizer
 from vistok.train.term_means import TermMeans
-from vistok.train.trackers import start_trackers
+from vistok.train.trackers import check_trackers
 
 
 def test_means_are_over_what_was_added_since_the_last_line():
@@ -52,7 +51,7 @@ def test_the_best_tokenizer_is_kept_and_survives_a_restart(tmp_path, metric, sco
     assert BestTokenizer(tmp_path / "best", "ssim", resume_step=2).step is None
 
 
-def test_a_tracker_that_is_not_installed_is_named_with_what_to_do(tmp_path, monkeypatch):
+def test_a_tracker_that_is_not_installed_is_named_with_what_to_do(monkeypatch):
     monkeypatch.setattr("vistok.train.trackers.find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"pip install 'vistok\[wandb\]'"):
-        start_trackers(Accelerator(cpu=True), ["wandb"], 0, tmp_path)
+        check_trackers(["wandb"])

@@ -310,6 +310,23 @@ def test_training_without_held_out_data_draws_training_samples(tmp_path):
     assert (tmp_path / "run" / "samples" / "step-00000006.png").is_file()
 
 
+def test_without_a_bound_gradients_are_left_as_they_are(tmp_path):
+    for name, bound in (("free", None), ("wide", 1e9), ("narrow", 1e-6)):
+        options = {"optimizer": {"kind": "adam", "eps": 1.0}, "steps": 2, "ema_decay": 0}
+        train(config(grad_clip_norm=bound, **options), tmp_path / name, "cpu", False)
+    free, wide, narrow = (weights(tmp_path / name) for name in ("free", "wide", "narrow"))
+    assert all(torch.equal(free[name], wide[name]) for name in free)
+    assert not all(torch.equal(free[name], narrow[name]) for name in free)
+
+
+def test_bf16_trains_and_fp16_without_an_accelerator_is_refused(tmp_path):
+    train(config(mixed_precision="bf16", steps=2), tmp_path / "bf16", "cpu", False)
+    state = last_state(tmp_path / "bf16")
+    assert {weight.dtype for weight in state["model"].values()} == {torch.float32}
+    with pytest.raises(ValueError, match=r"mixed_precision=fp16 is not to be had on cpu"):
+        train(config(mixed_precision="fp16"), tmp_path / "fp16", "cpu", False)
+
+
 def test_codebook_use_is_logged_under_constant_keys(tmp_path):
     keys = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
     train(

@@ -31,7 +31,7 @@ TWO_STAGES = [
     {
         "name": "decoder",
         "start": {"source": "previous"},
-        "train": {"steps": 3, "freeze": ["encoder", "bottleneck"]},
+        "train": {"steps": 3, "freeze": ["encoder", "bottleneck"], "mixed_precision": "bf16"},
     },
 ]
 

@@ -5,10 +5,10 @@
 The floor is the model's bare encode and decode, and Inception's features of both sides, on tensors
 that lie in memory. `evaluate` on the same pictures also reads, decodes, scales and crops them,
 computes PSNR, SSIM, MS-SSIM and the moments, keeps every score on disk, and shows a bar. Both take
-turns over several rounds. CPU seconds count, so that other work on the machine matters little;
-with an idle core or an accelerator, reading and measuring overlap the model, and the wall clock sees
-less of them.
-Fréchet's eigenvalues come once per evaluation, whatever the number of pictures, and stand apart.
+turns over several rounds. CPU seconds count, so that other work on the machine matters little; with
+an idle core or an accelerator, reading and measuring overlap the model, and the clock on the wall
+sees less of them. Fréchet's eigenvalues come once per evaluation, whatever the number of pictures,
+and stand apart.
 """
 
 import argparse

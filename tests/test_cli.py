@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tiny import tiny_image_configs
+from tiny import tiny_image_configs, tiny_wetok
 from vistok.data.image import read_image
 from vistok.data.video import count_frames
 
@@ -47,7 +47,7 @@ def tokenizer(run) -> Path:
 def test_the_run_keeps_its_resolved_config(run):
     config = yaml.safe_load((run / "config.yaml").read_text())
     assert config["train"]["seed"] == 3
-    assert config["train"]["betas"] == [0.9, 0.95]
+    assert config["train"]["optimizer"]["betas"] == [0.9, 0.95]
     embedded = next((run / "checkpoints").iterdir()) / "config.yaml"
     assert yaml.safe_load(embedded.read_text()) == config
 
@@ -140,9 +140,30 @@ def test_info_describes_configs_and_tokenizers(tokenizer):
     assert parts["total"] == parts["encoder"] + parts["bottleneck"] + parts["decoder"]
 
 
+def test_a_published_checkpoint_becomes_a_tokenizer_and_back(tmp_path):
+    tiny_wetok(generative=True).save_pretrained(tmp_path / "mine")
+    made = vistok("convert", "wetok", tmp_path / "mine", "--output", tmp_path / "file", "--reverse")
+    checkpoint = tmp_path / "file" / "WeTok.ckpt"
+    assert made.stdout.strip() == f"checkpoint: {checkpoint}"
+    result = vistok("convert", "wetok", checkpoint, "--output", tmp_path / "again",
+                    "--bits-per-group", 4, "--json")  # fmt: skip
+    found = json.loads(result.stdout)
+    assert found["ignored"] == {
+        "raw weights that have an average": found["used"],
+        "record of the averaging": 2,
+    }
+    weights = "diffusion_pytorch_model.safetensors"
+    original, again = (tmp_path / name / weights for name in ("mine", "again"))
+    assert original.read_bytes() == again.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["convert", "wan", "x.ckpt", "--output", "x"], "family must be one of wetok, got 'wan'"),
+        (["convert", "wetok", "x.ckpt", "--output", "x"], "no checkpoint at x.ckpt"),
+        (["convert", "wetok", "x", "--output", "y", "--reverse", "--weights", "raw"],
+         "--weights has no effect with --reverse"),
         (["train", "quickstart", "--set", "train.lrr=1"], "train.lrr: unknown key; did you mean"),
         (["train", "quikstart"], "did you mean quickstart?"),
         (["train", "quickstart", "--set", "data.source=./nothing"], "'./nothing' does not exist"),

@@ -67,23 +67,22 @@ def train(
     ] = False,
 ) -> None:
     """Train a tokenizer; run again with the same --output to go on where it stopped."""
-    from .config import dump
-    from .train.run_config import load_run_config
+    from .train.run_config import dump_stages, load_stages
 
     overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
-    resolved = load_run_config(config, overrides)
+    stages = load_stages(config, overrides)
     if dry_run:
-        print(dump(resolved.to_tree()), end="")
+        print(dump_stages(stages), end="")
         return
     from .output_file import check_output_folder
-    from .train.loop import train as run
+    from .train.stages import train_stages
 
     folder = output or Path("runs") / Path(config).stem
     check_output_folder(folder)
     first_process = _is_first_process()
     if first_process:
-        sys.stderr.write(dump(resolved.to_tree()))
-    result = run(resolved, folder, device=device)
+        sys.stderr.write(dump_stages(stages))
+    result = train_stages(stages, folder, device)
     if first_process and result.tokenizer is None:
         print(f"stopped after step {result.step}: {folder}")
     elif first_process:
@@ -355,6 +354,54 @@ def _say_row(row: Any) -> None:
     if _is_first_process():
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
         sys.stderr.write(f"{row.tokenizer}: {numbers}\n")
+
+
+@app.command()
+def convert(
+    family: Annotated[
+        str, typer.Argument(help="Whose checkpoint: wetok. Others have no converter yet.")
+    ],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(help="Published file (.ckpt, .safetensors); with --reverse a tokenizer."),
+    ],
+    output: Output,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="ema (where the file has averages, the default) or raw."),
+    ] = None,
+    bits_per_group: Annotated[
+        int | None, typer.Option(min=1, help="Bits behind one index; 8 in all published WeToks.")
+    ] = None,
+    reverse: Annotated[
+        bool, typer.Option("--reverse", help="Write a tokenizer as a file of the published kind.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Turn a published checkpoint into a tokenizer, or back; strict, tensor by tensor."""
+    from .output_file import check_output_folder
+    from .tokenizers.converters.families import make_converter
+    from .tokenizers.tokenizer import VisualTokenizer
+
+    converter = make_converter(family, {"weights": weights, "bits_per_group": bits_per_group})
+    check_output_folder(output)
+    if reverse:
+        for option, value in (("--weights", weights), ("--bits-per-group", bits_per_group)):
+            if value is not None:
+                raise ValueError(f"{option} has no effect with --reverse")
+        path = converter.write(VisualTokenizer.from_pretrained(checkpoint), output)
+        _print_json({"checkpoint": str(path)}) if as_json else print(f"checkpoint: {path}")
+        return
+    conversion = converter.read(checkpoint)
+    conversion.save(output)
+    if as_json:
+        facts = {"weights": conversion.weights, "used": conversion.used}
+        _print_json({**facts, "ignored": conversion.ignored, "tokenizer": str(output)})
+        return
+    print(f"used: {conversion.weights}")
+    for reason, count in conversion.ignored.items():
+        print(f"ignored: {count} ({reason})")
+    print(f"tokenizer: {output}")
 
 
 @app.command()

@@ -37,7 +37,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:
             raise ValueError(f"{path}: extends goes one level deep, but its base extends another")
         tree = merge(base, tree)
     for override in overrides:
-        _set(tree, override)
+        override_value(tree, override)
     return tree
 
 
@@ -99,7 +99,7 @@ def _read(path: Path) -> Tree:
     return tree
 
 
-def _set(tree: Tree, override: str) -> None:
+def override_value(tree: Tree, override: str) -> None:
     """Apply one `a.b=value`; numbers in the path index lists."""
     path, equals, text = override.partition("=")
     if not equals or not path:

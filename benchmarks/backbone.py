@@ -91,22 +91,23 @@ def throughput(runs: int) -> Iterator[tuple[str, str]]:
 
 @torch.inference_mode()
 def fold(runs: int) -> Iterator[tuple[str, str]]:
-    """An image through a causal 3-D net: folded kernels against full ones."""
-    model = tokenizer("video_fsq_4x8x8")
-    pixels = torch.rand(1, 3, 1, 256, 256) * 2 - 1
-    codes = model.encode(pixels).code
-    pairs: dict[str, tuple[Any, Tensor]] = {
-        "encode": (model.encoder, pixels),
-        "decode": (model.decoder, codes),
-    }
-    for name, (network, x) in pairs.items():
-        folded = seconds(lambda n=network, x=x: n(x), runs)
-        # A stream's first chunk takes the full kernels, on the same values.
-        full = seconds(lambda n=network, x=x: n(x, StreamState()), runs)
-        yield (
-            f"image through a causal 3-D net, {name}: fold on / off",
-            f"{full / folded:.1f}x faster",
-        )
+    """An image through causal 3-D nets: folded kernels against full ones.
+
+    Every kernel of Wan's is three frames deep; those of the shipped config only below its first
+    stage, where an image is as cheap without the fold.
+    """
+    for name, model in (("Wan 2.1", wan()), ("video_fsq_4x8x8", tokenizer("video_fsq_4x8x8"))):
+        pixels = torch.rand(1, 3, 1, 256, 256) * 2 - 1
+        codes = model.encode(pixels).code
+        pairs: dict[str, tuple[Any, Tensor]] = {
+            "encode": (model.encoder, pixels),
+            "decode": (model.decoder, codes),
+        }
+        for way, (network, x) in pairs.items():
+            folded = seconds(lambda n=network, x=x: n(x), runs)
+            # A stream's first chunk takes the full kernels, on the same values.
+            full = seconds(lambda n=network, x=x: n(x, StreamState()), runs)
+            yield f"{name}, an image, {way}: fold on / off", f"{full / folded:.1f}x faster"
 
 
 @torch.inference_mode()

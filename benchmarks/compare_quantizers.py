@@ -100,7 +100,7 @@ def config(bottleneck: dict[str, Any], pictures: str, steps: int) -> RunConfig:
             "steps": steps,
             "batch_size": 16,
             "lr": 2e-3,
-            "betas": [0.9, 0.95],
+            "optimizer": {"kind": "adamw", "betas": [0.9, 0.95]},
             "warmup_steps": 50,
             "ema_decay": 0.99,
             "log_every_steps": steps,

@@ -44,20 +44,26 @@ class ExtractorWeights:
 
 
 class MissingWeights(FileNotFoundError):  # noqa: N818 - says what is the case, as the built-in does
-    """A file of published weights is neither here nor to be had."""
+    """A file of published weights is neither here nor to be had.
 
-    def __init__(self, weights: ExtractorWeights, reason: str) -> None:
+    Args:
+        weights: the file.
+        reason: what went wrong when it was looked for.
+        otherwise: what else the caller can do without it.
+    """
+
+    def __init__(self, weights: ExtractorWeights, reason: str, otherwise: str = "") -> None:
         super().__init__(
             f"the weights of {weights.name} are missing ({reason}): get {weights.file} from "
             f"{weights.url} (SHA-256 begins with {weights.sha256_prefix}) and put it into "
             f"{_hub_folder()}, or set {weights.variable} to the path of a local copy"
+            + (f", or {otherwise}" if otherwise else "")
         )
-        self.weights = weights
-        self.reason = reason
+        self.weights, self.reason, self.otherwise = weights, reason, otherwise
 
-    def __reduce__(self) -> tuple[type["MissingWeights"], tuple[ExtractorWeights, str]]:
+    def __reduce__(self) -> tuple[type["MissingWeights"], tuple[ExtractorWeights, str, str]]:
         """Pickle by what it was made from, so that worker processes can raise it."""
-        return MissingWeights, (self.weights, self.reason)
+        return MissingWeights, (self.weights, self.reason, self.otherwise)
 
 
 def find(weights: ExtractorWeights) -> Path:

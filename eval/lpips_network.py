@@ -8,7 +8,6 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-import lpips
 import torch
 from torch import Tensor, nn
 
@@ -47,26 +46,24 @@ def lpips_network(trunk: Trunk) -> nn.Module:
         MissingWeights: the trunk's file is neither here nor to be had.
         ValueError: the file holds something else.
     """
+    import lpips  # here: with it comes torch's compiler, which takes seconds
+
     path = find(TRUNKS[trunk])
     # On the meta device: lpips and torchvision would draw all 138 million weights of a VGG first.
     with torch.device("meta"), warnings.catch_warnings():
         # lpips calls torchvision by an old name of an argument.
         warnings.filterwarnings("ignore", module=r"torchvision\.models\._utils")
         network = lpips.LPIPS(net=trunk, pretrained=False, pnet_rand=True, verbose=False)
-    weights = _scaling() | _heads(trunk) | _trunk_weights(network, trunk, path)
+    heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{trunk}.pth"
+    # The constants that bring [-1, 1] to the classifiers' range are in no file.
+    scaling = {f"scaling_layer.{k}": v for k, v in lpips.ScalingLayer().state_dict().items()}
+    weights = scaling | _heads(heads) | _trunk_weights(network, trunk, path)
     network.load_state_dict(weights, strict=True, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def _scaling() -> dict[str, Tensor]:
-    """The constants that bring [-1, 1] to the classifiers' range; they are in no file."""
-    scaling = lpips.ScalingLayer().state_dict()
-    return {f"scaling_layer.{name}": value for name, value in scaling.items()}
-
-
-def _heads(trunk: Trunk) -> dict[str, Tensor]:
+def _heads(path: Path) -> dict[str, Tensor]:
     """The linear heads under both names that the network has for them."""
-    path = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{trunk}.pth"
     heads = torch.load(path, map_location="cpu", weights_only=True)
     also = {f"lins.{name.removeprefix('lin')}": value for name, value in heads.items()}
     return heads | also

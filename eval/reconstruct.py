@@ -1,6 +1,7 @@
 """Reconstructing files of any size and length: what a tokenizer does to your own pictures.
 
-Videos are streamed chunk by chunk, so memory does not grow with their length.
+Videos are streamed chunk by chunk, so memory does not grow with their length, but for tokenizers
+whose norms span whole clips.
 """
 
 from collections import Counter
@@ -179,13 +180,14 @@ def _padded_chunks(
     step = tokenizer.temporal_compression
     usual = max(1, CHUNK_FRAMES // step) * step
     iterator = iter(frames)
-    length = 1
+    # A tokenizer of whole clips gets everything at once.
+    length, alone = (1 if tokenizer.streams else None), 1
     while chunk := list(islice(iterator, length)):
         count = len(chunk)
-        legal = count if length == 1 else -(-count // step) * step
-        chunk += [chunk[-1]] * (legal - count)
+        # The clip's first frame stands alone, the others fill latent frames.
+        chunk += [chunk[-1]] * (-(count - alone) % step)
         yield torch.stack(chunk, dim=1), count
-        length = usual
+        length, alone = usual, 0
 
 
 def _pad_space(pixels: Tensor, tokenizer: VisualTokenizer) -> Tensor:

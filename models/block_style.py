@@ -5,7 +5,7 @@ from typing import Literal
 
 SpatialPadding = Literal["zeros", "reflect", "replicate"]
 TemporalPadding = Literal["zero", "replicate"]
-NormKind = Literal["rms", "pixel", "group", "none"]
+NormKind = Literal["rms", "pixel", "group", "clip_group", "none"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,7 @@ class BlockStyle:
         causal: whether convolutions see only the past; otherwise past and future alike.
         block_bias: whether the convolutions of residual blocks have a bias.
         shortcut_norm: whether shortcuts that change the width normalise first.
+        shortcut_kernel: spatial size of the convolution on such shortcuts.
         timestep: whether blocks are modulated by a timestep.
         zero_init: whether residual branches begin at zero.
     """
@@ -31,5 +32,6 @@ class BlockStyle:
     causal: bool = True
     block_bias: bool = True
     shortcut_norm: bool = False
+    shortcut_kernel: Literal[1, 3] = 1
     timestep: bool = False
     zero_init: bool = True

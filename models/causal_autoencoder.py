@@ -7,122 +7,28 @@ Pixels are (B, 3, T, H, W) in [-1, 1]; an image is a clip of one frame. Nothing 
 tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import pairwise
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from .adaptive_norm import AdaptiveGroupNorm
-from .attention import SpatialAttention, TemporalAttention
 from .block_style import BlockStyle, NormKind, SpatialPadding, TemporalPadding
 from .causal_conv import CausalConv3d
 from .conditions import Conditions
 from .downsample import DOWN
 from .norm import make_norm
 from .patchify import ChannelOrder, depth_to_space, space_to_depth
-from .residual_block import ResidualBlock
 from .stage import Stage, compression
+from .stage_blocks import StageBlocks, run_stages
 from .stream_state import StreamState
 from .timestep import TimestepEmbedder, modulation
 from .upsample import UP
 
 PatchOrder = Literal["channel_first", "column_first"]
-
-
-class StageBlocks(nn.Module):
-    """One stage: adaptive norm, residual blocks with attention between them, resampling.
-
-    Args:
-        in_channels: channels that arrive.
-        stage: the row of the table.
-        resamplers: layers that `stage.resample` may name.
-        style: choices shared by the network.
-        style_channels: channels of the latents that drive adaptive norms.
-    """
-
-    gradient_checkpointing: bool = False
-
-    def __init__(
-        self,
-        in_channels: int,
-        stage: Stage,
-        resamplers: Mapping[str, type[nn.Module]],
-        style: BlockStyle,
-        style_channels: int | None = None,
-    ) -> None:
-        super().__init__()
-        if stage.resample != "none" and stage.resample not in resamplers:
-            raise ValueError(
-                f"stage resample must be one of none, {', '.join(resamplers)} here, "
-                f"got {stage.resample}"
-            )
-        if style_channels is None and (stage.adaptive_norm or stage.noise):
-            raise ValueError("adaptive_norm and noise belong to the stages of decoders")
-        widths = [in_channels] + [stage.width] * stage.blocks
-        if widths[-1] != stage.width:
-            raise ValueError(
-                f"a stage without blocks must have the width that arrives, {in_channels}, "
-                f"got {stage.width}"
-            )
-        self.adaptive_norm = (
-            AdaptiveGroupNorm(in_channels, style_channels)
-            if stage.adaptive_norm and style_channels
-            else None
-        )
-        self.time_embedder = (
-            TimestepEmbedder(4 * stage.width) if style.timestep and stage.blocks else None
-        )
-        self.blocks = nn.ModuleList(
-            ResidualBlock(a, b, stage.temporal_kernel, style, stage.noise)
-            for a, b in pairwise(widths)
-        )
-        self.attentions = nn.ModuleDict(
-            {
-                str(index): _attention(stage, style)
-                for index in range(stage.blocks)
-                if stage.attends_after(index)
-            }
-        )
-        self.resample = (
-            None if stage.resample == "none" else resamplers[stage.resample](stage, style)
-        )
-
-    def forward(
-        self,
-        x: Float[Tensor, "B Cin T H W"],
-        state: StreamState | None = None,
-        conditions: Conditions = Conditions(),
-    ) -> Float[Tensor, "B Cout t h w"]:
-        """Run the stage."""
-        x = self.run_blocks(x, state, conditions)
-        return x if self.resample is None else self.resample(x, state)
-
-    def run_blocks(
-        self,
-        x: Float[Tensor, "B Cin T H W"],
-        state: StreamState | None = None,
-        conditions: Conditions = Conditions(),
-    ) -> Float[Tensor, "B Cout T2 H W"]:
-        """Everything but the resampling."""
-        if self.adaptive_norm is not None:
-            x = self.adaptive_norm(x, conditions)
-        embedding = None
-        if self.time_embedder is not None and conditions.timestep is not None:
-            embedding = self.time_embedder(conditions.timestep)
-        for index, block in enumerate(self.blocks):
-            if self.gradient_checkpointing and torch.is_grad_enabled() and state is None:
-                x = checkpoint(block, x, None, conditions, embedding, use_reentrant=False)
-            else:
-                x = block(x, state, conditions, embedding)
-            if str(index) in self.attentions:
-                x = self.attentions[str(index)](x, state)
-        return x
 
 
 class CausalEncoder(nn.Module):
@@ -139,6 +45,7 @@ class CausalEncoder(nn.Module):
         in_bias: whether the input convolution has a bias.
         block_bias: whether the convolutions of residual blocks have a bias.
         shortcut_norm: whether shortcuts that change the width normalise first.
+        shortcut_kernel: spatial size of the convolution on such shortcuts.
         out_kernel: spatial size of the output convolution.
         quant_conv: whether a 1x1x1 convolution of the latents follows.
         zero_init: whether residual branches begin at zero.
@@ -157,6 +64,7 @@ class CausalEncoder(nn.Module):
         in_bias: bool = True,
         block_bias: bool = True,
         shortcut_norm: bool = False,
+        shortcut_kernel: Literal[1, 3] = 1,
         out_kernel: Literal[1, 3] = 3,
         quant_conv: bool = False,
         zero_init: bool = True,
@@ -169,6 +77,7 @@ class CausalEncoder(nn.Module):
             temporal_padding=temporal_padding,
             block_bias=block_bias,
             shortcut_norm=shortcut_norm,
+            shortcut_kernel=shortcut_kernel,
             zero_init=zero_init,
         )
         self.stage_table = tuple(stages)
@@ -204,9 +113,7 @@ class CausalEncoder(nn.Module):
         self, pixels: Float[Tensor, "B 3 T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C t h w"]:
         """Encode a clip, or the next chunk of a stream."""
-        x = self.stem(pixels, state)
-        for stage in self.stages:
-            x = stage(x, state)
+        x = run_stages(self.stages, self.stem(pixels, state), state)
         latents = self.head(x, state)
         if state is not None:
             state.first_chunk = False
@@ -238,8 +145,10 @@ class CausalDecoder(nn.Module):
         causal: whether they see only the past.
         block_bias: whether the convolutions of residual blocks have a bias.
         shortcut_norm: whether shortcuts that change the width normalise first.
+        shortcut_kernel: spatial size of the convolution on such shortcuts.
         post_quant_conv: whether a 1x1x1 convolution of the latents comes first.
         timestep: whether the decoder denoises and is told the noise level.
+        generative: whether noise of the latents' shape is further input of the first convolution.
         zero_init: whether residual branches begin at zero.
         out_channels: channels of the pixels.
     """
@@ -257,8 +166,10 @@ class CausalDecoder(nn.Module):
         causal: bool = True,
         block_bias: bool = True,
         shortcut_norm: bool = False,
+        shortcut_kernel: Literal[1, 3] = 1,
         post_quant_conv: bool = False,
         timestep: bool = False,
+        generative: bool = False,
         zero_init: bool = True,
         out_channels: int = 3,
     ) -> None:
@@ -271,6 +182,7 @@ class CausalDecoder(nn.Module):
             causal=causal,
             block_bias=block_bias,
             shortcut_norm=shortcut_norm,
+            shortcut_kernel=shortcut_kernel,
             timestep=timestep,
             zero_init=zero_init,
         )
@@ -279,13 +191,18 @@ class CausalDecoder(nn.Module):
         self.patch_order: ChannelOrder = patch_order
         self.norm: NormKind = norm
         self.causal = causal
+        self.generative = generative
         self.temporal_compression, self.spatial_compression = compression(stages, patch_size)
+        _check_adaptive_norms(stages, norm)
         widths = [stages[0].width, *(stage.out_width for stage in stages)]
         self.post_quant_conv = (
             CausalConv3d(in_channels, in_channels, (1, 1), style=style) if post_quant_conv else None
         )
         self.conv_in = CausalConv3d(
-            in_channels, widths[0], kernel=(stages[0].temporal_kernel, 3), style=style
+            2 * in_channels if generative else in_channels,
+            widths[0],
+            kernel=(stages[0].temporal_kernel, 3),
+            style=style,
         )
         self.stages = nn.ModuleList(
             StageBlocks(width, stage, UP, style, style_channels=in_channels)
@@ -309,6 +226,11 @@ class CausalDecoder(nn.Module):
         """Whether a timestep is expected."""
         return self.timestep_scale is not None
 
+    @property
+    def injects_noise(self) -> bool:
+        """Whether some stage adds noise to its activations."""
+        return any(stage.noise for stage in self.stage_table)
+
     def forward(
         self,
         latents: Float[Tensor, "B C t h w"],
@@ -318,9 +240,9 @@ class CausalDecoder(nn.Module):
         """Decode latents, or the next chunk of a stream."""
         conditions = self._complete(conditions, latents)
         x = latents if self.post_quant_conv is None else self.post_quant_conv(latents)
-        x = self.conv_in(x, state)
-        for stage in self.stages:
-            x = stage(x, state, conditions)
+        if conditions.noise is not None:
+            x = torch.cat([x, conditions.noise], dim=1)
+        x = run_stages(self.stages, self.conv_in(x, state), state, conditions)
         pixels = self.head(x, state, conditions)
         if state is not None:
             state.first_chunk = False
@@ -339,6 +261,13 @@ class CausalDecoder(nn.Module):
 
     def _complete(self, conditions: Conditions, latents: Tensor) -> Conditions:
         """Add the latents as style, and bring the timestep to the unit of the embedders."""
+        if self.generative != (conditions.noise is not None):
+            wanted = f"noise of the latents' shape {tuple(latents.shape)}"
+            raise ValueError(
+                f"this decoder is generative: give {wanted}"
+                if self.generative
+                else "this decoder takes no noise: it is not generative"
+            )
         timestep = conditions.timestep
         if self.timestep_scale is None:
             if timestep is not None:
@@ -360,7 +289,11 @@ class CausalDecoder(nn.Module):
         return x * (1 + scale) + shift
 
 
-def _attention(stage: Stage, style: BlockStyle) -> nn.Module:
-    if stage.attention == "spatial":
-        return SpatialAttention(stage.width, style)
-    return TemporalAttention(stage.width, style, stage.attention_window)
+def _check_adaptive_norms(stages: Sequence[Stage], norm: NormKind) -> None:
+    """Statistics of single frames only serve a decoder that keeps the number of frames."""
+    time, _ = compression(stages, patch_size=1)
+    if time > 1 and norm != "clip_group" and any(stage.adaptive_norm for stage in stages):
+        raise ValueError(
+            f"adaptive_norm in a decoder that makes {time} frames of one needs norm: clip_group, "
+            f"got norm: {norm}"
+        )

@@ -11,10 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .block_style import BlockStyle
-from .causal_autoencoder import CausalDecoder, CausalEncoder, StageBlocks
+from .causal_autoencoder import CausalDecoder, CausalEncoder
 from .conditions import Conditions
 from .downsample import SplitDown
 from .stage import Stage
+from .stage_blocks import StageBlocks, run_stages
 from .stream_state import StreamState, continues
 
 Grids = tuple[Tensor, ...]
@@ -39,9 +40,7 @@ class FirstFrameEncoder(nn.Module):
         """Encode a clip (or the next chunk of a stream) to (first, rest)."""
         net = self.network
         begins = not continues(state)
-        x = net.stem(pixels, state)
-        for stage in net.stages[: self.last_down]:
-            x = stage(x, state)
+        x = run_stages(net.stages[: self.last_down], net.stem(pixels, state), state)
         last = stage_at(net.stages, self.last_down)
         assert last.resample is not None, "chosen because it resamples"
         x = last.run_blocks(x, state)
@@ -55,8 +54,7 @@ class FirstFrameEncoder(nn.Module):
 
     def _bottom(self, x: Tensor, state: StreamState | None = None) -> Tensor:
         """The layers below the last downsampling."""
-        for stage in self.network.stages[self.last_down + 1 :]:
-            x = stage(x, state)
+        x = run_stages(self.network.stages[self.last_down + 1 :], x, state)
         return self.network.head(x, state)
 
 
@@ -99,8 +97,7 @@ class FirstFrameDecoder(nn.Module):
         if first is not None:
             sharp = self.widen_first(self._top(first, None, conditions))
             x = torch.cat([sharp, x[:, :, 1:]], dim=2)
-        for stage in net.stages[self.first_up + 1 :]:
-            x = stage(x, state, conditions)
+        x = run_stages(net.stages[self.first_up + 1 :], x, state, conditions)
         pixels = net.head(x, state, conditions)
         if state is not None:
             state.first_chunk = False
@@ -109,8 +106,7 @@ class FirstFrameDecoder(nn.Module):
     def _top(self, latents: Tensor, state: StreamState | None, conditions: Conditions) -> Tensor:
         """The layers above the first upsampling."""
         x = self.network.conv_in(latents, state)
-        for stage in self.network.stages[: self.first_up]:
-            x = stage(x, state, conditions)
+        x = run_stages(self.network.stages[: self.first_up], x, state, conditions)
         return stage_at(self.network.stages, self.first_up).run_blocks(x, state, conditions)
 
 

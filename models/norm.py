@@ -1,10 +1,13 @@
-"""Normalisations of (B, C, T, H, W) activations that never mix frames, so that causality holds.
+"""Normalisations of (B, C, T, H, W) activations.
 
 `rms`     y = g * x / sqrt(mean_c(x^2) + eps), every position alone (arXiv 1910.07467 over channels)
 `pixel`   the same without the gain (arXiv 1710.10196)
 `group`   group normalisation (arXiv 1803.08494), every frame alone
+`clip_group`  the same over whole clips
 `none`    the activations as they are; small nets trained for PSNR do well without
           (arXiv 1707.02921)
+
+All but `clip_group` leave frames apart, so that causality holds; with it a clip cannot be streamed.
 """
 
 import torch
@@ -15,7 +18,7 @@ from torch import Tensor, nn
 from .block_style import BlockStyle
 
 GROUPS = 32
-USUAL_EPS = {"rms": 1e-6, "pixel": 1e-8, "group": 1e-6}
+USUAL_EPS = {"rms": 1e-6, "pixel": 1e-8, "group": 1e-6, "clip_group": 1e-6}
 
 
 def make_norm(channels: int, style: BlockStyle) -> nn.Module:
@@ -23,9 +26,22 @@ def make_norm(channels: int, style: BlockStyle) -> nn.Module:
     if style.norm == "none":
         return nn.Identity()
     eps = USUAL_EPS[style.norm] if style.norm_eps is None else style.norm_eps
-    if style.norm == "group":
-        return FrameGroupNorm(channels, eps)
+    if style.norm in ("group", "clip_group"):
+        return make_group_norm(channels, style, eps)
     return RMSNorm(channels, eps, gain=style.norm == "rms")
+
+
+def make_group_norm(
+    channels: int, style: BlockStyle, eps: float, affine: bool = True
+) -> nn.GroupNorm:
+    """Group norm over whole clips where the style says so, else frame by frame."""
+    if channels % GROUPS:
+        raise ValueError(
+            f"group norm needs channels divisible by {GROUPS}, got {channels}; "
+            "choose another width or norm: rms"
+        )
+    kind = nn.GroupNorm if style.norm == "clip_group" else FrameGroupNorm
+    return kind(GROUPS, channels, eps, affine)
 
 
 class RMSNorm(nn.Module):
@@ -54,14 +70,6 @@ class PositionLayerNorm(nn.LayerNorm):
 
 class FrameGroupNorm(nn.GroupNorm):
     """Group norm whose statistics are those of one frame."""
-
-    def __init__(self, channels: int, eps: float, affine: bool = True) -> None:
-        if channels % GROUPS:
-            raise ValueError(
-                f"group norm needs channels divisible by {GROUPS}, got {channels}; "
-                "choose another width or norm: rms"
-            )
-        super().__init__(GROUPS, channels, eps, affine)
 
     def forward(self, input: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
         """Normalise every frame."""

@@ -55,10 +55,15 @@ def decoder_radius(decoder: CausalDecoder) -> int | None:
 def sees_whole_frame(network: CausalEncoder | CausalDecoder) -> bool:
     """Whether some layer mixes all positions of a frame."""
     stages: Sequence[Stage] = network.stage_table
-    return network.norm == "group" or any(
+    return network.norm in ("group", "clip_group") or any(
         stage.adaptive_norm or (stage.attention == "spatial" and stage.attends_after(0))
         for stage in stages
     )
+
+
+def sees_whole_clip(network: CausalEncoder | CausalDecoder) -> bool:
+    """Whether some layer mixes all frames of a clip, so that it cannot be streamed."""
+    return network.norm == "clip_group"
 
 
 def _before_downsampling(stage: Stage, span: Span) -> Span:

@@ -17,7 +17,7 @@ from .zero_init import zero_init
 
 
 class ResidualBlock(nn.Module):
-    """Pre-activation residual block; a 1x1x1 convolution on the shortcut where widths differ.
+    """Pre-activation residual block; a convolution on the shortcut where widths differ.
 
     Args:
         in_channels: channels in.
@@ -49,7 +49,9 @@ class ResidualBlock(nn.Module):
         if in_channels != out_channels:
             self.shortcut = nn.Sequential(
                 PositionLayerNorm(in_channels, 1e-6) if style.shortcut_norm else nn.Identity(),
-                CausalConv3d(in_channels, out_channels, (1, 1), style=style, bias=bias),
+                CausalConv3d(
+                    in_channels, out_channels, (1, style.shortcut_kernel), style=style, bias=bias
+                ),
             )
         # Rows: shift and scale before the first convolution, then before the second.
         modulated = style.timestep and in_channels == out_channels
@@ -68,11 +70,12 @@ class ResidualBlock(nn.Module):
         shift1 = scale1 = shift2 = scale2 = None
         if self.scale_shift_table is not None and embedding is not None:
             shift1, scale1, shift2, scale2 = modulation(self.scale_shift_table, embedding)
-        h = _modulate(self.norm1(x), shift1, scale1)
-        h = self.conv1(F.silu(h), state)
+        # One name for every step, so that what is no longer needed is freed before the convolution
+        h = F.silu(_modulate(self.norm1(x), shift1, scale1))
+        h = self.conv1(h, state)
         h = h if self.noise1 is None else self.noise1(h, conditions)
-        h = _modulate(self.norm2(h), shift2, scale2)
-        h = self.conv2(F.silu(h), state)
+        h = F.silu(_modulate(self.norm2(h), shift2, scale2))
+        h = self.conv2(h, state)
         h = h if self.noise2 is None else self.noise2(h, conditions)
         return self.shortcut(delayed(self, x, h, state)) + h
 

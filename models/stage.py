@@ -35,6 +35,8 @@ class Stage:
         time: factor by which the frame count changes, as 1 + n frames <-> 1 + n * time frames.
         resample_width: channels after resampling; None keeps `width`.
         resample_shortcut: whether space-to-depth and depth-to-space add their rearranged input.
+        first_frame: which of the `time` frames that depth-to-space makes of the clip's first one is
+            kept.
         channel_order: how cells are packed by them: channel slowest (`channel_first`, as in
             torch's pixel_shuffle) or channel fastest (`cell_first`).
     """
@@ -52,6 +54,7 @@ class Stage:
     time: int = 1
     resample_width: int | None = None
     resample_shortcut: bool = True
+    first_frame: Literal["first", "last"] = "last"
     channel_order: Literal["channel_first", "cell_first"] = "channel_first"
 
     # Read by pydantic where a config is validated: an unknown key is an error.

@@ -1,8 +1,11 @@
 """Layers that enlarge the resolution, at the end of a decoder's stages.
 
 In time all follow the first-frame rule: 1 + n frames -> 1 + n*f frames; the copies that the first
-frame would grow are dropped. `downsample.py` holds their mirror images.
+frame would grow are dropped, the earlier ones unless the stage says otherwise. `downsample.py`
+holds their mirror images.
 """
+
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -64,7 +67,7 @@ class DepthToSpaceUp(nn.Module):
         if self.stage.resample_shortcut:
             shortcut = depth_to_space(delayed(self, x, h, state), time, space, order)
             y = y + shortcut.repeat(1, self.stage.out_width // shortcut.shape[1], 1, 1, 1)
-        return _drop_copies(self, y, time, state)
+        return _drop_copies(self, y, time, state, self.stage.first_frame)
 
 
 class SplitUp(nn.Module):
@@ -112,17 +115,22 @@ class SplitUp(nn.Module):
 
 
 def _drop_copies(
-    layer: nn.Module, x: Tensor, time: int, state: StreamState | None
+    layer: nn.Module,
+    x: Tensor,
+    time: int,
+    state: StreamState | None,
+    kept: Literal["first", "last"] = "last",
 ) -> Float[Tensor, "B C T H W"]:
     """Drop what the clip's first frame grew too much, in whichever chunk it comes out."""
     if time == 1 or x.shape[2] == 0:
         return x
-    if state is None:
+    if state is not None:
+        if state.recall(layer, "begun") is not None:
+            return x
+        state.keep(layer, x[:, :, :0], "begun")
+    if kept == "last":
         return x[:, :, time - 1 :]
-    if state.recall(layer, "begun") is not None:
-        return x
-    state.keep(layer, x[:, :, :0], "begun")
-    return x[:, :, time - 1 :]
+    return torch.cat([x[:, :, :1], x[:, :, time:]], dim=2)
 
 
 UP = {"nearest": NearestUp, "depth_to_space": DepthToSpaceUp, "split": SplitUp}

@@ -1,50 +1,81 @@
 """WeTok (arXiv 2508.05599) as data: the options of its encoder and decoder.
 
-Fully convolutional, 2-D, group norm; strided convolutions down, convolution and depth-to-space up;
-every level of the decoder begins with an adaptive norm driven by the latents.
+Fully convolutional, group norm; strided convolutions down, convolution and depth-to-space up; every
+level of the decoder begins with an adaptive norm driven by the latents. The generative decoder also
+receives noise of the latents' shape.
+
+The published models are 2-D. The 3-D variant, which nobody published weights for, sees three frames
+in every 3x3 convolution (zeros before the clip), and its group norms span whole clips.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
 Options = dict[str, Any]
+UPSAMPLING = {
+    "resample": "depth_to_space",
+    "resample_shortcut": False,
+    "channel_order": "cell_first",
+}
 
 
 def wetok_options(
-    width: int, multipliers: Sequence[int], blocks: int = 4
+    width: int,
+    multipliers: Sequence[int],
+    blocks: int = 4,
+    generative: bool = False,
+    times: Sequence[int] | None = None,
+    shortcut_kernel: int = 1,
 ) -> tuple[Options, Options]:
     """Options of the encoder and the decoder.
 
     Args:
-        width: channels at full resolution (256 in all published models).
+        width: channels of the first layer (256 in all published models).
         multipliers: factor on the width per level, from full resolution down.
         blocks: residual blocks per level and in the middle.
+        generative: whether the decoder receives noise.
+        times: factor in time per downsampling, from full resolution down, for the 3-D variant; None
+            is the 2-D one. `wetok_times` gives the reference's.
+        shortcut_kernel: spatial size of the convolutions on shortcuts (1 in all published models).
 
     Returns:
         Keyword options of `CausalEncoder` and `CausalDecoder`, without latent channels.
     """
+    if times is not None and len(times) != len(multipliers) - 1:
+        raise ValueError(
+            f"times needs one factor per downsampling, {len(multipliers) - 1}, got {len(times)}"
+        )
     widths = [width * multiplier for multiplier in multipliers]
-    middle = {"width": widths[-1], "blocks": blocks}
-    down = [{"width": w, "blocks": blocks, "resample": "strided"} for w in widths[:-1]]
-    bottom = {"width": widths[-1], "blocks": blocks}
-    up = [
-        {
-            "width": w,
-            "blocks": blocks,
-            "adaptive_norm": True,
-            "resample": "depth_to_space",
-            "resample_shortcut": False,
-            "channel_order": "cell_first",
-        }
-        for w in reversed(widths[1:])
+    level = {"blocks": blocks} if times is None else {"blocks": blocks, "temporal_kernel": 3}
+    stem = {**level, "width": width, "blocks": 0}
+    middle = {**level, "width": widths[-1]}
+    factors = [{}] * (len(widths) - 1) if times is None else [{"time": time} for time in times]
+    down = [
+        {**level, "width": w, "resample": "strided", **factor}
+        for w, factor in zip(widths, factors, strict=False)
     ]
-    top = {"width": widths[0], "blocks": blocks, "adaptive_norm": True}
-    shared = {"norm": "group", "block_bias": False, "zero_init": False}
+    up = [
+        {**level, "width": w, "adaptive_norm": True, **UPSAMPLING, **factor}
+        for w, factor in zip(reversed(widths[1:]), reversed(factors), strict=True)
+    ]
+    if times is not None:
+        up = [{**stage, "first_frame": "first"} for stage in up]
+    top = {**level, "width": widths[0], "adaptive_norm": True}
+    shared: Options = {"norm": "group", "block_bias": False, "zero_init": False}
+    if times is not None:
+        shared |= {"norm": "clip_group", "temporal_padding": "zero"}
+    if shortcut_kernel != 1:
+        shared["shortcut_kernel"] = shortcut_kernel
     encoder = {
         **shared,
-        "stages": [{"width": widths[0], "blocks": 0}, *down, bottom, middle],
+        "stages": [stem, *down, middle, middle],
         "in_bias": False,
         "out_kernel": 1,
     }
     decoder = {**shared, "stages": [middle, *up, top]}
-    return encoder, decoder
+    return encoder, {**decoder, "generative": True} if generative else decoder
+
+
+def wetok_times(multipliers: Sequence[int]) -> tuple[int, ...]:
+    """Factors in time of the 3-D variant: levels of the base width keep the number of frames."""
+    return tuple(1 if multiplier == 1 else 2 for multiplier in multipliers[:-1])

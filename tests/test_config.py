@@ -26,8 +26,9 @@ def test_every_shipped_config_has_a_header(name):
     assert all(f"# {word}" in text for word in ("command", "hardware", "expected"))
 
 
-def test_the_resolved_config_reads_back_as_itself():
-    config = load_run_config("quickstart")
+@pytest.mark.parametrize("name", shipped_names())
+def test_the_resolved_config_reads_back_as_itself(name):
+    config = load_run_config(name, [SOURCE])
     again = validate(RunConfig, config.to_tree())
     assert again == config
     import yaml
@@ -82,7 +83,13 @@ def test_flatten_gives_every_leaf_its_path():
         ("model.bottleneck.levels=[1]", "levels must each be >= 2"),
         ("data.size=60", "data.size=60.*nearest legal: 56 or 64"),
         ("data.source=null", "data.source is not set"),
-        ("train.losses.adversarial_weight=1", "must be 0, got 1"),
+        ("train.losses.adversarial_weight=-1", "greater than or equal to 0, got -1"),
+        (
+            "train.adversarial={r1_weight: 1, discriminator: {kind: patchgan, norm: sync_batch}}",
+            "train.adversarial: r1_weight=1 needs second derivatives",
+        ),
+        ("train.optimizer={kind: muons}", "must be one of adam, adamw, muon, got 'muons'"),
+        ("train.optimizer.momentum=0.9", "train.optimizer.momentum: unknown key"),
         ("model.encoder.stages.9.width=3", "the list has entries 0 to 1, got '9'"),
         ("train.lr.peak=3", "train.lr.* has no parts to set"),
         ("train.lr", "takes key.path=value, got 'train.lr'"),
@@ -114,6 +121,13 @@ def test_clips_that_do_not_fit_the_model_are_refused_before_the_start():
     with pytest.raises(ValueError, match=r"T = 16 \(nearest legal: 13 or 17\)"):
         load_run_config("video_fsq_4x8x8", [SOURCE, "data.frames=16"])
     check_shapes(config)
+
+
+def test_crops_too_small_for_the_discriminator_are_refused_before_the_start():
+    small = ["data.size=16", "data.short_side=null", "eval.source=null"]
+    load_run_config("quickstart", small)
+    with pytest.raises(ValueError, match="at least 24 x 24 pixels, got 16 x 16"):
+        load_run_config("quickstart", [*small, "train.losses.adversarial_weight=0.1"])
 
 
 def test_the_schema_for_editors_knows_every_section():

@@ -388,7 +388,9 @@ def loads_torch(*arguments: str) -> tuple[bool, str]:
     return "torch" in loaded, done.stdout
 
 
-@pytest.mark.parametrize("arguments", [(), ("train",), ("encode",), ("eval",), ("inspect",)])
+@pytest.mark.parametrize(
+    "arguments", [(), ("train",), ("encode",), ("eval",), ("inspect",), ("convert",)]
+)
 def test_help_answers_without_torch(arguments: tuple[str, ...]):
     torch_loaded, printed = loads_torch("-m", "vistok", *arguments, "--help")
     assert "Usage" in printed

@@ -15,6 +15,12 @@ def write_card(folder: Any, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def add_provenance(folder: Any, text: str) -> None:
+    """Say at the end of the card where the weights came from."""
+    with (Path(folder) / "README.md").open("a", encoding="utf-8") as card:
+        card.write(f"\n## Provenance\n\n{text}\n")
+
+
 def card_text(
     rule: SizeRule,
     bottleneck: Bottleneck,

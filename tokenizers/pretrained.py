@@ -7,9 +7,42 @@ wrong numbers in silence.
 
 import inspect
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from diffusers.configuration_utils import ConfigMixin
+from diffusers.models.modeling_utils import ModelMixin
+from safetensors import SafetensorError
 
 from ..component import did_you_mean
+
+Model = TypeVar("Model", bound="StrictModel")
+
+
+class StrictModel(ModelMixin, ConfigMixin):
+    """A diffusers model that loads completely or not at all."""
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Model], pretrained_model_name_or_path: Any, **kwargs: Any
+    ) -> Model:
+        """Load a model from a folder or the hub, strictly.
+
+        Raises:
+            FileNotFoundError: there is none.
+            ValueError: unknown config keys; missing, unexpected or mismatched weights.
+        """
+        check_config(cls, pretrained_model_name_or_path, **kwargs)
+        kwargs["output_loading_info"] = True
+        try:
+            loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
+        except (ValueError, OSError, SafetensorError) as error:
+            # A weight of another shape, no weights beside the config, or a damaged file.
+            reason = str(error).partition(" If you want")[0]
+            raise ValueError(misfit(pretrained_model_name_or_path, reason)) from error
+        model, info = loaded
+        check_loading(pretrained_model_name_or_path, info)
+        return model
+
 
 # How `load_config` wants to be told where to look.
 _LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")

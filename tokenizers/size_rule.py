@@ -5,6 +5,9 @@ T = 1 + k * time frames, height and width multiples of space; the first frame st
 
 from dataclasses import dataclass
 
+import torch.nn.functional as F
+from torch import Tensor
+
 from .layout import Layout, Size
 
 
@@ -57,12 +60,43 @@ class SizeRule:
                 f"pixels must have {self}; got {', '.join(wrong)}. Crop, or pass pad='replicate'"
             )
 
+    def fit(self, pixels: Tensor, pad: str | None = None) -> tuple[Tensor, Size]:
+        """Pixels of a legal size, and the size before padding.
+
+        Args:
+            pixels: (B, 3, T, H, W).
+            pad: None refuses illegal sizes, "replicate" extends them at the end of each axis.
+
+        Raises:
+            ValueError: another shape, or an illegal size without padding.
+        """
+        check_pixels(pixels)
+        if pad not in (None, "replicate"):
+            raise ValueError(f"pad must be None or 'replicate', got {pad!r}")
+        T, H, W = pixels.shape[2:]
+        size, full = (T, H, W), self.padded((T, H, W))
+        if pad is None:
+            self.check(size)
+        if full == size:
+            return pixels, size
+        extra = (0, full[2] - W, 0, full[1] - H, 0, full[0] - T)
+        return F.pad(pixels, extra, mode="replicate"), size
+
     def check_chunk(self, frames: int, first: bool) -> None:
         """Raise unless a chunk of a stream has a legal number of frames."""
         later = frames - 1 if first else frames
         if frames == 0 or later % self.time:
             rule = f"{'1 + ' if first else ''}n*{self.time}"
             raise ValueError(f"this chunk must have {rule} frames, got {frames}")
+
+
+def check_pixels(pixels: Tensor) -> None:
+    """Raise unless pixels are (B, 3, T, H, W)."""
+    if pixels.ndim != 5 or pixels.shape[1] != 3:
+        raise ValueError(
+            f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
+            "for images (B, 3, H, W) use encode_images"
+        )
 
 
 def _up(length: int, step: int) -> int:

@@ -78,6 +78,8 @@ class TiledDecoder:
     """
 
     def __init__(self, decoder: CausalDecoder, tile: int) -> None:
+        if decoder.injects_noise:
+            raise ValueError("this decoder injects noise into whole frames: decode without tiles")
         self.decoder, self.factor = decoder, decoder.spatial_compression
         self.tile = _check_tile(tile, self.factor, decoder) // self.factor
 
@@ -88,12 +90,20 @@ class TiledDecoder:
         conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode latents, or the next chunk of a stream."""
-        # Adaptive norms take their statistics from the whole frame, as they would without tiles.
-        whole = replace(conditions, style=latents)
-        h, w = latents.shape[3:]
+        channels, h, w = (latents.shape[axis] for axis in (1, 3, 4))
         axes = [_pieces(side, self.tile, self._surroundings, 1, self.factor) for side in (h, w)]
         size = h * self.factor, w * self.factor
-        pixels = _assemble(latents, axes, size, state, lambda x, s: self.decoder(x, s, whole))
+
+        def decode(x: Tensor, state: StreamState | None) -> Tensor:
+            noise = None if conditions.noise is None else x[:, channels:]
+            # Adaptive norms take their statistics from whole frames, as they would without tiles.
+            inputs = replace(conditions, style=latents, noise=noise)
+            return self.decoder(x[:, :channels], state, inputs)
+
+        # Noise is cut like the latents that it belongs to.
+        noise = conditions.noise
+        x = latents if noise is None else torch.cat([latents, noise], dim=1)
+        pixels = _assemble(x, axes, size, state, decode)
         if state is not None:
             state.first_chunk = False
         return pixels

@@ -12,30 +12,29 @@ channels last that bottlenecks want. It is a diffusers `ModelMixin`: `from_pretr
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
-import torch.nn.functional as F
-from diffusers.configuration_utils import ConfigMixin, register_to_config
-from diffusers.models.modeling_utils import ModelMixin
+from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 
 from ..component import build
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
-from ..models.conditions import Conditions
+from ..models.receptive_field import sees_whole_clip
 from ..models.stream_state import StreamState
 from .bottlenecks import BOTTLENECKS
 from .card import card_text, write_card
+from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
 from .encoding import Encoding, Output
 from .evaluating import evaluating
 from .latent_scale import LatentScale
 from .layout import Layout, Size
 from .posterior import Gaussian, posterior_of
-from .pretrained import check_config, check_loading, misfit
+from .pretrained import StrictModel
 from .quantizer import Bottleneck, Quantized, Quantizer
 from .size_rule import SizeRule
+from .streaming import check_streamable, decode_chunks, encode_chunks
 from .tiling import TiledDecoder, TiledEncoder
 
 if TYPE_CHECKING:
@@ -44,13 +43,8 @@ if TYPE_CHECKING:
 ENCODERS = {"causal": CausalEncoder}
 DECODERS = {"causal": CausalDecoder}
 
-Grids = Tensor | Sequence[Tensor]
 
-# What the published denoising decoders are told at inference.
-USUAL_TIMESTEP = 0.05
-
-
-class VisualTokenizer(ModelMixin, ConfigMixin):
+class VisualTokenizer(StrictModel):
     """A visual tokenizer for images (clips of one frame) and video.
 
     Args:
@@ -142,6 +136,12 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         return layout.num_positions * bits / layout.num_pixels
 
     @property
+    def streams(self) -> bool:
+        """Whether long clips can be encoded and decoded chunk by chunk."""
+        whole = sees_whole_clip(self.encoder) or sees_whole_clip(self.decoder)
+        return not whole and not self.decoder.injects_noise
+
+    @property
     def size_rule(self) -> SizeRule:
         """Which clips are legal."""
         return SizeRule(self.temporal_compression, self.spatial_compression)
@@ -163,7 +163,7 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         Raises:
             ValueError: wrong shape, or an illegal size without padding.
         """
-        pixels, size = self._prepare(pixels, pad)
+        pixels, size = self.size_rule.fit(pixels, pad)
         return self._encoding(self._encoder(tile)(pixels), size, sample=False)[0]
 
     def encode_images(self, images: Tensor, pad: str | None = None) -> Encoding:
@@ -185,28 +185,18 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
         Yields:
             One encoding per chunk; their grids, concatenated on t, equal the one-shot result.
-        """
-        state, encoder, rule = StreamState(), self._encoder(tile), self.size_rule
-        for chunk in chunks:
-            _check_pixels(chunk)
-            T, H, W = chunk.shape[2:]
-            rule.check_chunk(T, first=state.first_chunk)
-            rule.check((1, H, W))
-            yield self._encoding(encoder(chunk, state), (T, H, W), sample=False)[0]
 
-    def _prepare(self, pixels: Tensor, pad: str | None) -> tuple[Tensor, Size]:
-        """Check the shape, pad if asked, and report the unpadded size."""
-        _check_pixels(pixels)
-        if pad not in (None, "replicate"):
-            raise ValueError(f"pad must be None or 'replicate', got {pad!r}")
-        T, H, W = pixels.shape[2:]
-        size, full = (T, H, W), self.size_rule.padded((T, H, W))
-        if pad is None:
-            self.size_rule.check(size)
-        if full == size:
-            return pixels, size
-        extra = (0, full[2] - W, 0, full[1] - H, 0, full[0] - T)
-        return F.pad(pixels, extra, mode="replicate"), size
+        Raises:
+            ValueError: an illegal size, or a second chunk for an encoder of whole clips.
+        """
+        encoder = self._encoder(tile)
+
+        def encode(chunk: Tensor, state: StreamState) -> Encoding:
+            check_streamable(self.encoder, state)
+            T, H, W = chunk.shape[2:]
+            return self._encoding(encoder(chunk, state), (T, H, W), sample=False)[0]
+
+        return encode_chunks(chunks, encode, self.size_rule)
 
     def _encoding(self, moments: Tensor, size: Size, sample: bool) -> tuple[Encoding, Quantized]:
         """Through the bottleneck, as in training (`sample`) or deterministically as in eval."""
@@ -237,55 +227,33 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     # ---- decode ---------------------------------------------------------------------------------
 
     def decode(
-        self,
-        codes: Grids,
-        layout: Layout | None = None,
-        *,
-        timestep: float | Tensor | None = None,
-        generator: torch.Generator | None = None,
-        tile: int | None = None,
+        self, codes: Grids, layout: Layout | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode codes to unclamped pixels.
 
         Args:
             codes: (B, C', t, h, w), or a tuple with one such grid.
             layout: of the encoding; crops its padding away.
-            timestep: noise level in [0, 1], a number or (B,), for decoders that denoise; 0.05 if
-                None.
-            generator: source of injected noise, for decoders that have it.
-            tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
+            options: noise, generator, temperature, num_samples, timestep, tile; see
+                `DecodeOptions`.
         """
-        codes = _only(codes)
+        codes = only_grid(codes)
         if layout is not None and layout.grids != (_grid(codes),):
             raise ValueError(f"codes of grid {_grid(codes)} do not belong to {layout}")
-        self._check_whole(tiles=tile is not None)
-        conditions = self._conditions(codes, timestep, generator)
-        return _crop(self._decoder(tile)(codes, None, conditions), layout)
+        decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
+        codes, conditions = inputs.next(codes)
+        inputs.source.check_used_up()
+        return _crop(decoder(codes, None, conditions), layout)
 
     def decode_latents(
-        self,
-        latents: Grids,
-        layout: Layout | None = None,
-        *,
-        timestep: float | Tensor | None = None,
-        generator: torch.Generator | None = None,
-        tile: int | None = None,
+        self, latents: Grids, layout: Layout | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode continuous latents (B, C, t, h, w), unscaled; see `decode`."""
-        if self.is_discrete:
-            raise ValueError(
-                "this tokenizer is discrete and has no continuous path; use decode or decode_tokens"
-            )
-        return self.decode(latents, layout, timestep=timestep, generator=generator, tile=tile)
+        self._check_continuous("decode or decode_tokens")
+        return self.decode(latents, layout, **options)
 
     def decode_tokens(
-        self,
-        tokens: Tensor,
-        layout: Layout,
-        *,
-        timestep: float | Tensor | None = None,
-        generator: torch.Generator | None = None,
-        tile: int | None = None,
+        self, tokens: Tensor, layout: Layout, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode int64 token sequences (B, L), without group offsets, of the given layout.
 
@@ -300,33 +268,22 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
         (grid,) = layout.grids
         indices = tokens.view(-1, *grid, self.num_groups)
         codes = self.quantizer.indices_to_codes(indices).to(self.dtype).movedim(-1, 1)
-        return self.decode(codes, layout, timestep=timestep, generator=generator, tile=tile)
+        return self.decode(codes, layout, **options)
 
     def decode_images(
-        self,
-        codes: Grids,
-        layout: Layout | None = None,
-        *,
-        timestep: float | Tensor | None = None,
-        generator: torch.Generator | None = None,
-        tile: int | None = None,
+        self, codes: Grids, layout: Layout | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 H W"]:
         """Decode codes of images, without the time axis; see `decode`."""
-        if _only(codes).shape[2] != 1:
+        grid = _grid(only_grid(codes))
+        if grid[0] != 1:
             raise ValueError(
-                f"decode_images takes codes of one frame, got a grid of {_grid(_only(codes))}; "
+                f"decode_images takes codes of one frame, got a grid of {grid}; "
                 "use decode for clips"
             )
-        decoded = self.decode(codes, layout, timestep=timestep, generator=generator, tile=tile)
-        return decoded[:, :, 0]
+        return self.decode(codes, layout, **options)[:, :, 0]
 
     def decode_stream(
-        self,
-        codes: Iterable[Grids],
-        *,
-        timestep: float | Tensor | None = None,
-        generator: torch.Generator | None = None,
-        tile: int | None = None,
+        self, codes: Iterable[Grids], **options: Unpack[DecodeOptions]
     ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
         """Decode one long clip chunk by chunk; memory as in `encode_stream`.
 
@@ -335,40 +292,29 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
         Raises:
             ValueError: there is a second chunk, but the decoder works on whole clips only (injected
-                noise, or norms driven by the latents' statistics).
+                noise, or norms over whole clips).
         """
-        state, decoder = StreamState(), self._decoder(tile)
-        for chunk, is_last in _mark_last(codes, wait=not self.decoder.causal):
-            self._check_whole(tiles=tile is not None, later_chunk=not state.first_chunk)
-            state.last_chunk = is_last
-            grid = _only(chunk)
-            pixels = decoder(grid, state, self._conditions(grid, timestep, generator))
-            if pixels.shape[2]:
-                yield pixels
+        decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
+
+        def decode(chunk: Grids, state: StreamState) -> Tensor:
+            check_streamable(self.decoder, state)
+            grid, conditions = inputs.next(only_grid(chunk))
+            return decoder(grid, state, conditions)
+
+        yield from decode_chunks(codes, decode, looks_ahead=not self.decoder.causal)
+        inputs.source.check_used_up()
 
     def decode_latents_stream(
-        self,
-        latents: Iterable[Grids],
-        *,
-        timestep: float | Tensor | None = None,
-        generator: torch.Generator | None = None,
-        tile: int | None = None,
+        self, latents: Iterable[Grids], **options: Unpack[DecodeOptions]
     ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
         """The continuous path of `decode_stream`."""
+        self._check_continuous("decode_stream")
+        return self.decode_stream(latents, **options)
+
+    def _check_continuous(self, instead: str) -> None:
         if self.is_discrete:
             raise ValueError(
-                "this tokenizer is discrete and has no continuous path; use decode_stream"
-            )
-        yield from self.decode_stream(latents, timestep=timestep, generator=generator, tile=tile)
-
-    def _check_whole(self, tiles: bool, later_chunk: bool = False) -> None:
-        """Raise where a decoder cannot be given a clip in pieces and answer the same."""
-        table = self.decoder.stage_table
-        if (tiles or later_chunk) and any(stage.noise for stage in table):
-            raise ValueError("this decoder injects noise into whole clips: no tiles, no streams")
-        if later_chunk and any(stage.adaptive_norm for stage in table):
-            raise ValueError(
-                "this decoder's norms follow the statistics of whole clips: decode without a stream"
+                f"this tokenizer is discrete and has no continuous path; use {instead}"
             )
 
     def _encoder(self, tile: int | None) -> CausalEncoder | TiledEncoder:
@@ -377,43 +323,37 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
     def _decoder(self, tile: int | None) -> CausalDecoder | TiledDecoder:
         return self.decoder if tile is None else TiledDecoder(self.decoder, tile)
 
-    def _conditions(
-        self, codes: Tensor, timestep: float | Tensor | None, generator: torch.Generator | None
-    ) -> Conditions:
-        """Side inputs of a decoder call; a denoising decoder is told a small noise level."""
-        if timestep is None and self.decoder.denoises:
-            timestep = USUAL_TIMESTEP
-        if timestep is not None:
-            levels = torch.as_tensor(timestep, device=codes.device, dtype=torch.float32)
-            timestep = levels.expand(codes.shape[0])
-        return Conditions(timestep=timestep, generator=generator)
-
     # ---- both -----------------------------------------------------------------------------------
 
-    def forward(self, pixels: Tensor, timestep: float | Tensor | None = None) -> Output:
+    def forward(self, pixels: Tensor, **options: Unpack[ForwardOptions]) -> Output:
         """The differentiable training call, and the one that DDP and FSDP wrap.
 
         Args:
             pixels: (B, 3, T, H, W) in [-1, 1], of a legal size.
-            timestep: noise level, for decoders that denoise; see `decode`.
+            options: noise, generator, temperature, timestep; see `ForwardOptions`.
         """
-        pixels, size = self._prepare(pixels, pad=None)
+        pixels, size = self.size_rule.fit(pixels)
         encoding, quantized = self._encoding(self.encoder(pixels), size, sample=True)
-        conditions = self._conditions(encoding.code, timestep, None)
-        decoded = self.decoder(encoding.code, None, conditions)
+        given = options.get("noise") is not None or options.get("generator") is not None
+        if self.training and self.decoder.generative and not given:
+            options["noise"] = torch.randn_like(encoding.code)
+        codes, conditions = DecoderInputs(self.decoder, {**options}).next(encoding.code)
+        decoded = self.decoder(codes, None, conditions)
         return Output(decoded, encoding, quantized.loss, quantized.terms)
 
     @torch.no_grad()
     def reconstruct(
-        self,
-        pixels: Tensor,
-        generator: torch.Generator | None = None,
-        tile: int | None = None,
+        self, pixels: Tensor, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
-        """Encode and decode clips (B, 3, T, H, W) of any size: clamped to [-1, 1], no gradient."""
-        encoding = self.encode(pixels, pad="replicate", tile=tile)
-        decoded = self.decode(encoding.codes, encoding.layout, generator=generator, tile=tile)
-        return decoded.clamp(-1, 1)
+        """Encode and decode clips (B, 3, T, H, W) of any size: clamped to [-1, 1], no gradient.
+
+        Args:
+            pixels: in [-1, 1].
+            options: noise, generator, temperature, num_samples, timestep, tile; see
+                `DecodeOptions`.
+        """
+        encoding = self.encode(pixels, pad="replicate", tile=options.get("tile"))
+        return self.decode(encoding.codes, encoding.layout, **options).clamp(-1, 1)
 
     def normalize(self, latents: Tensor) -> Tensor:
         """Latents (B, C, ...) as a diffusion model wants them; see `latent_scale.py`."""
@@ -444,27 +384,6 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
 
     # ---- files ----------------------------------------------------------------------------------
 
-    @classmethod
-    def from_pretrained(
-        cls, pretrained_model_name_or_path: Any, **kwargs: Any
-    ) -> "VisualTokenizer":
-        """Load a tokenizer from a folder or the hub, strictly.
-
-        Raises:
-            ValueError: unknown config keys; missing, unexpected or mismatched weights.
-        """
-        check_config(cls, pretrained_model_name_or_path, **kwargs)
-        kwargs["output_loading_info"] = True
-        try:
-            loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
-        except (ValueError, OSError, SafetensorError) as error:
-            # A weight of another shape, no weights beside the config, or a damaged file.
-            reason = str(error).partition(" If you want")[0]
-            raise ValueError(misfit(pretrained_model_name_or_path, reason)) from error
-        model, info = loaded
-        check_loading(pretrained_model_name_or_path, info)
-        return model
-
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
         """Save config, safetensors weights and a model card."""
         super().save_pretrained(save_directory, *args, **kwargs)
@@ -476,34 +395,6 @@ class VisualTokenizer(ModelMixin, ConfigMixin):
             self.config["latents_std"],
         )
         write_card(save_directory, card)
-
-
-def _mark_last(items: Iterable[Grids], wait: bool) -> Iterator[tuple[Grids, bool]]:
-    """Items with whether each is the last one, known only by waiting for the next; else False."""
-    if not wait:
-        yield from ((item, False) for item in items)
-        return
-    iterator = iter(items)
-    for present in iterator:
-        for following in iterator:
-            yield present, False
-            present = following
-        yield present, True
-
-
-def _check_pixels(pixels: Tensor) -> None:
-    if pixels.ndim != 5 or pixels.shape[1] != 3:
-        raise ValueError(
-            f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
-            "for images (B, 3, H, W) use encode_images"
-        )
-
-
-def _only(grids: Grids) -> Tensor:
-    if isinstance(grids, Tensor):
-        return grids
-    (grid,) = grids
-    return grid
 
 
 def _grid(latents: Tensor) -> Size:

@@ -1,8 +1,8 @@
 """Checkpoints: everything a run needs to go on exactly where it stopped, written atomically.
 
-A checkpoint is a folder `step-00001000` with `state.pt` (weights, optimizer, EMA) and
-`config.yaml`. It is written under another name and renamed when it is whole, so a run killed at any
-moment leaves only whole checkpoints behind. Random numbers need no state: they are functions of
+A checkpoint is a folder `step-00001000` with `state.pt` (both networks, their optimizers, averages)
+and `config.yaml`. It is written under another name and renamed when it is whole, so a run killed at
+any moment leaves only whole checkpoints behind. Random numbers need no state: they are functions of
 seed, step and rank.
 """
 
@@ -18,9 +18,16 @@ from ..config import Tree, dump
 State = dict[str, Any]
 
 
-def save_checkpoint(folder: Path, step: int, state: State, config: Tree, keep_last: int) -> Path:
-    """Write the checkpoint of a step and drop all but the newest ones."""
-    target = folder / f"step-{step:08d}"
+def checkpoint_name(step: int) -> str:
+    """The folder of a step's checkpoint."""
+    return f"step-{step:08d}"
+
+
+def save_checkpoint(
+    folder: Path, state: State, config: Tree, keep_last: int, spared: int | None = None
+) -> Path:
+    """Write the checkpoint of `state["step"]` and drop all but the newest ones and a spared one."""
+    target = folder / checkpoint_name(state["step"])
     partial = folder / f".partial-{target.name}"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -31,8 +38,12 @@ def save_checkpoint(folder: Path, step: int, state: State, config: Tree, keep_la
     shutil.rmtree(target, ignore_errors=True)
     partial.rename(target)
     _sync(folder)
-    for old in checkpoints(folder)[:-keep_last]:
-        shutil.rmtree(old)
+    kept = {path.name for path in checkpoints(folder)[-keep_last:]}
+    if spared is not None:
+        kept.add(checkpoint_name(spared))
+    for old in checkpoints(folder):
+        if old.name not in kept:
+            shutil.rmtree(old)
     return target
 
 

@@ -5,13 +5,26 @@ import math
 
 import torch
 from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from ..tokenizers.quantizer import NonFiniteLatentsError
 from .checkpoint import State
 from .objective import Objective
 from .run_folder import RunFolder
+from .sharding import whole
 
 log = logging.getLogger(__name__)
+
+
+def check_precision(accelerator: Accelerator) -> None:
+    """Raise where accelerate would quietly train in fp32 instead."""
+    precision = accelerator.mixed_precision
+    if precision != "no" and not accelerator.native_amp:
+        raise ValueError(
+            f"train.mixed_precision={precision} is not to be had on {accelerator.device.type}; "
+            "take bf16 or no"
+        )
 
 
 def check_resume(state: State, steps: int, world_size: int) -> None:
@@ -30,31 +43,48 @@ def check_resume(state: State, steps: int, world_size: int) -> None:
         )
 
 
-def check_loss(objective: Objective, step: int, folder: RunFolder) -> None:
-    """Stop before a broken loss reaches the weights."""
-    if torch.isfinite(objective.loss):
-        return
-    values = ", ".join(f"{name}={value.item():g}" for name, value in objective.terms.items())
-    raise FloatingPointError(
-        f"the loss is {objective.loss.item()} at step {step} ({values}); "
-        f"{_last_good(folder)}. Lower train.lr or train.grad_clip_norm"
-    )
+class Guard:
+    """Stops a run whose figures are no longer finite, naming step, term and last good checkpoint.
 
+    Args:
+        accelerator: takes the steps; its scaler (fp16) skips broken ones by itself.
+        folder: of the run.
+        grad_clip_norm: what the norm of all gradients together is bounded to; None bounds nothing.
+    """
 
-def check_gradients(norm: float, accelerator: Accelerator, step: int, folder: RunFolder) -> None:
-    """Stop before broken gradients reach the weights; with a scaler (fp16) it skips such steps."""
-    if math.isfinite(norm) or accelerator.scaler is not None:
-        return
-    raise FloatingPointError(
-        f"the norm of the gradients is {norm} at step {step}; {_last_good(folder)}. "
-        "Lower train.lr, or look at the data of this step"
-    )
+    def __init__(
+        self, accelerator: Accelerator, folder: RunFolder, grad_clip_norm: float | None
+    ) -> None:
+        self.accelerator, self.folder = accelerator, folder
+        self.grad_clip_norm = math.inf if grad_clip_norm is None else grad_clip_norm
 
+    def check_loss(self, objective: Objective, step: int) -> None:
+        """Stop before a broken loss reaches the weights."""
+        if torch.isfinite(objective.loss):
+            return
+        values = ", ".join(f"{name}={value.item():g}" for name, value in objective.terms.items())
+        raise FloatingPointError(
+            f"the loss is {objective.loss.item()} at step {step} ({values}); "
+            f"{self._last_good()}. Lower train.lr or train.grad_clip_norm"
+        )
 
-def _last_good(folder: RunFolder) -> str:
-    return f"last good checkpoint: {folder.newest_checkpoint() or 'none yet'}"
+    def clipped_norm(self, network: nn.Module, step: int) -> Tensor:
+        """Bound the gradients, and stop before broken ones reach the weights.
 
+        Returns:
+            The norm of all gradients together before they were bounded.
+        """
+        norm = whole(clip_grad_norm_(network.parameters(), self.grad_clip_norm))
+        if self.accelerator.scaler is None and not torch.isfinite(norm):
+            raise FloatingPointError(
+                f"the norm of the gradients is {norm.item()} at step {step}; {self._last_good()}. "
+                "Lower train.lr, or look at the data of this step"
+            )
+        return norm
 
-def name_latents_error(error: ValueError, step: int, folder: RunFolder) -> NonFiniteLatentsError:
-    """The same error, with what the loop knows."""
-    return NonFiniteLatentsError(f"at step {step}: {error}; {_last_good(folder)}")
+    def latents_error(self, error: ValueError, step: int) -> NonFiniteLatentsError:
+        """The same error, with what the loop knows."""
+        return NonFiniteLatentsError(f"at step {step}: {error}; {self._last_good()}")
+
+    def _last_good(self) -> str:
+        return f"last good checkpoint: {self.folder.newest_checkpoint() or 'none yet'}"

@@ -1,46 +1,57 @@
 """One line of metrics.jsonl, and its short form beside the progress bar."""
 
-from collections.abc import Mapping, Sequence
+import resource
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from ..eval.codebook_metrics import CODEBOOK_METRICS
-from .objective import Objective, training_psnr
+from .objective import training_psnr
 
 
 def log_entry(
     step: int,
-    objectives: Sequence[Objective],
-    norm: float,
-    lr: float,
+    means: Mapping[str, float],
+    rates: Mapping[str, float],
     speed: Mapping[str, float],
-    scores: Mapping[str, float],
+    scores: Mapping[str, float | None],
     use: Mapping[str, float],
 ) -> dict[str, Any]:
-    """One line of metrics.jsonl; a score that was not taken at this step is null."""
-    terms = {
-        name: torch.stack([objective.terms[name] for objective in objectives]).mean()
-        for name in objectives[0].terms
-    }
+    """One line of metrics.jsonl.
+
+    Args:
+        step: the last one the line speaks of.
+        means: loss and terms, over the steps since the last line and over all ranks.
+        rates: learning rates.
+        speed: of the ThroughputClock.
+        scores: on held-out data; None where one was not taken at this step.
+        use: of the codebooks, over the steps since the last line.
+    """
     return {
         "step": step,
-        "loss": torch.stack([objective.loss for objective in objectives]).mean().item(),
-        **{name: value.item() for name, value in terms.items()},
-        "train_psnr": training_psnr(terms["l2"]).item(),
-        "lr": lr,
-        "gradient_norm": float(norm),
+        **means,
+        "train_psnr": training_psnr(torch.tensor(means["l2"])).item(),
+        **rates,
         **speed,
-        "eval_psnr": scores.get("psnr"),
-        "eval_ssim": scores.get("ssim"),
-        # over the batches since the last line, and over the held-out data; null when continuous
+        "memory_gib": peak_memory_gib(),
+        # null when continuous
         **{name: use.get(name) for name in CODEBOOK_METRICS},
-        **{f"eval_{name}": scores.get(name) for name in CODEBOOK_METRICS},
+        **{f"eval_{name}": score for name, score in scores.items()},
     }
 
 
 def progress_note(entry: Mapping[str, Any]) -> str:
     """What somebody who watches wants to know."""
-    held_out = entry["eval_psnr"]
+    held_out = entry.get("eval_psnr")
     score = f" held-out {held_out:.2f} dB" if held_out is not None else ""
     return f"PSNR {entry['train_psnr']:.2f} dB, {entry['samples_per_second']:.0f} samples/s{score}"
+
+
+def peak_memory_gib() -> float:
+    """Most memory this process has held so far: of its accelerator, or of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

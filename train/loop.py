@@ -1,7 +1,7 @@
 """The training loop: one straight line for every model of the toolkit.
 
-Progress is counted in optimizer steps. Data, random numbers and learning rate are functions of the
-step, so a checkpoint is weights, optimizer and EMA, and starting again is going on at step k.
+Progress is counted in optimizer steps. Data, random numbers and learning rates are functions of the
+step, so a checkpoint is networks, optimizers and averages, and starting again goes on at step k.
 """
 
 import logging
@@ -12,32 +12,33 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
-from ..data.order import BatchPositions
-from ..data.pixels import to_pixels, to_uint8
-from ..data.training_loader import training_loader
-from ..eval.harness import evaluate
-from ..eval.metrics import QUICK_METRICS
+from ..data.pixels import to_pixels
 from ..progress import ProgressLine
 from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.quantizer import NonFiniteLatentsError
-from ..tokenizers.tokenizer import VisualTokenizer
+from .balance_watch import BalanceWatch
+from .best import BestTokenizer
 from .checkpoint import load_checkpoint, save_checkpoint
-from .ema import EMA
-from .guards import check_gradients, check_loss, check_resume, name_latents_error
+from .discriminator_objective import discriminator_objective
+from .finished_tokenizer import save_tokenizer
+from .guards import Guard, check_precision, check_resume
 from .log_entry import log_entry, progress_note
 from .metrics_log import MetricsLog
-from .objective import Objective, generator_objective
+from .objective import generator_objective
 from .run_config import RunConfig
-from .run_data import open_training_set, shown_clips
+from .run_data import open_training_set, shown_clips, training_batches
 from .run_folder import RunFolder
-from .sample_grid import write_sample_grid
-from .schedule import learning_rate_factor
+from .run_state import build_run_state
 from .seeding import seed_step
 from .stop_signal import StopSignal
+from .term_means import TermMeans
 from .throughput_clock import ThroughputClock
+from .trackers import check_trackers, close_trackers, start_trackers
+from .validation import draw_samples, held_out_scores, score_names
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +58,11 @@ class RunResult:
 
 
 def train(
-    config: RunConfig, output: Path, device: str = "auto", show_progress: bool = True
+    config: RunConfig,
+    output: Path,
+    device: str = "auto",
+    show_progress: bool = True,
+    previous: Path | None = None,
 ) -> RunResult:
     """Train a tokenizer, or go on with a run that was stopped.
 
@@ -66,6 +71,7 @@ def train(
         output: its folder; started again with the same config it resumes exactly.
         device: auto leaves the choice to accelerate; cpu keeps accelerators out of it.
         show_progress: whether to show a bar on stderr.
+        previous: folder of the run before, for `start.source: previous`.
 
     Returns:
         Where the run stands, and the trained tokenizer (EMA weights) if it is finished.
@@ -82,19 +88,24 @@ def train(
             f"train runs on device auto or cpu, got {device!r}; to choose accelerators, "
             "set CUDA_VISIBLE_DEVICES or use accelerate launch"
         )
-    torch.manual_seed(options.seed)
-    tokenizer = config.build_tokenizer()
-    # An image leaves the temporal layers of a video tokenizer without gradient.
-    unused = DistributedDataParallelKwargs(
-        find_unused_parameters=tokenizer.temporal_compression > 1
+    check_trackers(options.trackers)
+    data_parallel = DistributedDataParallelKwargs(
+        find_unused_parameters=config.images_skip_layers(),
+        # Codebooks move alike on all ranks; batch statistics may differ and are not read.
+        broadcast_buffers=False,
     )
+    AcceleratorState._reset_state()  # or the stage before would settle the precision of this one
     accelerator = Accelerator(
-        cpu=device == "cpu",
+        # Said aloud where there is nothing else, or several CPU processes would not find together.
+        cpu=device == "cpu" or not torch.accelerator.is_available(),
         mixed_precision=options.mixed_precision,
         gradient_accumulation_steps=options.accumulation_steps,
-        kwargs_handlers=[unused],
+        log_with=list(options.trackers) or None,
+        project_dir=output / "tensorboard",
+        kwargs_handlers=[data_parallel],
     )
-    rank, world_size = accelerator.process_index, accelerator.num_processes
+    check_precision(accelerator)
+    world_size = accelerator.num_processes
     dataset = open_training_set(config)
     shown = shown_clips(config, dataset)
     folder = RunFolder(output)
@@ -102,136 +113,132 @@ def train(
         for note in folder.claim(config.to_tree()):
             log.warning("%s", note)
     accelerator.wait_for_everyone()
+    if folder.finished(options.steps):
+        log.info("%s is finished already", output)
+        return RunResult(options.steps, folder.tokenizer)
 
-    # ---- model ------------------------------------------------------------------------------
-    ema = EMA(tokenizer, options.ema_decay)
-    ema.shadow.to(accelerator.device)
-    optimizer = torch.optim.AdamW(
-        tokenizer.parameters(),
-        lr=options.lr,
-        betas=options.betas,
-        weight_decay=options.weight_decay,
-    )
-    factor = learning_rate_factor(
-        options.schedule, options.warmup_steps, options.steps, options.final_lr_factor
-    )
-    model, optimizer = accelerator.prepare(tokenizer, optimizer)
-
-    # ---- resume -----------------------------------------------------------------------------
-    start_step = 0
+    # ---- networks, or where they stood ------------------------------------------------------
     newest = folder.newest_checkpoint()
+    state = build_run_state(config, accelerator, previous, resumes=newest is not None)
+    tokenizer, generator, judge = state.tokenizer, state.generator, state.judge
+    start_step = 0
     if newest is not None:
-        state = load_checkpoint(newest)
-        start_step = state["step"]
-        check_resume(state, options.steps, world_size)
-        tokenizer.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        ema.shadow.load_state_dict(state["ema"])
-        ema.num_updates = state["ema_updates"]
-        if accelerator.scaler is not None and state["scaler"] is not None:
-            accelerator.scaler.load_state_dict(state["scaler"])
+        checkpoint = load_checkpoint(newest)
+        start_step = checkpoint["step"]
+        check_resume(checkpoint, options.steps, world_size)
+        state.load(checkpoint, accelerator)
         log.info("resuming from %s", newest)
-    metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None
+    state.train_mode(options.freeze)
+    factor = options.learning_rate_factor()
 
     # ---- data: step k of the run begins at micro-step k * accumulation_steps ---------------------
     micro_steps = options.accumulation_steps
-    positions = BatchPositions(
-        options.batch_size,
-        start_step * micro_steps,
-        options.steps * micro_steps,
-        rank,
-        world_size,
-        dataset.schedule,
-    )
-    loader = training_loader(dataset, positions, config.data.workers, config.data.max_bad)
-    batches = iter(loader)
+    first, end = start_step * micro_steps, options.steps * micro_steps
+    batches = iter(training_batches(config, dataset, accelerator, first, end))
 
+    # ---- figures ----------------------------------------------------------------------------
+    metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None
+    start_trackers(accelerator, start_step, output)
     group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
-    code_use = CodeStatistics(group_sizes)
-    stop = StopSignal()
-    model.train()
+    code_use, means = CodeStatistics(group_sizes), TermMeans()
+    watch = BalanceWatch(options.adversarial.start_step if judge else options.steps)
+    best = BestTokenizer(folder.best, config.eval.best_metric, start_step)
+    guard, stop = Guard(accelerator, folder, options.grad_clip_norm), StopSignal()
     progress = ProgressLine(
         "training", options.steps, start_step, show_progress and accelerator.is_main_process
     )
-    norm = 0.0
     with progress, stop:
         clock = ThroughputClock(options.batch_size * micro_steps * world_size)
         for step in range(start_step + 1, options.steps + 1):
-            # ---- generator step -------------------------------------------------------------
-            seed_step(options.seed, step, rank)
-            for group in optimizer.param_groups:
-                group["lr"] = options.lr * factor(step - 1)
-            objectives: list[Objective] = []
+            seed_step(options.seed, step, accelerator.process_index)
+            seen: list[tuple[Tensor, Tensor]] = []
             with clock.step():
+                # ---- generator step ---------------------------------------------------------
+                generator.set_rate(factor(step - 1))
                 for clips in clock.waiting(islice(batches, micro_steps)):
                     pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
-                    with accelerator.accumulate(model):
+                    with accelerator.accumulate(generator.model):
                         try:
                             with accelerator.autocast():
-                                result = model(pixels)
+                                result = generator.model(pixels)
                         except NonFiniteLatentsError as error:
-                            raise name_latents_error(error, step, folder) from error
-                        for grid in result.encoding.indices or ():
-                            code_use.add(grid)
-                        objective = generator_objective(result, pixels, options.losses)
-                        check_loss(objective, step, folder)
-                        objectives.append(objective.detached())
-                        accelerator.backward(objective.loss)
-                        if accelerator.sync_gradients:
-                            norm = _clip_gradients(accelerator, model, options.grad_clip_norm)
-                            check_gradients(norm, accelerator, step, folder)
-                        optimizer.step()
-                        optimizer.zero_grad()
+                            raise guard.latents_error(error, step) from error
+                        objective = generator_objective(
+                            result,
+                            pixels,
+                            options.losses,
+                            step - 1,
+                            state.perceptual,
+                            state.adversary,
+                            state.last_layer,
+                        )
+                        means.add(generator.learn(objective, step, guard))
+                    for grid in result.encoding.indices or ():
+                        code_use.add(grid)
+                    if judge is not None:
+                        seen.append((pixels, result.pixels.detach()))
+
+                # ---- discriminator step -----------------------------------------------------
+                if judge is not None and state.adversary is not None:
+                    judge.set_rate(factor(step - 1))
+                    judge.optimizer.zero_grad()
+                    for pixels, reconstruction in seen:
+                        with accelerator.accumulate(judge.model):
+                            objective = discriminator_objective(
+                                judge.model, pixels, reconstruction, state.adversary, step - 1
+                            )
+                            means.add(judge.learn(objective, step, guard))
 
                 # ---- moving average ---------------------------------------------------------
-                ema.update(accelerator.unwrap_model(model))
+                state.ema.update(tokenizer)
             stopped = _on_any_rank(stop.requested, accelerator)
-            last = step == options.steps or stopped
+            last = stopped or step == options.steps
 
-            # ---- log, evaluate --------------------------------------------------------------
+            # ---- evaluate -------------------------------------------------------------------
             evaluated = config.eval.source is not None and (
                 step % config.eval.every_steps == 0 or last
             )
-            logged = step % options.log_every_steps == 0 or evaluated or last
-            use: dict[str, float] = {}
-            if logged and group_sizes:
-                use = code_use.over_all_ranks().use().means
+            scores: dict[str, float | None] = dict.fromkeys(score_names(config, tokenizer))
+            if evaluated:
+                scores |= held_out_scores(config, state.ema.gather(), shown)
+            score = scores.get(best.metric)
+            if metrics and score is not None:
+                best.offer(step, score, state.ema.shadow)
+
+            # ---- log ------------------------------------------------------------------------
+            if step % options.log_every_steps == 0 or evaluated or last:
+                figures = means.taken()
+                use = code_use.over_all_ranks().use().means if group_sizes else {}
                 code_use = CodeStatistics(group_sizes)
-            if metrics and logged:
-                scores = _scores(config, ema.shadow) if evaluated else {}
-                lr = optimizer.param_groups[0]["lr"]
-                entry = log_entry(step, objectives, norm, lr, clock.figures(), scores, use)
-                metrics.write(entry)
-                progress.advance(0, progress_note(entry))
+                if metrics:
+                    rates = {"lr": generator.optimizer.param_groups[0]["lr"]}
+                    entry = log_entry(step, figures, rates, clock.figures(), scores, use)
+                    metrics.write(entry)
+                    accelerator.log({k: v for k, v in entry.items() if v is not None}, step)
+                    watch.look(step, entry["train_psnr"])
+                    progress.advance(0, progress_note(entry))
             progress.advance()
 
             # ---- sample ---------------------------------------------------------------------
-            if metrics and (step % options.sample_every_steps == 0 or last):
-                _draw(folder, step, ema.shadow, shown)
+            if step % options.sample_every_steps == 0 or last:
+                shadow = state.ema.gather()
+                if metrics:
+                    draw_samples(folder, step, shadow, shown)
 
             # ---- save -----------------------------------------------------------------------
-            if metrics and (step % options.checkpoint_every_steps == 0 or last):
-                state = {
-                    "step": step,
-                    "world_size": world_size,
-                    "model": accelerator.unwrap_model(model).state_dict(),
-                    "optimizer": optimizer.state_dict(),
-                    "ema": ema.shadow.state_dict(),
-                    "ema_updates": ema.num_updates,
-                    "scaler": accelerator.scaler and accelerator.scaler.state_dict(),
-                }
-                save_checkpoint(
-                    folder.checkpoints, step, state, config.to_tree(), options.keep_last
-                )
+            if step % options.checkpoint_every_steps == 0 or last:
+                kept = {"step": step, "world_size": world_size, **state.collect(accelerator)}
+                if metrics:
+                    tree = config.to_tree()
+                    save_checkpoint(folder.checkpoints, kept, tree, options.keep_last, best.step)
             if stopped:
                 log.warning("stopped by a signal after step %d; start again to go on", step)
-                accelerator.end_training()
+                close_trackers(accelerator)
                 return RunResult(step, None)
 
     # ---- the trained tokenizer --------------------------------------------------------------
-    if accelerator.is_main_process:
-        ema.shadow.save_pretrained(folder.tokenizer)
-    accelerator.end_training()
+    save_tokenizer(config, folder, state.ema.gather(), dataset, accelerator)
+    close_trackers(accelerator)
     return RunResult(options.steps, folder.tokenizer)
 
 
@@ -241,33 +248,3 @@ def _on_any_rank(flag: bool, accelerator: Accelerator) -> bool:
         return flag
     flags: Any = accelerator.gather(torch.tensor([flag], device=accelerator.device))
     return bool(flags.any())
-
-
-def _clip_gradients(accelerator: Accelerator, model: torch.nn.Module, limit: float) -> float:
-    """Bound the norm of all gradients together and return what it was."""
-    norm = accelerator.clip_grad_norm_(model.parameters(), limit)
-    return float("nan") if norm is None else float(norm)
-
-
-def _scores(config: RunConfig, tokenizer: VisualTokenizer) -> dict[str, float]:
-    assert config.eval.source is not None, "called only where held-out data is configured"
-    size = config.eval.size or config.data.size
-    return evaluate(
-        config.eval.source,
-        tokenizer,
-        size=size,
-        frames=config.data.frames,
-        batch_size=config.eval.batch_size,
-        metrics=QUICK_METRICS,
-        limit=config.eval.limit,
-        fingerprints=False,
-        pictures=False,
-    )[0].metrics
-
-
-@torch.no_grad()
-def _draw(folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor) -> None:
-    """Write the sample grid of a step."""
-    restored = tokenizer.reconstruct(to_pixels(clips).to(tokenizer.device))
-    path = folder.samples / f"step-{step:08d}.png"
-    write_sample_grid(path, clips, to_uint8(restored).cpu())

@@ -1,20 +1,39 @@
-"""Reconstruction losses between pixels in [-1, 1], averaged over all elements.
+"""Reconstruction losses between pixels in [-1, 1], averaged over all elements, in fp32.
 
-L1 = mean |y - x|      L2 = mean (y - x)^2
+L1                  mean |y - x|
+L2                  mean (y - x)^2
+Charbonnier         mean sqrt((y - x)^2 + eps^2)            (smooth L1; arXiv 1710.01992)
+temporal difference mean |(y_t+1 - y_t) - (x_t+1 - x_t)|    (flicker; 0 for images)
 """
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 Pixels = Float[Tensor, "B 3 T H W"]
 
+CHARBONNIER_EPS = 1e-3
+
 
 def l1_loss(reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
-    """Mean absolute error, in fp32."""
+    """Mean absolute error."""
     return F.l1_loss(reconstruction.float(), pixels.float())
 
 
 def l2_loss(reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
-    """Mean squared error, in fp32."""
+    """Mean squared error."""
     return F.mse_loss(reconstruction.float(), pixels.float())
+
+
+def charbonnier_loss(reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
+    """Mean absolute error, rounded off at zero."""
+    error = reconstruction.float() - pixels.float()
+    return torch.sqrt(error.square() + CHARBONNIER_EPS**2).mean()
+
+
+def temporal_difference_loss(reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
+    """Mean absolute error of what changes from frame to frame."""
+    error = reconstruction.float() - pixels.float()
+    flicker = error.diff(dim=2).abs()
+    return flicker.sum() / max(1, flicker.numel())

@@ -4,32 +4,35 @@ Components (encoder, bottleneck, decoder) take their options from their construc
 written here. `python -m vistok.train.run_config FILE` writes the JSON schema that editors use.
 """
 
+import copy
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     PositiveFloat,
     PositiveInt,
-    field_validator,
     model_validator,
 )
 from pydantic import NonNegativeInt as Count
 
-from ..component import family_union, validate
-from ..config import Tree, load_config
+from ..component import build, family_union, options_model, validate
+from ..config import Tree, dump, load_config, merge, override_value
 from ..data.crop import CropRules
+from ..eval.metrics import check_metrics
 from ..eval.ssim import WINDOW_SIDES
 from ..tokenizers.bottlenecks import BOTTLENECKS
 from ..tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
-from .schedule import ScheduleName
+from .loss_options import Adversarial, Losses
+from .optimizer import OPTIMIZERS, Recipe
+from .schedule import ScheduleName, learning_rate_factor
+from .section import Section, Share
 
 
 def _spell_no(value: Any) -> Any:
@@ -37,17 +40,7 @@ def _spell_no(value: Any) -> Any:
     return "no" if value is False else value
 
 
-# A number in [0, 1), as decay rates are.
-Share = Annotated[float, Field(ge=0, lt=1)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
-    )
-
-
-class Model(_Section):
+class Model(Section):
     """The tokenizer: three components, each chosen by its kind."""
 
     encoder: family_union(ENCODERS, derived=frozenset({"out_channels"}))  # pyright: ignore[reportInvalidTypeForm]
@@ -55,7 +48,7 @@ class Model(_Section):
     decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
 
 
-class WeightedSource(_Section):
+class WeightedSource(Section):
     """One of several sources."""
 
     source: str
@@ -64,7 +57,7 @@ class WeightedSource(_Section):
     """How often it is drawn, in proportion to the others."""
 
 
-class Data(_Section):
+class Data(Section):
     """What is trained on, and how samples are cut from it."""
 
     source: str | Annotated[list[WeightedSource], Field(min_length=1)]
@@ -72,7 +65,7 @@ class Data(_Section):
     several of them, each with its weight."""
     size: PositiveInt = 256
     """Side of the square crops, in pixels."""
-    buckets: list[tuple[PositiveInt, PositiveInt]] = []
+    buckets: list[tuple[PositiveInt, PositiveInt]] = Field(default_factory=list)
     """Heights and widths of crops instead of size; files go to the nearest aspect ratio."""
     frames: PositiveInt = 1
     """Frames per clip: 1, or 1 + k * temporal compression."""
@@ -133,25 +126,15 @@ class Data(_Section):
         return self
 
 
-class Losses(_Section):
-    """Weights of the objective's terms."""
+class LearningRateFactors(Section):
+    """Factors on train.lr of the parts of the tokenizer."""
 
-    l1_weight: NonNegativeFloat = 1.0
-    l2_weight: NonNegativeFloat = 0.0
-    perceptual_weight: NonNegativeFloat = 0.0
-    """LPIPS; this version trains without it, so only 0 is accepted."""
-    adversarial_weight: NonNegativeFloat = 0.0
-    """Discriminator; this version trains without one, so only 0 is accepted."""
-
-    @field_validator("perceptual_weight", "adversarial_weight")
-    @classmethod
-    def _only_zero(cls, weight: float) -> float:
-        if weight:
-            raise ValueError(f"this version has no such loss yet; must be 0, got {weight:g}")
-        return weight
+    encoder: PositiveFloat = 1.0
+    bottleneck: PositiveFloat = 1.0
+    decoder: PositiveFloat = 1.0
 
 
-class Train(_Section):
+class Train(Section):
     """How it is trained; progress is counted in optimizer steps everywhere."""
 
     steps: PositiveInt
@@ -160,26 +143,82 @@ class Train(_Section):
     accumulation_steps: PositiveInt = 1
     """Micro-steps per optimizer step."""
     lr: PositiveFloat = 1e-4
-    """Peak learning rate of AdamW."""
-    betas: tuple[Share, Share] = (0.9, 0.99)
-    weight_decay: NonNegativeFloat = 0.0
+    """Peak learning rate."""
+    lr_factors: LearningRateFactors = Field(default_factory=LearningRateFactors)
+    optimizer: family_union(OPTIMIZERS) = Field(  # pyright: ignore[reportInvalidTypeForm]
+        default_factory=options_model(OPTIMIZERS["adamw"], "adamw", frozenset())
+    )
+    """Of the tokenizer, and of the discriminator."""
     schedule: ScheduleName = "cosine"
     warmup_steps: Count = 500
+    warmup_start: float | None = Field(default=None, ge=0, lt=1)
+    """Factor on the learning rate at the first step; null begins with 1 / warmup_steps."""
     final_lr_factor: float = Field(default=0.0, ge=0, le=1)
-    grad_clip_norm: PositiveFloat = 1.0
+    grad_clip_norm: PositiveFloat | None = 1.0
+    """Bound on the norm of all gradients together; null leaves them as they are."""
     ema_decay: Share = 0.999
+    ema_warmup: bool = True
+    """Whether the average forgets faster during the first updates."""
     seed: Count = 0
     mixed_precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_spell_no)] = "no"
-    """Autocast dtype; quantizers and losses stay in fp32."""
+    """Autocast dtype; quantizers, losses and the discriminator stay in fp32."""
     checkpoint_every_steps: PositiveInt = 1000
     keep_last: PositiveInt = 2
     """Checkpoints kept."""
     log_every_steps: PositiveInt = 50
     sample_every_steps: PositiveInt = 1000
     losses: Losses = Field(default_factory=Losses)
+    adversarial: Adversarial = Field(default_factory=Adversarial)
+    freeze: list[Literal["encoder", "bottleneck", "decoder"]] = Field(default=[])
+    """Parts that keep their weights and stay in eval mode."""
+    parallelism: Literal["ddp", "fsdp2"] = "ddp"
+    """With several processes: whole copies of the networks, or slices of them."""
+    compile: bool = False
+    """Compile the networks with torch.compile; the first steps then take long."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, about a third more time."""
+    trackers: list[Literal["tensorboard", "wandb"]] = Field(default=["tensorboard"])
+    """Where figures go beside metrics.jsonl; wandb needs `pip install vistok[wandb]`."""
+    latent_statistics_samples: Count = 1024
+    """Training clips over which the mean and spread of every latent channel are measured when the
+    run is finished (continuous tokenizers); 0 leaves the latents unscaled."""
+
+    def learning_rate_factor(self) -> Callable[[int], float]:
+        """The factor on the learning rates as a function of the step, counted from 0."""
+        return learning_rate_factor(
+            self.schedule, self.warmup_steps, self.steps, self.final_lr_factor, self.warmup_start
+        )
+
+    @property
+    def optimizer_recipe(self) -> Recipe:
+        """Kind and options of the optimizers."""
+        return build(OPTIMIZERS, self.optimizer.model_dump(), "train.optimizer")
 
 
-class Eval(_Section):
+class Start(Section):
+    """Where the weights come from, when a run does not begin with random ones."""
+
+    source: str | None = None
+    """Folder of a run, folder or hub id of a tokenizer, or `previous`: the stage before."""
+    weights: Literal["ema", "raw"] = "ema"
+    """Of a run: its moving average, or the weights it trained."""
+    adapt: Literal["strict", "widen", "align"] = "strict"
+    """How the models may differ: not at all; new input channels begin at zero; or stages are
+    matched by their resolution and the others begin as they are."""
+    discriminator: Literal["fresh", "carry"] = "fresh"
+    """Whether the discriminator begins anew."""
+
+    @model_validator(mode="after")
+    def _every_setting_has_an_effect(self) -> "Start":
+        changed = sorted(self.model_fields_set - {"source"})
+        if self.source is None and any(
+            getattr(self, name) != type(self).model_fields[name].default for name in changed
+        ):
+            raise ValueError(f"{', '.join(changed)} without a source to start from")
+        return self
+
+
+class Eval(Section):
     """Held-out data, scored during the run and drawn in the sample grids."""
 
     source: str | None = None
@@ -190,14 +229,29 @@ class Eval(_Section):
     batch_size: PositiveInt = 8
     limit: PositiveInt | None = 64
     """At most so many files."""
+    metrics: list[str] = Field(default=["psnr", "ssim"])
+    """What is scored, beside the use of the codebooks; see `vistok eval`."""
+    best_metric: str = "psnr"
+    """What makes an evaluation the best so far; its tokenizer is kept in best/."""
+
+    @model_validator(mode="after")
+    def _metrics_exist(self) -> "Eval":
+        check_metrics(self.metrics)
+        if self.best_metric not in self.metrics:
+            raise ValueError(
+                f"best_metric must be among metrics, {', '.join(self.metrics)}, "
+                f"got {self.best_metric}"
+            )
+        return self
 
 
-class RunConfig(_Section):
+class RunConfig(Section):
     """A training run."""
 
     model: Model
     data: Data
     train: Train
+    start: Start = Field(default_factory=Start)
     eval: Eval = Field(default_factory=Eval)
 
     def __reduce__(self) -> Any:
@@ -207,6 +261,15 @@ class RunConfig(_Section):
     def to_tree(self) -> Tree:
         """Plain JSON values, defaults included."""
         return json.loads(self.model_dump_json())
+
+    def images_skip_layers(self) -> bool:
+        """Whether there are images among the data, and layers that shrink time: they stay idle."""
+        import torch
+
+        if self.data.frames > 1 and self.data.image_ratio == 0:
+            return False
+        with torch.device("meta"):
+            return self.build_tokenizer().temporal_compression > 1
 
     def build_tokenizer(self) -> VisualTokenizer:
         """The untrained tokenizer."""
@@ -223,18 +286,69 @@ BOOKKEEPING = (
     "train.keep_last",
     "train.log_every_steps",
     "train.sample_every_steps",
+    "train.trackers",
+    "train.parallelism",
+    "train.compile",
+    "train.gradient_checkpointing",
+    "train.latent_statistics_samples",
     "eval.",
 )
 
 
 def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read, check and complete a run config.
+    """Read, check and complete a run config; of several stages, the last one.
 
     Raises:
         FileNotFoundError: no such config.
         ValueError: an unknown key, a wrong type, or a shape the model cannot take.
     """
-    tree = load_config(name, overrides)
+    *_, last = load_stages(name, overrides).values()
+    return last
+
+
+def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
+    """Every stage of a config by its name, in order; a config without stages is one without a name.
+
+    Overrides hold for every stage, unless they name one: `stages.0.train.steps=10`.
+
+    Raises:
+        FileNotFoundError: no such config.
+        ValueError: as `load_run_config`, or stages without names of their own.
+    """
+    named = [override for override in overrides if override.startswith("stages.")]
+    common = [override for override in overrides if override not in named]
+    tree = load_config(name, named)
+    stages: Any = tree.pop("stages", None)
+    if stages is None:
+        stages = [{"name": ""}]
+    elif not isinstance(stages, list) or not all(map(_has_folder_name, stages)):
+        raise ValueError("stages must be a list of mappings, each with a name for its folder")
+    configs: dict[str, RunConfig] = {}
+    for stage in stages:
+        own = {key: value for key, value in stage.items() if key != "name"}
+        merged = copy.deepcopy(merge(tree, own))
+        for override in common:
+            override_value(merged, override)
+        if stage["name"] in configs:
+            raise ValueError(f"stages need names of their own, got {stage['name']} twice")
+        configs[str(stage["name"])] = _checked(merged)
+    return configs
+
+
+def _has_folder_name(stage: Any) -> bool:
+    return isinstance(stage, dict) and bool(re.fullmatch(r"[\w-]+", str(stage.get("name", ""))))
+
+
+def dump_stages(stages: Mapping[str, RunConfig]) -> str:
+    """The resolved configs as YAML, one document per stage."""
+    documents = [
+        (f"# stage: {name}\n" if name else "") + dump(config.to_tree())
+        for name, config in stages.items()
+    ]
+    return "---\n".join(documents)
+
+
+def _checked(tree: Tree) -> RunConfig:
     data = tree.get("data")
     if data is None or (isinstance(data, dict) and data.get("source") is None):
         raise ValueError("data.source is not set: say what to train on, --set data.source=FOLDER")
@@ -249,26 +363,43 @@ def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfi
 
 
 def check_shapes(config: RunConfig) -> None:
-    """Raise unless the clips that training and evaluation cut fit the model."""
+    """Raise unless the clips that training and evaluation cut fit the networks."""
     import torch
 
     with torch.device("meta"):
         tokenizer = config.build_tokenizer()
     data = config.data
-    shapes = [("data.buckets", bucket) for bucket in data.buckets]
+    crops = [("data.buckets", bucket) for bucket in data.buckets]
     for name, side in (("data.size", data.size), ("eval.size", config.eval.size or data.size)):
-        shapes.append((name, (side, side)))
-    for name, (H, W) in shapes:
+        crops.append((name, (side, side)))
+    for name, (H, W) in crops:
         try:
             tokenizer.layout((data.frames, H, W))
         except ValueError as error:
             raise ValueError(f"{name}={H} x {W}, data.frames={data.frames}: {error}") from error
+    if config.train.losses.adversarial_weight:
+        _check_judged_size(config)
+
+
+def _check_judged_size(config: RunConfig) -> None:
+    """Raise unless the discriminator can judge every crop that is trained on."""
+    import torch
+
+    with torch.device("meta"):
+        discriminator = config.train.adversarial.build_discriminator()
+    for H, W in config.data.buckets or [(config.data.size, config.data.size)]:
+        discriminator.check_size(H, W)
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of config files, where `extends` is allowed and the rest may come from it."""
     schema = RunConfig.model_json_schema()
     schema["properties"]["extends"] = {"type": "string"}
+    schema["properties"]["stages"] = {
+        "type": "array",
+        "items": {"type": "object", "properties": {"name": {"type": "string"}}},
+        "description": "Runs one after the other, each laid over the rest of the file.",
+    }
     for section in (schema, *schema["$defs"].values()):
         section.pop("required", None)
     return schema

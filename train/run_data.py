@@ -3,11 +3,13 @@
 import logging
 
 import torch
+from accelerate import Accelerator
 from torch import Tensor
 
 from ..data.evaluation_set import EvaluationSet, evaluation_batches
-from ..data.order import Place
+from ..data.order import BatchPositions, Place
 from ..data.source import list_source
+from ..data.training_loader import TrainingLoader, training_loader
 from ..data.training_set import TrainingSet, WeightedFiles
 from .run_config import RunConfig
 
@@ -33,6 +35,21 @@ def open_training_set(config: RunConfig) -> TrainingSet:
     if unused:
         log.warning("%d file(s) left out: data.frames=%d takes videos", unused, data.frames)
     return dataset
+
+
+def training_batches(
+    config: RunConfig, dataset: TrainingSet, accelerator: Accelerator, first: int, last: int
+) -> TrainingLoader:
+    """This rank's batches from one micro-step of the run to another."""
+    positions = BatchPositions(
+        config.train.batch_size,
+        first,
+        last,
+        accelerator.process_index,
+        accelerator.num_processes,
+        dataset.schedule,
+    )
+    return training_loader(dataset, positions, config.data.workers, config.data.max_bad)
 
 
 def shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:

@@ -6,7 +6,7 @@ import yaml
 
 from ..config import Tree, dump, flatten
 from ..output_file import write_text_whole
-from .checkpoint import checkpoints
+from .checkpoint import checkpoint_name, checkpoints
 from .run_config import BOOKKEEPING
 
 
@@ -24,10 +24,20 @@ class RunFolder:
         self.checkpoints = root / "checkpoints"
         self.samples = root / "samples"
         self.tokenizer = root / "tokenizer"
+        self.best = root / "best"
 
     def newest_checkpoint(self) -> Path | None:
         """The checkpoint to go on from, if there is one."""
         return max(checkpoints(self.checkpoints), default=None)
+
+    def finished(self, steps: int) -> bool:
+        """Whether the run has come to its end, tokenizer and all."""
+        newest = self.newest_checkpoint()
+        return (
+            newest is not None
+            and newest.name == checkpoint_name(steps)
+            and (self.tokenizer / "config.json").is_file()
+        )
 
     def claim(self, config: Tree) -> list[str]:
         """Take the folder for a run, or take it up again.

@@ -1,32 +1,63 @@
-"""Learning-rate schedules: the factor on the peak rate, as plain functions of the step."""
+"""Learning-rate schedules: the factor on the peak rate, as plain functions of the step.
+
+With p from 0 at the end of the warm-up to 1 at the last step, and f what is left at the end:
+
+    constant        1
+    cosine          f + (1 - f) (1 + cos(pi p)) / 2
+    linear          f + (1 - f) (1 - p)
+    hold_linear     1 while p < 0.05, then f + (1 - f) (1 - p) / 0.95
+    clamped_cosine  max(f, (1 + cos(pi p)) / 2), with p = 1 one step after the last
+
+Warm-up over w steps: (s + 1) / w at step s = 0, 1, ...; or, where it is told what to begin with,
+b + (1 - b) s / w. WeTok's code has these as LambdaWarmUpCosine (clamped_cosine, b = 0) and VAR's
+lin0 and cos (hold_linear and cosine, b = 0.005, f = 0.01).
+"""
 
 from collections.abc import Callable
 from math import cos, pi
 from typing import Literal
 
-ScheduleName = Literal["constant", "cosine", "linear"]
+ScheduleName = Literal["constant", "cosine", "linear", "hold_linear", "clamped_cosine"]
+
+HELD = 0.05
 
 
 def learning_rate_factor(
-    schedule: ScheduleName, warmup_steps: int, steps: int, final_factor: float
+    schedule: ScheduleName,
+    warmup_steps: int,
+    steps: int,
+    final_factor: float,
+    warmup_start: float | None = None,
 ) -> Callable[[int], float]:
     """The factor as a function of the step (0-based): linear warm-up, then the schedule.
 
     Args:
-        schedule: constant; or cosine or linear decay to `final_factor` at the last step.
-        warmup_steps: steps in which the factor rises linearly from 1/warmup_steps to 1.
+        schedule: what follows the warm-up.
+        warmup_steps: steps of the warm-up.
         steps: length of the run.
         final_factor: what is left of the peak rate at the end, in [0, 1].
+        warmup_start: factor at the first step; None begins with 1 / warmup_steps, so that no step
+            is lost.
     """
+    last = steps if schedule == "clamped_cosine" else steps - 1
 
     def factor(step: int) -> float:
         if step < warmup_steps:
-            return (step + 1) / warmup_steps
-        progress = min(1.0, (step - warmup_steps) / max(1, steps - 1 - warmup_steps))
-        if schedule == "cosine":
-            return final_factor + (1 - final_factor) * 0.5 * (1 + cos(pi * progress))
-        if schedule == "linear":
-            return final_factor + (1 - final_factor) * (1 - progress)
-        return 1.0
+            if warmup_start is None:
+                return (step + 1) / warmup_steps
+            return warmup_start + (1 - warmup_start) * step / warmup_steps
+        p = min(1.0, (step - warmup_steps) / max(1, last - warmup_steps))
+        half_wave = 0.5 * (1 + cos(pi * p))
+        match schedule:
+            case "constant":
+                return 1.0
+            case "cosine":
+                return final_factor + (1 - final_factor) * half_wave
+            case "linear":
+                return final_factor + (1 - final_factor) * (1 - p)
+            case "hold_linear":
+                return 1.0 if p < HELD else final_factor + (1 - final_factor) * (1 - p) / (1 - HELD)
+            case "clamped_cosine":
+                return max(final_factor, half_wave)
 
     return factor

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tiny import tiny_tokenizer
+from tiny import tiny_tokenizer, tiny_wetok
 from vistok.data.bundled import SAMPLES
 from vistok.data.image import read_image
 from vistok.data.source import list_source
@@ -33,6 +33,26 @@ def test_streamed_frames_equal_the_one_shot_reconstruction():
     streamed = torch.stack(list(reconstruct_frames(clip, tokenizer)), dim=1)
     expected = ((whole + 1) * 127.5).round()
     assert (streamed.float() - expected).abs().max() <= 1  # a rounding that falls the other way
+
+
+def test_a_clip_of_an_image_tokenizer_is_so_many_images_even_where_norms_follow_the_latents():
+    tokenizer = tiny_wetok(generative=True)
+    clip = frames(20, (8, 12))
+    restored = list(reconstruct_frames(clip, tokenizer))
+    (alone,) = reconstruct_frames(clip[:1], tokenizer)
+    assert (restored[0].int() - alone.int()).abs().max() <= 1
+    whole = tokenizer.reconstruct(torch.stack(clip, dim=1)[None] / 127.5 - 1)[0]
+    streamed = torch.stack(restored, dim=1).float()
+    assert (streamed - ((whole + 1) * 127.5).round()).abs().max() <= 1
+
+
+@pytest.mark.parametrize("count", [1, 4, 20])
+def test_a_tokenizer_of_whole_clips_gets_everything_at_once(count):
+    tokenizer = tiny_wetok((1, 2, 2), times=(2, 2))
+    clip = frames(count, (8, 12))
+    restored = torch.stack(list(reconstruct_frames(clip, tokenizer)), dim=1).float()
+    whole = tokenizer.reconstruct(torch.stack(clip, dim=1)[None] / 127.5 - 1)[0]
+    assert (restored - ((whole + 1) * 127.5).round()).abs().max() <= 1
 
 
 def test_frames_are_asked_for_chunk_by_chunk():

@@ -8,13 +8,12 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from vistok.eval.inception import _empty, _Untrained
+from vistok.eval.inception import unloaded_inception
 
 
 def inception_state(seed: int = 0) -> dict[str, Tensor]:
     """Weights of InceptionV3 whose features differ from picture to picture, as trained ones do."""
-    with torch.device("meta"):
-        network = _Untrained("shapes", ["2048"], feature_extractor_weights_path=_empty())
+    network = unloaded_inception()
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
     for name, shape in ((name, value.shape) for name, value in network.state_dict().items()):

@@ -3,6 +3,7 @@
 import torch
 
 from vistok import VisualTokenizer
+from vistok.models.wetok import wetok_options
 
 
 def tiny_image_configs() -> tuple[dict, dict]:
@@ -77,4 +78,20 @@ def tiny_tokenizer(kind: str = "image", bottleneck: dict | None = None) -> Visua
     encoder, decoder = tiny_image_configs() if kind == "image" else tiny_video_configs()
     tokenizer = VisualTokenizer(encoder, bottleneck or {"kind": "fsq"}, decoder)
     awaken(tokenizer)
+    return tokenizer.eval()
+
+
+def tiny_wetok(
+    multipliers: tuple[int, ...] = (1, 1),
+    generative: bool = False,
+    times: tuple[int, ...] | None = None,
+    seed: int = 0,
+) -> VisualTokenizer:
+    """A WeTok of two groups of four bits and random weights, in eval mode."""
+    torch.manual_seed(seed)
+    encoder, decoder = wetok_options(32, multipliers, 1, generative, times)
+    quantizer = {"kind": "gq", "num_groups": 2, "bits_per_group": 4, "reduction": "reference"}
+    tokenizer = VisualTokenizer(
+        {"kind": "causal", **encoder}, quantizer, {"kind": "causal", **decoder}
+    )
     return tokenizer.eval()

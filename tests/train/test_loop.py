@@ -1,5 +1,6 @@
 """The loop: it learns, resumes bit for bit after a kill, and refuses what would lose something."""
 
+import json
 import os
 import signal
 import subprocess
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.utils._pytree import keystr, tree_flatten_with_path
 
-from tiny import tiny_image_configs
+from tiny import tiny_image_configs, tiny_video_configs
 from vistok import VisualTokenizer
 from vistok.component import validate
 from vistok.config import dump
@@ -48,15 +50,26 @@ def config(bottleneck: dict | None = None, **train_options) -> RunConfig:
     )
 
 
+def last_state(folder: Path) -> dict:
+    return load_checkpoint(checkpoints(folder / "checkpoints")[-1])
+
+
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    state = load_checkpoint(checkpoints(folder / "checkpoints")[-1])
+    state = last_state(folder)
     return {**state["model"], **{f"ema.{k}": v for k, v in state["ema"].items()}}
 
 
-def assert_same_weights(a: Path, b: Path) -> None:
-    ours, theirs = weights(a), weights(b)
+def assert_same_state(a: Path, b: Path) -> None:
+    """Weights, optimizers, averages: every tensor bit for bit, every number."""
+    ours, theirs = (
+        {keystr(path): leaf for path, leaf in tree_flatten_with_path(last_state(folder))[0]}
+        for folder in (a, b)
+    )
     assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    for name, value in ours.items():
+        other = theirs[name]
+        same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
+        assert same, name
 
 
 def test_a_run_leaves_everything_the_contract_names(tmp_path):
@@ -74,6 +87,11 @@ def test_a_run_leaves_everything_the_contract_names(tmp_path):
     assert [e["step"] for e in metrics if e["eval_psnr"] is not None] == [3, 6]
     grid = read_image(folder / "samples" / "step-00000006.png")
     assert grid.size == (2 * (64 + 4) + 4 + 2 * (64 + 4), 2 * (64 + 4) + 4)
+    assert list((folder / "tensorboard").rglob("events.out.tfevents.*"))
+    best = json.loads((folder / "best" / "best.json").read_text())
+    scores = {entry["step"]: entry["eval_psnr"] for entry in metrics}
+    assert best["value"] == max(scores[3], scores[6]) == pytest.approx(scores[best["step"]])
+    VisualTokenizer.from_pretrained(folder / "best")
     tokenizer = VisualTokenizer.from_pretrained(folder / "tokenizer")
     saved, ema = tokenizer.state_dict(), weights(folder)
     assert all(torch.equal(saved[name], ema[f"ema.{name}"]) for name in saved)
@@ -97,22 +115,64 @@ def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
     train(config(bottleneck, **options), whole, show_progress=False)
     train(config(bottleneck, steps=2, **options), parts, show_progress=False)
     train(config(bottleneck, **options), parts, show_progress=False)
-    assert_same_weights(whole, parts)
+    assert_same_state(whole, parts)
     steps = [entry["step"] for entry in read_metrics(parts / "metrics.jsonl")]
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
-def start(folder: Path, steps: int, workers: int = 0) -> subprocess.Popen:
-    """Train through the command line, logging rarely so that the time goes into steps."""
+def start(folder: Path, options: RunConfig) -> subprocess.Popen:
+    """Train through the command line."""
     path = folder.parent / "config.yaml"
-    rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
-    options = config(steps=steps, keep_last=100, **rare)
-    options.eval.every_steps = steps
-    options.data.workers = workers
     path.write_text(dump(options.to_tree()))
     command = [sys.executable, "-m", "vistok", "train", str(path), "--output", str(folder)]
     return subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def long_run(steps: int, workers: int = 0) -> RunConfig:
+    """A run that logs rarely, so that the time goes into steps."""
+    rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
+    options = config(steps=steps, keep_last=100, **rare)
+    options.eval.every_steps = steps
+    options.data.workers = workers
+    return options
+
+
+def everything_at_once() -> RunConfig:
+    """Images and clips, a discriminator, codebooks that move by themselves, accumulation."""
+    encoder, decoder = tiny_video_configs()
+    vq = {"kind": "vq", "codebook_size": 16, "codebook_dim": 4, "update": "ema"}
+    vq |= {"kmeans_start": True, "revive_below": 0.1}
+    return validate(
+        RunConfig,
+        {
+            "model": {"encoder": encoder, "bottleneck": vq, "decoder": decoder},
+            "data": {
+                "source": "samples:train",
+                "size": 32,
+                "frames": 5,
+                "image_ratio": 0.5,
+                "workers": 2,
+            },
+            "train": {
+                "steps": 12,
+                "batch_size": 2,
+                "accumulation_steps": 2,
+                "checkpoint_every_steps": 2,
+                "keep_last": 100,
+                "gradient_checkpointing": True,
+                "losses": {"adversarial_weight": 0.1, "temporal_difference_weight": 0.1},
+                "adversarial": {
+                    "discriminator": {"kind": "patchgan", "base_channels": 8, "num_layers": 2},
+                    "adaptive": True,
+                    "start_step": 3,
+                    "warmup_steps": 4,
+                    "r1_weight": 1.0,
+                    "r1_every_steps": 2,
+                },
+            },
+        },
     )
 
 
@@ -126,22 +186,43 @@ def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
 
 def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    process = start(killed, steps=120)
+    process = start(killed, long_run(120))
     wait_for_checkpoint(killed, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     reached = load_checkpoint(checkpoints(killed / "checkpoints")[-1])["step"]
     assert 20 <= reached < 120, "killed in the middle"
     for folder in (killed, whole):
-        process = start(folder, steps=120)
+        process = start(folder, long_run(120))
         assert process.wait() == 0, process.stderr.read().decode()
         process.communicate()
-    assert_same_weights(killed, whole)
+    assert_same_state(killed, whole)
+
+
+def test_a_killed_run_of_everything_at_once_ends_bit_equal(tmp_path):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    process = start(killed, everything_at_once())
+    wait_for_checkpoint(killed, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert 2 <= last_state(killed)["step"] < 12, "killed in the middle"
+    for folder in (killed, whole):
+        process = start(folder, everything_at_once())
+        _, errors = process.communicate()
+        assert process.returncode == 0, errors.decode()
+    assert_same_state(killed, whole)
+    state = last_state(whole)
+    assert state["lecam"]["real"] != 0, "LeCam followed the logits"
+    moved = state["model"]["bottleneck.codebook"]
+    assert not torch.equal(
+        moved,
+        load_checkpoint(checkpoints(whole / "checkpoints")[0])["model"]["bottleneck.codebook"],
+    )
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
-    process = start(tmp_path / "run", steps=100_000, workers=1)
+    process = start(tmp_path / "run", long_run(100_000, workers=1))
     wait_for_checkpoint(tmp_path / "run", process)
     # Schedulers signal the whole process group, readers included.
     os.killpg(process.pid, signal.SIGTERM)
@@ -171,8 +252,8 @@ def test_fewer_steps_than_done_and_another_world_size_are_not_silent(tmp_path, c
 def test_broken_gradients_stop_the_run_before_they_reach_the_weights(tmp_path, monkeypatch):
     """A loss can be finite where its gradient is not: the root of zero, for one."""
 
-    def broken(output, pixels, weights):
-        good = generator_objective(output, pixels, weights)
+    def broken(output, *others):
+        good = generator_objective(output, *others)
         zero = (output.pixels - output.pixels.detach()).square().sum()
         return Objective(good.loss + zero.sqrt() * 1e-3, good.terms)
 
@@ -227,6 +308,23 @@ def test_training_without_held_out_data_draws_training_samples(tmp_path):
     train(alone, tmp_path / "run", show_progress=False)
     assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["eval_psnr"] is None
     assert (tmp_path / "run" / "samples" / "step-00000006.png").is_file()
+
+
+def test_without_a_bound_gradients_are_left_as_they_are(tmp_path):
+    for name, bound in (("free", None), ("wide", 1e9), ("narrow", 1e-6)):
+        options = {"optimizer": {"kind": "adam", "eps": 1.0}, "steps": 2, "ema_decay": 0}
+        train(config(grad_clip_norm=bound, **options), tmp_path / name, "cpu", False)
+    free, wide, narrow = (weights(tmp_path / name) for name in ("free", "wide", "narrow"))
+    assert all(torch.equal(free[name], wide[name]) for name in free)
+    assert not all(torch.equal(free[name], narrow[name]) for name in free)
+
+
+def test_bf16_trains_and_fp16_without_an_accelerator_is_refused(tmp_path):
+    train(config(mixed_precision="bf16", steps=2), tmp_path / "bf16", "cpu", False)
+    state = last_state(tmp_path / "bf16")
+    assert {weight.dtype for weight in state["model"].values()} == {torch.float32}
+    with pytest.raises(ValueError, match=r"mixed_precision=fp16 is not to be had on cpu"):
+        train(config(mixed_precision="fp16"), tmp_path / "fp16", "cpu", False)
 
 
 def test_codebook_use_is_logged_under_constant_keys(tmp_path):

@@ -1,0 +1,97 @@
+"""What two processes make of the game against a discriminator, for the tests to compare.
+
+python two_rank_game.py RANK WORLD_SIZE FOLDER
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+from tiny import tiny_tokenizer
+from vistok.component import validate
+from vistok.train.adversary import build_adversary
+from vistok.train.discriminator_objective import discriminator_objective
+from vistok.train.loss_options import Adversarial, Losses
+from vistok.train.objective import generator_objective
+
+STEPS = 3
+CPU = torch.device("cpu")
+
+
+def options(norm: str, **more: Any) -> Adversarial:
+    discriminator = {"kind": "patchgan", "base_channels": 8, "num_layers": 1, "norm": norm}
+    return validate(Adversarial, {"discriminator": discriminator, **more})
+
+
+def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
+    """The discriminator's gradients after both passes of the last step, and what was averaged."""
+    torch.manual_seed(0)
+    # Group norm, so that half of the batch is normalised as it is within the whole.
+    rules = options("group", adaptive=True, r1_weight=1.0, r1_every_steps=1, start_step=1)
+    adversary = build_adversary(rules, CPU)
+    tokenizer = tiny_tokenizer("image", {"kind": "plain"}).train()
+    discriminator: torch.nn.Module = adversary.discriminator
+    if sharded:
+        fully_shard(discriminator, mesh=init_device_mesh("cpu", (world_size,)))
+        assert all(isinstance(p, DTensor) for p in discriminator.parameters())
+    elif world_size > 1:
+        discriminator = DistributedDataParallel(discriminator)
+    for step in range(STEPS):
+        pixels = torch.randn(4, 3, 1, 16, 16, generator=torch.Generator().manual_seed(step))
+        pixels = pixels[rank * 4 // world_size : (rank + 1) * 4 // world_size]
+        output = tokenizer(pixels)
+        losses = validate(Losses, {"adversarial_weight": 1.0})
+        layer = tokenizer.decoder.conv_out.weight
+        played = generator_objective(
+            output, pixels, losses, step, adversary=adversary, last_layer=layer
+        )
+        played.loss.backward()
+        discriminator.zero_grad()
+        judged = discriminator_objective(discriminator, pixels, output.pixels, adversary, step)
+        judged.loss.backward()
+    results: dict[str, Any] = {
+        f"lecam.{name}": value for name, value in adversary.lecam.state_dict().items()
+    }
+    results["adversarial_weight"] = played.terms["adversarial_weight"]
+    for name, parameter in adversary.discriminator.named_parameters():
+        gradient = parameter.grad
+        results[name] = gradient.full_tensor() if isinstance(gradient, DTensor) else gradient
+    return results
+
+
+def refusal() -> str:
+    """What is said about statistics over all ranks on this machine."""
+    try:
+        build_adversary(options("sync_batch"), CPU)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def main() -> None:
+    """Play as this rank and write what came out."""
+    rank, world_size, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+    torch.set_num_threads(1)
+    if world_size > 1:
+        meeting = f"file://{folder / 'meeting'}"
+        dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world_size)
+    results: dict[str, Any] = {
+        "replicated": play(rank, world_size, sharded=False),
+        "refusal": refusal(),
+    }
+    if world_size > 1:
+        results["sharded"] = play(rank, world_size, sharded=True)
+    torch.save(results, folder / f"{rank}-of-{world_size}.pt")
+    if world_size > 1:
+        dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What a run says of itself: means between log lines, the balance of its two players."""
+
+import pytest
+import torch
+
+from tiny import tiny_tokenizer
+from vistok.train.balance_watch import BalanceWatch
+from vistok.train.best import BestTokenizer
+from vistok.train.term_means import TermMeans
+from vistok.train.trackers import check_trackers
+
+
+def test_means_are_over_what_was_added_since_the_last_line():
+    means = TermMeans()
+    for value in (1.0, 2.0, 6.0):
+        means.add({"loss": torch.tensor(value)})
+    means.add({"gradient_norm": torch.tensor(5.0)})
+    assert means.taken() == {"loss": 3.0, "gradient_norm": 5.0}
+    means.add({"loss": torch.tensor(7.0)})
+    assert means.taken() == {"loss": 7.0}
+    assert means.taken() == {}
+
+
+def test_a_discriminator_that_costs_more_than_1_db_is_reported_once(caplog):
+    watch = BalanceWatch(start_step=100)
+    for step, psnr in ((50, 20.0), (100, 24.0), (150, 23.2), (200, 22.9), (250, 21.0)):
+        watch.look(step, psnr)
+    assert caplog.text.count("has driven PSNR down by 1.1 dB") == 1
+    assert "step 200" in caplog.text
+
+
+def test_without_lines_before_the_start_the_first_line_is_what_psnr_is_compared_with(caplog):
+    watch = BalanceWatch(start_step=0)
+    for step, psnr in ((10, 15.0), (20, 18.0), (30, 17.0)):
+        watch.look(step, psnr)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "best"), [("psnr", [1, 3, 2], 3), ("rfid", [4, 2, 3], 2)]
+)
+def test_the_best_tokenizer_is_kept_and_survives_a_restart(tmp_path, metric, scores, best):
+    tokenizer = tiny_tokenizer()
+    keeper = BestTokenizer(tmp_path / "best", metric, resume_step=0)
+    for step, score in enumerate(scores, start=1):
+        keeper.offer(step, float(score), tokenizer)
+    assert (keeper.step, keeper.value) == (2, best)
+    again = BestTokenizer(tmp_path / "best", metric, resume_step=2)
+    assert (again.step, again.value) == (2, best)
+    assert BestTokenizer(tmp_path / "best", metric, resume_step=1).step is None, "not reached again"
+    assert BestTokenizer(tmp_path / "best", "ssim", resume_step=2).step is None
+
+
+def test_a_tracker_that_is_not_installed_is_named_with_what_to_do(monkeypatch):
+    monkeypatch.setattr("vistok.train.trackers.find_spec", lambda name: None)
+    with pytest.raises(ValueError, match=r"pip install 'vistok\[wandb\]'"):
+        check_trackers(["wandb"])

@@ -1,0 +1,213 @@
+"""Starting a tokenizer from the weights of another one, by a declared rule.
+
+`strict`  the same architecture: every tensor has its place and its shape.
+`widen`   the same names, but layers may take more input channels than before; the new ones get zero
+          weights, so that the network answers as it did, whatever arrives on them. WeTok's second
+          stage (arXiv 2508.05599) adds the noise of its generative decoder like this.
+`align`   another number of levels: stages are matched by their resolution, counted from the pixels.
+          By name, a decoder with one more level would take every weight one resolution too deep,
+          since its stages are counted from the latents. What is left in the middle of both networks
+          is matched from the latents; layers outside the stages keep their names.
+
+Nothing happens in silence: a tensor without counterpart is an error under `strict` and `widen`, and
+stands in the report under `align`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..component import did_you_mean
+from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
+from .tokenizer import VisualTokenizer
+
+RULES = ("strict", "widen", "align")
+
+Network = CausalEncoder | CausalDecoder
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Weights of one tokenizer, made to fit another.
+
+    Attributes:
+        state: state dict of the target, complete; what is new keeps the target's values.
+        loaded: names in the target that take the source's tensors as they are.
+        widened: names whose tensors got zero weights for new input channels.
+        new: names without counterpart in the source.
+        mismatched: names whose counterpart has another shape; they keep the target's values.
+        unused: names in the source that no tensor of the target takes.
+    """
+
+    state: dict[str, Tensor]
+    loaded: tuple[str, ...]
+    widened: tuple[str, ...]
+    new: tuple[str, ...]
+    mismatched: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        counts = [
+            f"{len(names)} {what}{_listed(names) if what != 'loaded' else ''}"
+            for what, names in self._by_fate().items()
+            if names or what == "loaded"
+        ]
+        return "; ".join(counts)
+
+    def _by_fate(self) -> dict[str, tuple[str, ...]]:
+        return {
+            "loaded": self.loaded,
+            "widened with zeros": self.widened,
+            "new": self.new,
+            "of another shape": self.mismatched,
+            "unused": self.unused,
+        }
+
+
+def adapt_state(
+    source: VisualTokenizer, target: VisualTokenizer, how: str = "strict"
+) -> Adaptation:
+    """The weights of `source` as a state dict of `target`; neither is changed.
+
+    Args:
+        source: the trained tokenizer.
+        target: the tokenizer that is to start from it.
+        how: strict, widen or align; see above.
+
+    Raises:
+        ValueError: an unknown rule, or tensors that the rule cannot place.
+    """
+    if how not in RULES:
+        raise ValueError(
+            f"adapt must be one of {', '.join(RULES)}, got {how!r}{did_you_mean(how, RULES)}"
+        )
+    theirs, ours = source.state_dict(), target.state_dict()
+    origin = _aligned_names(source, target) if how == "align" else {name: name for name in ours}
+    state, fates = dict(ours), dict.fromkeys(ours, "new")
+    for name, own in ours.items():
+        tensor = theirs.get(origin.get(name, ""))
+        if tensor is None:
+            continue
+        fates[name] = _fate(tensor, own, how)
+        if fates[name] != "mismatched":
+            state[name] = _padded(tensor.to(own.device, own.dtype), own.shape[1:2])
+    taken = {origin[name] for name in ours if name in origin}
+
+    def names(fate: str) -> tuple[str, ...]:
+        return tuple(name for name in ours if fates[name] == fate)
+
+    result = Adaptation(
+        state=state,
+        loaded=names("loaded"),
+        widened=names("widened"),
+        new=names("new"),
+        mismatched=names("mismatched"),
+        unused=tuple(name for name in theirs if name not in taken),
+    )
+    _check(result, how)
+    return result
+
+
+def _check(result: Adaptation, how: str) -> None:
+    misplaced = bool(result.new or result.mismatched or result.unused)
+    if how != "align" and misplaced:
+        raise ValueError(
+            f"the weights do not fit under adapt: {how} ({result}); start from a tokenizer of the "
+            "same architecture, or choose "
+            f"{'widen (new input channels) or ' if how == 'strict' else ''}align (other levels)"
+        )
+    if not result.loaded:
+        raise ValueError(f"adapt: {how} found no tensor to start from ({result})")
+
+
+def _fate(theirs: Tensor, ours: Tensor, how: str) -> str:
+    if theirs.shape == ours.shape:
+        return "loaded"
+    wider = (
+        how == "widen"
+        and theirs.ndim == ours.ndim > 1
+        and theirs.shape[1] < ours.shape[1]
+        and theirs.shape[:1] + theirs.shape[2:] == ours.shape[:1] + ours.shape[2:]
+    )
+    return "widened" if wider else "mismatched"
+
+
+def _padded(weight: Tensor, inputs: Sequence[int]) -> Tensor:
+    """The weight with zeros for the input channels that it lacks."""
+    if not inputs or weight.shape[1] == inputs[0]:
+        return weight.clone()
+    missing = weight.new_zeros(weight.shape[0], inputs[0] - weight.shape[1], *weight.shape[2:])
+    return torch.cat([weight, missing], dim=1)
+
+
+# ---- alignment by resolution -------------------------------------------------------------------
+
+
+def _aligned_names(source: VisualTokenizer, target: VisualTokenizer) -> dict[str, str]:
+    """For every name in the target the name in the source that stands in its place."""
+    theirs, ours = _networks(source), _networks(target)
+    stages = {
+        f"{part}.stages.{index}.": f"{part}.stages.{origin}."
+        for part in ours.keys() & theirs.keys()
+        for index, origin in match_stages(theirs[part], ours[part]).items()
+    }
+    names = {}
+    for name in target.state_dict():
+        head, dot, rest = name.partition(".stages.")
+        if not dot or head not in ours:
+            names[name] = name
+            continue
+        index, _, inside = rest.partition(".")
+        place = stages.get(f"{head}.stages.{index}.")
+        if place is not None:
+            names[name] = place + inside
+    return names
+
+
+def match_stages(source: Network, target: Network) -> dict[int, int]:
+    """Stage of the target -> stage of the source that works at its resolution.
+
+    Where several stages share a resolution they are matched in order from the pixels; those that
+    remain next to the latents are matched in order from the latents.
+    """
+    theirs, ours = _from_pixels(source), _from_pixels(target)
+    pairs: dict[int, int] = {}
+    for factor in dict.fromkeys(ours.values()):
+        at_factor = ([i for i, f in side.items() if f == factor] for side in (ours, theirs))
+        pairs |= zip(*at_factor, strict=False)
+
+    def remaining(side: dict[int, int], matched: set[int]) -> list[int]:
+        innermost = max(side.values())
+        return [i for i, f in reversed(side.items()) if f == innermost and i not in matched]
+
+    left = remaining(ours, set(pairs)), remaining(theirs, set(pairs.values()))
+    return pairs | dict(zip(*left, strict=False))
+
+
+def _from_pixels(network: Network) -> dict[int, int]:
+    """Stage index -> pixels per position of its blocks along a side, in order from the pixels."""
+    factor, factors = network.patch_size, {}
+    table = list(enumerate(network.stage_table))
+    for index, stage in table if isinstance(network, CausalEncoder) else reversed(table):
+        space = 1 if stage.resample == "none" else stage.space
+        if isinstance(network, CausalEncoder):
+            factors[index] = factor
+            factor *= space
+        else:
+            factor *= space
+            factors[index] = factor
+    return factors
+
+
+def _networks(tokenizer: VisualTokenizer) -> dict[str, Network]:
+    return {
+        name: module
+        for name, module in tokenizer.named_modules()
+        if isinstance(module, CausalEncoder | CausalDecoder)
+    }
+
+
+def _listed(names: Sequence[str], shown: int = 4) -> str:
+    return f" ({', '.join(names[:shown])}{', …' if len(names) > shown else ''})" if names else ""

@@ -1,0 +1,53 @@
+"""Reading other people's checkpoints: tensors by name, and nothing that could run code."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+from zipfile import is_zipfile
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+
+
+def read_checkpoint(path: Path) -> Tensors:
+    """Tensors of a `.safetensors` file, or of a torch file, as such or under `state_dict`.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged, holds objects besides tensors and plain values, or no
+            tensors.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}")
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
+    state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not state:
+        raise ValueError(f"{path} holds no tensors by name, nor a state_dict of them")
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"{path} holds no state_dict: {name} is a {type(value).__name__}, not a tensor"
+            )
+    return dict(state)
+
+
+def _read_safetensors(path: Path) -> object:
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no valid safetensors file: {error}") from error
+
+
+def _read_torch(path: Path) -> object:
+    # Mapped into memory, so that only the tensors that are used are read; old files cannot be.
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
+    except (UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"{path} cannot be read as tensors and plain values alone ({reason}); if you trust "
+            "where it comes from, save its state_dict to a file of its own"
+        ) from error

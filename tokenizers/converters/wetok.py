@@ -1,0 +1,136 @@
+"""WeTok's checkpoints (arXiv 2508.05599): the published files, training files, and back.
+
+A file is `{"state_dict": ...}` of a Lightning module. It holds the raw weights, the discriminator,
+the LPIPS network, and moving averages under the raw names without dots:
+
+    encoder.down.1.block.0.conv1.weight  ->  model_ema.encoderdown1block0conv1weight
+
+The rule cannot be inverted, so names are always built from the raw ones. Second-stage files have no
+average of the encoder, which was frozen, and was the raw one while the decoder learnt: what has no
+average is taken raw. Files of the autoregressive models carry the tokenizer, raw, behind
+`first_stage_model.`. All sizes are read off the tensors; only the bits of a group are in no file.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..tokenizer import VisualTokenizer
+from .checkpoint_file import Tensors, read_checkpoint
+from .converter import Conversion, Converter, account, load_exactly
+from .wetok_architecture import Architecture, architecture_of, infer_architecture, shape_of
+from .wetok_names import EMA, ema_name, reference_names
+
+AUTOREGRESSIVE = "first_stage_model."
+FILE_NAME = "WeTok.ckpt"
+
+# What the reference's moving average stores besides the weights.
+EMA_DECAY, EMA_NUM_UPDATES = EMA + "decay", EMA + "num_updates"
+
+
+@dataclass(frozen=True)
+class WeTokConverter(Converter):
+    """Converts WeTok's checkpoints.
+
+    Attributes:
+        weights: "ema" takes moving averages where the file has them, "raw" never.
+        bits_per_group: bits behind one index; 8 in all published models.
+    """
+
+    weights: str = "ema"
+    bits_per_group: int = 8
+
+    def __post_init__(self) -> None:
+        if self.weights not in ("ema", "raw"):
+            raise ValueError(f"weights must be ema or raw, got {self.weights!r}")
+        if self.bits_per_group < 1:
+            raise ValueError(f"bits_per_group must be >= 1, got {self.bits_per_group}")
+
+    def read(self, checkpoint: Path) -> Conversion:
+        """The tokenizer in a checkpoint."""
+        state = read_checkpoint(checkpoint)
+        embedded = any(name.startswith(AUTOREGRESSIVE) for name in state)
+        state = {name.removeprefix(AUTOREGRESSIVE): tensor for name, tensor in state.items()}
+        architecture = infer_architecture(state, checkpoint)
+        latent_channels = shape_of(state, "encoder.conv_out", checkpoint)[0]
+        tokenizer = self._build(architecture, latent_channels)
+        names = reference_names(architecture, tokenizer.state_dict())
+        chosen = {theirs: self._chosen(theirs, state) for theirs in names.values()}
+        used = {name for name in chosen.values() if name in state}
+        weights = {
+            ours: _with_time(state[chosen[theirs]])
+            for ours, theirs in names.items()
+            if chosen[theirs] in state
+        }
+        ignored = account(state, used, _excuses(set(names.values()), embedded))
+        load_exactly(tokenizer, weights, checkpoint)
+        averaged = sum(name.startswith(EMA) for name in used)
+        kinds = f"{averaged} averaged and {len(used) - averaged} raw tensors"
+        return Conversion(checkpoint, tokenizer.eval(), kinds, len(used), ignored)
+
+    def write(self, tokenizer: VisualTokenizer, folder: Path) -> Path:
+        """Write raw weights and, because the reference evaluates those, the same as averages."""
+        architecture = architecture_of(tokenizer)
+        own = tokenizer.state_dict()
+        state: Tensors = {}
+        for ours, theirs in reference_names(architecture, own).items():
+            flat = own[ours].ndim == 5 and not architecture.is_video
+            state[theirs] = (own[ours].squeeze(2) if flat else own[ours]).contiguous()
+        state |= {ema_name(name): tensor for name, tensor in state.items()}
+        state[EMA_DECAY] = torch.tensor(0.999)
+        state[EMA_NUM_UPDATES] = torch.tensor(-1, dtype=torch.int32)
+        path = folder / FILE_NAME
+        if path.exists():
+            raise ValueError(f"{path} exists already; choose another --output")
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.save({"state_dict": state}, path)
+        return path
+
+    def _chosen(self, name: str, state: Mapping[str, Tensor]) -> str:
+        """The tensor of the file that stands for a weight."""
+        averaged = ema_name(name)
+        return averaged if self.weights == "ema" and averaged in state else name
+
+    def _build(self, architecture: Architecture, latent_channels: int) -> VisualTokenizer:
+        groups, rest = divmod(latent_channels, self.bits_per_group)
+        if rest:
+            raise ValueError(
+                f"the latents have {latent_channels} channels, no multiple of bits_per_group "
+                f"{self.bits_per_group}; it is log2 of n_embed in the training config"
+            )
+        encoder, decoder = architecture.options()
+        quantizer = {
+            "kind": "gq",
+            "num_groups": groups,
+            "bits_per_group": self.bits_per_group,
+            "reduction": "reference",
+        }
+        with torch.device("meta"):
+            return VisualTokenizer(
+                {"kind": "causal", **encoder}, quantizer, {"kind": "causal", **decoder}
+            )
+
+
+def _excuses(raw: set[str], embedded: bool) -> dict[str, Callable[[str], bool]]:
+    """Why a tensor of a file may have no use."""
+    averages = {ema_name(name) for name in raw}
+    return {
+        "raw weights that have an average": raw.__contains__,
+        "averages, raw weights were asked for": averages.__contains__,
+        "discriminator": lambda name: name.startswith(
+            ("loss.discriminator.", EMA + "lossdiscriminator")
+        ),
+        "LPIPS network": lambda name: name.startswith("loss.perceptual_loss."),
+        "record of the averaging": {EMA_DECAY, EMA_NUM_UPDATES}.__contains__,
+        "autoregressive model": lambda name: (
+            embedded and name.startswith(("transformer.", EMA + "transformer"))
+        ),
+    }
+
+
+def _with_time(weight: Tensor) -> Tensor:
+    """2-D kernels as 3-D ones that see one frame."""
+    return weight.unsqueeze(2) if weight.ndim == 4 else weight

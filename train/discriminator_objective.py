@@ -1,0 +1,58 @@
+"""The discriminator's objective: what one step of the discriminator minimises, in fp32.
+
+loss = factor(step) * (discriminator + lecam_weight * lecam + r1_weight * every * r1)
+
+R1 is looked at every few steps only, and counts as if it had been at each of them
+(arXiv 1912.04958). The factor is 0 before the start; batch statistics and LeCam's averages follow
+the logits from the first step on.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .adversarial_loss import DISCRIMINATOR_LOSSES
+from .adversary import Adversary
+from .gradient_penalty import r1_penalty
+from .objective import Objective
+
+Pixels = Float[Tensor, "B 3 T H W"]
+
+
+def discriminator_objective(
+    discriminator: nn.Module,
+    pixels: Pixels,
+    reconstruction: Pixels,
+    adversary: Adversary,
+    step: int,
+) -> Objective:
+    """Judge originals, then their reconstructions.
+
+    Args:
+        discriminator: the adversary's, inside its distributed wrapper if it has one.
+        pixels: originals.
+        reconstruction: what the tokenizer made of them before its step; unclamped.
+        adversary: the rules and LeCam's averages.
+        step: optimizer steps of the tokenizer taken before this one.
+
+    Returns:
+        The loss; `logits_real` and `logits_fake` are means.
+    """
+    options = adversary.options
+    penalised = options.r1_weight > 0 and step % options.r1_every_steps == 0
+    # Not the batch itself, on which a gradient must not be asked for.
+    pixels = pixels.detach().requires_grad_(penalised)
+    with torch.autocast(pixels.device.type, enabled=False):
+        real, fake = discriminator(pixels).float(), discriminator(reconstruction.detach()).float()
+        loss = game = DISCRIMINATOR_LOSSES[options.loss](real, fake)
+        terms = {"discriminator": game, "logits_real": real.mean(), "logits_fake": fake.mean()}
+        if options.lecam_weight:
+            terms["lecam"] = adversary.lecam(real, fake)
+            loss = loss + options.lecam_weight * terms["lecam"]
+        if options.r1_weight:
+            terms["r1"] = (
+                r1_penalty(discriminator, real, pixels) if penalised else game.new_zeros(())
+            )
+            loss = loss + options.r1_weight * options.r1_every_steps * terms["r1"]
+        loss = adversary.factor(step) * loss
+    return Objective(loss, {name: term.detach() for name, term in terms.items()})

@@ -1,0 +1,33 @@
+"""The end of a run: the averaged weights as a tokenizer that others can load."""
+
+from typing import Any
+
+from accelerate import Accelerator
+
+from ..data.training_set import TrainingSet
+from ..tokenizers.tokenizer import VisualTokenizer
+from .latent_statistics import measure_latents
+from .run_config import RunConfig
+from .run_data import training_batches
+from .run_folder import RunFolder
+
+
+def save_tokenizer(
+    config: RunConfig,
+    folder: RunFolder,
+    tokenizer: VisualTokenizer,
+    dataset: TrainingSet,
+    accelerator: Accelerator,
+) -> None:
+    """Write `tokenizer/`, with the statistics of its latents where it is continuous."""
+    samples = config.train.latent_statistics_samples
+    if samples and not tokenizer.is_discrete:
+        steps = -(-samples // (config.train.batch_size * accelerator.num_processes))
+        batches = training_batches(config, dataset, accelerator, 0, steps)
+        statistics = measure_latents(tokenizer, batches)
+        configurable: Any = tokenizer
+        configurable.register_to_config(
+            latents_mean=list(statistics.mean), latents_std=list(statistics.std)
+        )
+    if accelerator.is_main_process:
+        tokenizer.save_pretrained(folder.tokenizer)

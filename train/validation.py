@@ -1,0 +1,64 @@
+"""Looking at a run from outside: scores on held-out data, and sample grids."""
+
+import torch
+from torch import Tensor
+
+from ..data.pixels import to_pixels, to_uint8
+from ..eval.codebook_metrics import CODEBOOK_METRICS
+from ..eval.harness import evaluate
+from ..tokenizers.draws import draw_std
+from ..tokenizers.tokenizer import VisualTokenizer
+from .run_config import RunConfig
+from .run_folder import RunFolder
+from .sample_grid import write_sample_grid
+
+
+def score_names(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[str, ...]:
+    """What is scored, the same all through a run."""
+    spread = ("draw_std",) if tokenizer.decoder.generative else ()
+    return tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS, *spread)))
+
+
+def held_out_scores(
+    config: RunConfig, tokenizer: VisualTokenizer, shown: Tensor
+) -> dict[str, float]:
+    """Score a tokenizer on the run's held-out data; all ranks must call this and share the work.
+
+    Args:
+        config: of the run.
+        tokenizer: its averaged weights.
+        shown: the clips of the sample grids, on which the spread of generative decoders is taken.
+
+    Raises:
+        ValueError: a metric that was asked for cannot be computed.
+    """
+    assert config.eval.source is not None, "called only where held-out data is configured"
+    names = tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS)))
+    (row,) = evaluate(
+        config.eval.source,
+        tokenizer,
+        size=config.eval.size or config.data.size,
+        frames=config.data.frames,
+        batch_size=config.eval.batch_size,
+        metrics=names,
+        limit=config.eval.limit,
+        device=str(tokenizer.device),
+        fingerprints=False,
+        pictures=False,
+    )
+    for name in config.eval.metrics:
+        if name in row.unavailable:
+            raise ValueError(f"eval.metrics names {name}, which {row.unavailable[name]}")
+    scores = {name: row.metrics[name] for name in names if name in row.metrics}
+    if tokenizer.decoder.generative:
+        codes = tokenizer.encode(to_pixels(shown).to(tokenizer.device)).codes
+        scores["draw_std"] = draw_std(tokenizer, codes).item()
+    return scores
+
+
+@torch.no_grad()
+def draw_samples(folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor) -> None:
+    """Write the sample grid of a step."""
+    restored = tokenizer.reconstruct(to_pixels(clips).to(tokenizer.device))
+    path = folder.samples / f"step-{step:08d}.png"
+    write_sample_grid(path, clips, to_uint8(restored).cpu())

@@ -226,7 +226,8 @@ def evaluate_command(
         list[str],
         typer.Option(
             "--tokenizer",
-            help="Folder, hub id, identity, or bicubic:f=8; may be repeated.",
+            help="Folder, hub id, diffusers:Class:PATH, folder:DIR, jpeg:q=10,50,90, webp, avif, "
+            "h264:crf=28, hevc, av1, bicubic:f=8 or identity; may be repeated.",
         ),
     ],
     output: Output,
@@ -258,6 +259,9 @@ def evaluate_command(
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Compute rfvd of fewer than 256 clips, too.")
+    ] = False,
+    battery: Annotated[
+        bool, typer.Option("--battery", help="Look for artifacts, too: patterns, seams, jumps, ...")
     ] = False,
     seed: Annotated[int, typer.Option(help="Of injected noise and of random subsets.")] = 0,
     device: Device = "auto",
@@ -305,8 +309,11 @@ def evaluate_command(
             on_row=_say_row,
         )
     if _is_first_process():
+        from .eval.battery.battery import examine
+
         write_sample_table(output / "samples.parquet", rows)
-        _write_report(source, rules, rows, output, as_json)
+        findings = examine(source, tokenizers, size, place, _dtype(dtype)) if battery else ()
+        _write_report(source, rules, rows, output, as_json, findings)
         shutil.rmtree(parts, ignore_errors=True)
     missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]
     if missing:
@@ -315,10 +322,12 @@ def evaluate_command(
         raise typer.Exit(1)
 
 
-def _write_report(source: str, rules: Any, rows: Any, output: Path, as_json: bool) -> None:
+def _write_report(
+    source: str, rules: Any, rows: Any, output: Path, as_json: bool, battery: Any
+) -> None:
     from .eval.report.report import Report
 
-    report = Report(source, rules, rows)
+    report = Report(source, rules, rows, battery=battery)
     report.write(output)
     if as_json:
         _print_json(report.to_json())
@@ -565,11 +574,17 @@ def _print_scores(rows: Any) -> None:
     from .eval.report.table import table_of
 
     found = table_of(rows)
+    # A terminal is narrow; everything else stands in the report.
+    shown = [
+        (index, column)
+        for index, column in enumerate(found.columns)
+        if column.metric or column.key in ("tokenizer", "bits_per_pixel", "num_samples")
+    ]
     table = Table(box=None, pad_edge=False)
-    for index, column in enumerate(found.columns):
+    for index, column in shown:
         table.add_column(column.title, justify="left" if index == 0 else "right", overflow="fold")
     for line in found.lines:
-        table.add_row(*[cell.text for cell in line.cells])
+        table.add_row(*[line.cells[index].text for index, _ in shown])
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 

@@ -3,6 +3,7 @@
 The file brings its own preparation: [0, 255] to [-1, 1], and bilinear to 224 x 224.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,9 @@ def load_i3d(path: Path, device: str) -> torch.jit.ScriptModule:
         ValueError: it is none.
     """
     try:
-        return torch.jit.load(str(path), map_location=device).eval()
+        # The published file is TorchScript, whatever torch thinks of the format by now.
+        with warnings.catch_warnings(action="ignore"):
+            return torch.jit.load(str(path), map_location=device).eval()
     except (RuntimeError, ValueError) as error:
         raise ValueError(
             f"{path} is no TorchScript file; get {I3D_WEIGHTS.name} from {I3D_WEIGHTS.url}"

@@ -106,10 +106,7 @@ def load_inception(path: Path) -> FeatureExtractorInceptionV3:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise ValueError(f"{path} cannot be read as weights of {INCEPTION_WEIGHTS.name}") from error
-    with torch.device("meta"):
-        network = _Untrained(
-            "inception-v3-compat", ["2048"], feature_extractor_weights_path=_empty()
-        )
+    network = unloaded_inception()
     try:
         nn.Module.load_state_dict(network, stored, strict=True, assign=True)
     except (RuntimeError, TypeError) as error:
@@ -120,24 +117,23 @@ def load_inception(path: Path) -> FeatureExtractorInceptionV3:
     return network.float().eval().requires_grad_(False)
 
 
-class _Untrained(FeatureExtractorInceptionV3):
-    """The network before its weights: torch-fidelity's constructor unpickles whatever it is given.
+def unloaded_inception() -> FeatureExtractorInceptionV3:
+    """The network before its weights, on the meta device."""
+    empty = io.BytesIO()
+    torch.save({}, empty)
+    empty.seek(0)
+    with torch.device("meta"):
+        return _Unloaded("inception", ["2048"], feature_extractor_weights_path=empty)
 
-    So it is given an empty file, which is not loaded; `load_inception` does that safely.
-    """
+
+class _Unloaded(FeatureExtractorInceptionV3):
+    """torch-fidelity's constructor unpickles whatever file it is given, so it gets an empty one."""
 
     def load_state_dict(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, state_dict: dict[str, Any]
     ) -> None:
-        """Nothing."""
+        """Nothing; `load_inception` loads, safely and strictly."""
         assert not state_dict, "only the constructor's empty file comes this way"
-
-
-def _empty() -> io.BytesIO:
-    file = io.BytesIO()
-    torch.save({}, file)
-    file.seek(0)
-    return file
 
 
 def _first_words(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """The rules a score is made under, by name and hash: numbers of different rules do not compare.
 
 `vistok-eval-v1` is ours. The others repeat the rules of published evaluations, so that a paper's
-number can be checked; rows under them carry the canonical numbers too.
+number can be checked; rows under them carry the canonical numbers too. What a paper does not say
+stays as in ours.
 
     wetok        WeTok (arXiv 2508.05599), as Open-MAGVIT2 and IBQ
     vidtok       VidTok (arXiv 2412.13061): clips of 17 frames (16 for non-causal models) at 30 fps

@@ -2,10 +2,8 @@
 
 import hashlib
 import json
+from importlib.metadata import version
 
-import torch
-
-from .. import __version__
 from ..tokenizers.all_ranks import from_first_rank, world
 from .evaluation import Evaluation
 from .parts import Parts
@@ -40,8 +38,7 @@ def _job_hash(subject: Subject, evaluation: Evaluation) -> str:
     """A hash of all that the scores of a subject depend on."""
     metrics, dataset = evaluation.metrics, evaluation.dataset
     facts = {
-        "vistok": __version__,
-        "torch": torch.__version__,
+        "versions": [version("vistok"), version("torch")],
         "subject": [subject.name, subject.fingerprint, subject.settings],
         "device": [subject.device, subject.dtype, evaluation.device],
         "files": evaluation.version,

@@ -86,6 +86,7 @@ def _score_share(
         len(positions),
         enabled=evaluation.show_progress and world()[0] == 0,
     )
+    watched: list[float] = []
     try:
         with progress:
             for scores, bad in _scored_batches(subject, evaluation, positions, tally, clock):
@@ -94,7 +95,9 @@ def _score_share(
                     tally.add(scores)
                     if parts is not None:
                         parts.add(scores)
-                progress.advance(len(bad) + (len(scores.keys) if scores else 0))
+                    watched += scores.columns.get("psnr", ())
+                note = f"{sum(watched) / len(watched):.2f} dB" if watched else None
+                progress.advance(len(bad) + (len(scores.keys) if scores else 0), note)
     finally:
         if parts is not None:
             parts.write()

@@ -97,6 +97,38 @@ def test_scores_and_report(tokenizer, tmp_path):
     assert (tmp_path / "report" / "report.html").is_file()
 
 
+def test_a_required_metric_without_weights_fails_after_the_report(tmp_path, monkeypatch):
+    monkeypatch.setenv("VISTOK_OFFLINE", "1")
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+    output = tmp_path / "report"
+    arguments = ("eval", "samples:heldout", "--tokenizer", "identity", "--output", output,
+                 "--size", 64, "--metrics", "psnr", "--cache", tmp_path / "cache")  # fmt: skip
+    result = vistok(*arguments, "--require", "rfid", code=1)
+    assert "required, but unavailable: rfid of identity" in result.stderr
+    (row,) = json.loads((output / "report.json").read_text())["rows"]
+    assert "weights-inception-2015-12-05-6726825d.pth" in row["unavailable"]["rfid"]
+    assert row["metrics"]["psnr_infinite"] is True
+    assert sorted(path.name for path in output.iterdir() if path.is_dir()) == []
+    assert (output / "samples.parquet").is_file()
+
+
+@pytest.mark.slow
+def test_torchruns_processes_share_an_evaluation(tmp_path):
+    launch = ["torch.distributed.run", "--nproc-per-node", "2", "-m", "vistok"]
+    arguments = ["eval", "samples:heldout", "--tokenizer", "bicubic:f=4", "--size", "64",
+                 "--metrics", "psnr,ssim", "--limit", "3", "--device", "cpu"]  # fmt: skip
+    output = ["--output", str(tmp_path / "two")]
+    command = [sys.executable, "-m", *launch, *arguments, *output]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert result.returncode == 0, result.stderr
+    vistok(*arguments, "--output", tmp_path / "one")
+    two, one = (
+        json.loads((tmp_path / name / "report.json").read_text())["rows"] for name in ("two", "one")
+    )
+    assert two[0]["num_samples"] == 3
+    assert two[0]["metrics"] == pytest.approx(one[0]["metrics"])
+
+
 def test_info_describes_configs_and_tokenizers(tokenizer):
     config = json.loads(vistok("info", "video_fsq_4x8x8", "--json").stdout)
     assert config["compression"] == [4, 8, 8]
@@ -139,7 +171,7 @@ def test_a_published_checkpoint_becomes_a_tokenizer_and_back(tmp_path):
         (["train", "image_fsq_f8"], "data.source is not set"),
         (["eval", "samples:heldout", "--tokenizer", "./none", "--output", "x"], "no tokenizer at"),
         (["eval", "samples:heldout", "--tokenizer", "identity", "--output", "x", "--protocol", "0"],
-         "--protocol must be one of vistok-eval-v1, got '0'"),
+         "--protocol must be one of vistok-eval-v1, wetok, vidtok, tokenbench, titok, got '0'"),
         (["encode", "samples:all", "--output", "x"], "Missing option '--tokenizer'"),
         (["info", "nothing.yaml"], "no config 'nothing.yaml'"),
         (["quickstart", "--minutes", "0.1"], "--minutes must be at least 0.5, got 0.1"),

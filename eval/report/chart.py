@@ -134,7 +134,7 @@ def _draw(series: Series, x: Axis, y: Axis) -> list[str]:
         line = " ".join(f"{a},{b}" for a, b in places)
         parts.append(f'<polyline class="{colour}" points="{line}"/>')
     ring = " hollow" if series.hollow else ""
-    radius = 3.2 if series.joined else 5
+    radius = 2.6 if series.joined else 5
     for (a, b), note in zip(places, series.notes, strict=True):
         parts.append(
             f'<circle class="{colour}{ring}" cx="{a}" cy="{b}" r="{radius}">'

@@ -17,7 +17,7 @@ def code_plot(row: Row) -> str | None:
     series = [
         Series(
             label=f"group {number}",
-            points=group,
+            points=tuple((float(rank), share) for rank, share in group),
             notes=tuple(f"group {number}, rank {rank}: {share:.3g}" for rank, share in group),
             colour=number,
             joined=True,

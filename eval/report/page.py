@@ -14,16 +14,15 @@ from torch import Tensor
 from ..battery.finding import Finding
 from ..reconstruct import ReconstructedFile
 from ..row import Picture, Row
-from ..subjects.opening import CODECS
 from .code_plot import code_facts, code_plot
 from .error_map import FULL_SCALE, error_map
 from .image_store import ImageStore
 from .latent_picture import latent_pictures
-from .rate_plot import legend, rate_plots
-from .table import table_of
+from .rate_plot import family_of, legend, rate_plots
+from .table import is_baseline, table_of
 
 STRIP_FRAMES = 8
-CODEC_EXAMPLES = 1
+BASELINE_EXAMPLES = 1
 LATENT_EXAMPLES = 4
 LATENT_SIDE = 192
 ROLES = ("worst", "median", "best", "first")
@@ -52,7 +51,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Section:
-    """What is shown of one tokenizer.
+    """What is shown of one tokenizer or of one quality of a codec.
 
     Attributes:
         name: of the tokenizer.
@@ -91,7 +90,8 @@ def page(
     """
     store = ImageStore()
     table = table_of(rows)
-    sections = [_section(row, store) for row in rows]
+    sections = [(row, _section(row, store)) for row in rows]
+    shown = [(row, section) for row, section in sections if section.examples]
     return _template().render(
         title=title,
         facts=facts,
@@ -100,7 +100,13 @@ def page(
         plots=[Markup(plot) for plot in rate_plots(rows)],
         legend=legend(rows),
         compare=_compare(rows, store),
-        sections=[section for section in sections if section.examples],
+        sections=[section for row, section in shown if not is_baseline(row)],
+        baselines=[
+            (family, [section for _, section in members])
+            for family, members in groupby(
+                [pair for pair in shown if is_baseline(pair[0])], lambda pair: family_of(pair[0])
+            )
+        ],
         full_scale=round(FULL_SCALE),
         battery=_battery(findings, store),
         clips=[
@@ -149,16 +155,17 @@ def _facts(row: Row) -> str:
 
 
 def _examples(row: Row, store: ImageStore) -> dict[str, list[Example]]:
-    """By role; of what reconstructs perfectly there is nothing to see."""
+    """By role, no sample twice; of what reconstructs perfectly there is nothing to see."""
     if row.metrics.get("psnr") == float("inf"):
         return {}
-    is_codec = row.tokenizer.partition(":")[0] in (*CODECS, "bicubic")
     found: dict[str, list[Example]] = {}
+    seen: set[str] = set()
     for role in ROLES:
-        pictures = [picture for picture in row.pictures if picture.role == role]
-        shown = pictures[:CODEC_EXAMPLES] if is_codec else pictures
+        pictures = [p for p in row.pictures if p.role == role and p.key not in seen]
+        shown = pictures[:BASELINE_EXAMPLES] if is_baseline(row) else pictures
         if shown and not (role == "first" and "worst" in found):
             found[role] = [_example(picture, store) for picture in shown]
+            seen |= {picture.key for picture in shown}
     return found
 
 

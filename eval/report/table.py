@@ -10,11 +10,12 @@ from math import isinf, isnan
 from typing import Literal
 
 from ..row import Row
+from ..subjects.opening import CODECS
 
 MARKS = ("", "†", "‡", "§", "¶", "#")
 DASH = "–"
 
-Value = float | str | None
+Value = float | int | str | None
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,6 @@ def _metric(
 
 METRIC_COLUMNS = (
     _metric("psnr", "PSNR (dB)", ".2f", "high"),
-    _metric("psnr_pooled", "pooled PSNR (dB)", ".2f", "high"),
     _metric("ssim", "SSIM", ".4f", "high"),
     _metric("ms_ssim", "MS-SSIM", ".4f", "high"),
     _metric("lpips_alex", "LPIPS alex", ".4f", "low"),
@@ -59,6 +59,7 @@ METRIC_COLUMNS = (
     _metric("kid", "KID × 1000", ".3f", "low", scale=1000.0),
     _metric("inception_score", "IS", ".2f", "high"),
     _metric("rfvd", "rFVD", ".2f", "low"),
+    _metric("psnr_pooled", "pooled PSNR (dB)", ".2f", "high"),
     _metric("codebook_usage", "codes used (%)", ".1f", "high", scale=100.0),
     _metric("codebook_perplexity", "perplexity", ".4g", "high"),
     _metric("codebook_entropy", "entropy (bit)", ".3f", "high"),
@@ -66,8 +67,8 @@ METRIC_COLUMNS = (
 
 COLUMNS = (
     Column("tokenizer", "tokenizer", lambda row: row.tokenizer),
-    *METRIC_COLUMNS,
     Column("bits_per_pixel", "bits/pixel", lambda row: row.bits_per_pixel, ".4f"),
+    *METRIC_COLUMNS,
     Column(
         "empirical_bits_per_pixel",
         "entropy-coded bits/pixel",
@@ -115,7 +116,7 @@ class Cell:
         text: what is read.
         sort: what it is sorted by; None comes last.
         note: what a reader is told who asks.
-        best: whether no comparable row has a better one.
+        best: whether no comparable tokenizer has a better one.
     """
 
     text: str
@@ -172,6 +173,11 @@ def table_of(rows: Sequence[Row]) -> Table:
     return Table(columns, lines, legend if len(rules) > 1 else ())
 
 
+def is_baseline(row: Row) -> bool:
+    """Whether a row is no tokenizer: a codec, shrinking and enlarging, or the pictures."""
+    return row.tokenizer.partition(":")[0] in (*CODECS, "bicubic", "identity")
+
+
 def text_of(column: Column, row: Row) -> str:
     """A cell as text; a dash where there is nothing."""
     value = column.value(row)
@@ -208,15 +214,15 @@ def _cell(column: Column, row: Row, rows: Sequence[Row], mark: str) -> Cell:
 
 
 def _is_best(column: Column, row: Row, rows: Sequence[Row]) -> bool:
-    """Whether it is the best among rows of the same rules, the pictures themselves left out."""
+    """Whether it is the best tokenizer under the same rules; baselines have rates to choose."""
     others = [
         value
         for other in rows
-        if other.protocol == row.protocol and other.tokenizer != "identity"
+        if other.protocol == row.protocol and not is_baseline(other)
         if isinstance(value := column.value(other), float)
     ]
     value = column.value(row)
-    if column.better is None or row.tokenizer == "identity" or len(others) < 2:
+    if column.better is None or is_baseline(row) or len(others) < 2:
         return False
     return value == (max(others) if column.better == "high" else min(others))
 

@@ -19,10 +19,11 @@ class Tokenizer(Subject):
     Args:
         name: shown in reports.
         tokenizer: on the device where it shall run.
+        tile: side in pixels of the tiles it works in; None for whole pictures.
     """
 
-    def __init__(self, name: str, tokenizer: VisualTokenizer) -> None:
-        self.name, self.tokenizer = name, tokenizer
+    def __init__(self, name: str, tokenizer: VisualTokenizer, tile: int | None = None) -> None:
+        self.name, self.tokenizer, self.tile = name, tokenizer, tile
         self.parameters = sum(p.numel() for p in tokenizer.parameters())
         self.device = str(tokenizer.device)
         self.dtype = str(tokenizer.dtype).removeprefix("torch.")
@@ -48,15 +49,24 @@ class Tokenizer(Subject):
         with evaluating(self.tokenizer):
             return self._reconstruct(clips)
 
+    def tile_side(self, wish: int) -> int | None:
+        """A multiple of the compression."""
+        step = self.tokenizer.spatial_compression
+        return wish // step * step or None
+
+    def tiled(self, tile: int) -> "Tokenizer":
+        """Encode and decode tile by tile."""
+        return Tokenizer(self.name, self.tokenizer, tile)
+
     def _reconstruct(self, clips: Clips) -> Reconstruction:
         pixels = to_pixels(clips).to(self.tokenizer.device, self.tokenizer.dtype)
         if not self._warm:
             self.tokenizer.reconstruct(pixels)
             self._warm = True
         start = now(self.tokenizer.device)
-        encoding = self.tokenizer.encode(pixels, pad="replicate")
+        encoding = self.tokenizer.encode(pixels, pad="replicate", tile=self.tile)
         encoded = now(self.tokenizer.device)
-        decoded = self.tokenizer.decode(encoding.codes, encoding.layout)
+        decoded = self.tokenizer.decode(encoding.codes, encoding.layout, tile=self.tile)
         end = now(self.tokenizer.device)
         if not decoded.isfinite().all():
             raise FloatingPointError(f"{self.name} decodes to NaN or infinity; check its weights")

@@ -67,6 +67,18 @@ class Subject(ABC):
             keys: their names in the source, one per clip.
         """
 
+    def tile_side(self, wish: int) -> int | None:
+        """The largest side of tiles up to `wish` pixels that it can work in; None for none."""
+        return None
+
+    def tiled(self, tile: int) -> "Subject":
+        """The same subject, working in tiles of this side.
+
+        Raises:
+            ValueError: it does not work in such tiles.
+        """
+        raise ValueError(f"{self.name} does not work in tiles")
+
     def check(self, keys: Sequence[str]) -> None:  # noqa: B027 most have nothing to check
         """Raise, before any work, where some of these samples cannot be served.
 

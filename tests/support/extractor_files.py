@@ -1,16 +1,19 @@
 """Weights files of the learned metrics with random weights, so that tests need no download."""
 
+import warnings
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
 
-from vistok.eval.inception import _empty, _Untrained
+from vistok.eval.inception import unloaded_inception
 
 
 def inception_state(seed: int = 0) -> dict[str, Tensor]:
     """Weights of InceptionV3 whose features differ from picture to picture, as trained ones do."""
-    with torch.device("meta"):
-        network = _Untrained("shapes", ["2048"], feature_extractor_weights_path=_empty())
+    network = unloaded_inception()
     generator = torch.Generator().manual_seed(seed)
     state: dict[str, Tensor] = {}
     for name, shape in ((name, value.shape) for name, value in network.state_dict().items()):
@@ -21,6 +24,18 @@ def inception_state(seed: int = 0) -> dict[str, Tensor]:
             is_one = name.endswith(("bn.weight", "running_var"))
             state[name] = torch.ones(shape) if is_one else torch.zeros(shape)
     return state
+
+
+def alexnet_state(seed: int = 0) -> dict[str, Tensor]:
+    """Weights of the trunk that LPIPS reads, as torchvision stores them."""
+    with torch.device("meta"):
+        shapes = torchvision.models.alexnet(weights=None).features.state_dict()
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        f"features.{name}": torch.randn(value.shape, generator=generator)
+        * (2 / max(1, value[0].numel())) ** 0.5
+        for name, value in shapes.items()
+    }
 
 
 class TinyI3D(nn.Module):
@@ -43,3 +58,9 @@ class TinyI3D(nn.Module):
             x = x / 127.5 - 1
         features = self.last(F.adaptive_avg_pool3d(self.first(x).relu(), [1, 2, 2]).flatten(1))
         return features if return_features else features.softmax(dim=1)
+
+
+def write_script(module: nn.Module, path: Path) -> None:
+    """Store a module as TorchScript, which torch warns of."""
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.script(module.eval()).save(str(path))

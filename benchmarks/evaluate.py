@@ -1,0 +1,132 @@
+"""What an evaluation costs beside the model's own work, per picture and in one run.
+
+    python benchmarks/evaluate.py [--images FOLDER] [--limit N] [--output results/evaluate.md]
+
+The floor is the model's bare encode and decode, and Inception's features of both sides, on tensors
+that lie in memory. `evaluate` on the same pictures also reads, decodes, scales and crops them,
+computes PSNR, SSIM, MS-SSIM and the moments, keeps every score on disk, and shows a bar. Both take
+turns over several rounds. CPU seconds count, so that other work on the machine matters little; with
+an idle core or an accelerator, reading and measuring overlap the model, and the clock on the wall
+sees less of them. Fréchet's eigenvalues come once per evaluation, whatever the number of pictures,
+and stand apart.
+"""
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vistok import VisualTokenizer, evaluate
+from vistok.data.evaluation_set import EvaluationSet, evaluation_batches
+from vistok.data.pixels import to_pixels
+from vistok.data.source import list_source
+from vistok.eval.feature_statistics import FeatureStatistics
+from vistok.eval.frechet import frechet_distance
+from vistok.eval.inception import INCEPTION_WEIGHTS, Inception, unloaded_inception
+from vistok.train.run_config import load_run_config
+
+ROUNDS, BATCH, SIZE = 3, 8, 256
+METRICS = ("psnr", "ssim", "ms_ssim", "rfid")
+PLANNED = 1000
+
+
+def main() -> None:
+    """Measure, print, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", default="samples:images")
+    parser.add_argument("--config", default="image_fsq_f8")
+    parser.add_argument("--limit", type=int, default=15)
+    parser.add_argument(
+        "--output", type=Path, default=Path(__file__).parent / "results/evaluate.md"
+    )
+    arguments = parser.parse_args()
+    tokenizer = load_run_config(arguments.config, ["data.source=samples:train"]).build_tokenizer()
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ[INCEPTION_WEIGHTS.variable] = str(random_inception(Path(folder)))
+        lines = measure(tokenizer.eval(), arguments.images, arguments.limit, Path(folder))
+    head = f"# Cost of an evaluation\n\n`{arguments.config}`, {SIZE} x {SIZE}, "
+    head += f"batches of {BATCH}, {platform.machine()} CPU, torch {torch.__version__}\n"
+    text = "\n".join([head, *lines]) + "\n"
+    print(text)
+    arguments.output.write_text(text)
+
+
+def measure(tokenizer: VisualTokenizer, source: str, limit: int, folder: Path) -> list[str]:
+    """The lines of the table."""
+    dataset = EvaluationSet(list_source(source).files, SIZE, limit=limit)
+    batches = [b.clips for b in evaluation_batches(dataset, BATCH) if b.clips is not None]
+    inception = Inception("tf1", "rounded", "cpu")
+    count = sum(map(len, batches))
+    frechet = cpu_seconds(lambda: distance(inception.dim))
+    floors: list[float] = []
+    totals: list[float] = []
+    for round_number in range(ROUNDS + 1):  # the first one warms up
+        floor = cpu_seconds(lambda: bare(tokenizer, inception, batches)) / count
+        parts = folder / str(round_number)
+        total = cpu_seconds(
+            lambda parts=parts: evaluate(
+                source, tokenizer, size=SIZE, batch_size=BATCH, metrics=METRICS, limit=limit,
+                parts=parts, pictures=False, show_progress=True,
+            )
+        )  # fmt: skip
+        if round_number:
+            floors.append(floor)
+            totals.append((total - frechet) / count)
+    floor, total = statistics.median(floors), statistics.median(totals)
+    planned = (total * PLANNED + frechet) / (floor * PLANNED)
+    return [
+        f"CPU seconds per picture, medians of {ROUNDS} rounds over {count} pictures.\n",
+        "| | CPU seconds |",
+        "|---|---|",
+        f"| bare encode, decode and features of both sides | {floor:.3f} |",
+        f"| `evaluate`: {', '.join(METRICS)} | {total:.3f} |",
+        f"| Fréchet distance, once | {frechet:.1f} |",
+        "",
+        f"{PLANNED} pictures cost {planned:.3f} times the floor.",
+    ]
+
+
+@torch.inference_mode()
+def bare(tokenizer: VisualTokenizer, inception: Inception, batches: list[Tensor]) -> None:
+    """The model's own work and feature extraction, nothing else."""
+    for clips in batches:
+        encoding = tokenizer.encode(to_pixels(clips))
+        decoded = tokenizer.decode(encoding.codes, encoding.layout)
+        inception.features(clips.float())
+        inception.features((decoded.clamp(-1, 1) + 1) * 127.5)
+
+
+def distance(dim: int) -> float:
+    """The last step of rFID, of full rank as with many pictures."""
+    generator = torch.Generator().manual_seed(0)
+    sides = [FeatureStatistics(dim) for _ in range(2)]
+    for side in sides:
+        features = torch.randn(2 * dim, 1, dim, generator=generator)
+        side.add([str(i) for i in range(len(features))], features)
+    return frechet_distance(*sides)
+
+
+def random_inception(folder: Path) -> Path:
+    """A weights file of the published shapes: speed does not depend on the values."""
+    shapes = unloaded_inception().state_dict()
+    path = folder / "random.pth"
+    torch.save({name: torch.rand(value.shape) * 0.01 for name, value in shapes.items()}, path)
+    return path
+
+
+def cpu_seconds(work: Callable[[], object]) -> float:
+    """Of this process, all threads."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+if __name__ == "__main__":
+    main()

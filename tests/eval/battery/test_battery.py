@@ -1,0 +1,48 @@
+"""The battery: every test on every subject; one that cannot be made says why and stops nothing."""
+
+import pytest
+
+from planted import Planted, moving, photos
+from vistok.data.source import list_source
+from vistok.data.write import write_image
+from vistok.eval.battery.artifact_test import Material
+from vistok.eval.battery.battery import TESTS, gather_material, run_battery
+from vistok.eval.battery.flicker import Flicker
+from vistok.eval.battery.seams import Seams
+from vistok.eval.subjects.folder import Folder
+from vistok.eval.subjects.identity import Identity
+
+
+def test_every_test_answers_for_every_subject():
+    material = Material(photos(64, 1), moving(64, 9))
+    findings = run_battery([Identity(), Planted()], material)
+    assert [(f.test, f.tokenizer) for f in findings] == [
+        (test.name, name) for test in TESTS for name in ("identity", "planted")
+    ]
+    for finding in findings:
+        assert bool(finding.numbers) != bool(finding.unavailable)
+    assert {f.unavailable for f in findings if f.test == "flat_field"} == {
+        "needs pictures of at least 86 pixels, got 64"
+    }
+
+
+def test_finished_reconstructions_cannot_be_examined(tmp_path):
+    write_image(tmp_path / "a.png", photos(32, 1)[0, :, 0])
+    (finding,) = run_battery([Folder(str(tmp_path))], Material(photos(32, 1), None), [Flicker()])
+    assert "finished reconstructions" in finding.unavailable
+
+
+def test_material_is_the_first_readable_pictures_and_clips(tmp_path):
+    material = gather_material(list_source("samples:all"), 32)
+    assert material.pictures.shape == (4, 3, 1, 32, 32)
+    assert material.clips.shape == (2, 3, 17, 32, 32)
+    only_clips = gather_material(list_source("samples:videos"), 32)
+    assert only_clips.pictures.shape == (2, 3, 1, 32, 32)
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(ValueError, match="no picture or clip"):
+        gather_material(list_source(tmp_path), 32)
+
+
+def test_names_of_tests_are_told_apart():
+    assert len({test.name for test in TESTS}) == len(TESTS)
+    assert Seams.name in {test.name for test in TESTS}

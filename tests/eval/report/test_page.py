@@ -1,0 +1,83 @@
+"""The page, without a browser: complete, self-contained, and nothing in it can break out."""
+
+import json
+import re
+from dataclasses import replace
+
+import torch
+
+from made_rows import discrete_row, pictures, preset_row, row, some_rows
+from planted import photos
+from vistok.eval.battery.finding import Finding
+from vistok.eval.protocol import CANONICAL
+from vistok.eval.report.report import Report
+
+
+def html(tmp_path, rows, battery=()):
+    Report("a source", CANONICAL, rows, battery=battery).write(tmp_path)
+    return (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_every_named_picture_is_in_the_page_once(tmp_path):
+    page = html(tmp_path, some_rows())
+    stored = json.loads(re.search('id="images">(.*?)</script>', page, re.DOTALL)[1])
+    named = set(re.findall('data-image="(.*?)"', page))
+    compared = json.loads(re.search('id="compare-data">(.*?)</script>', page, re.DOTALL)[1])
+    named |= {id for shown in compared.values() for id in shown.values()}
+    assert named == stored.keys()
+    assert len(set(stored.values())) == len(stored)
+    assert all(uri.startswith("data:image/webp;base64,") for uri in stored.values())
+
+
+def test_the_page_asks_for_nothing(tmp_path):
+    page = html(tmp_path, some_rows())
+    assert not re.search(r"(src|href)=\"(?!#|data:)", page)
+    assert "@import" not in page
+    assert "url(" not in page
+
+
+def test_names_cannot_break_out_of_the_page(tmp_path):
+    evil = "</script><script>alert(1)</script>"
+    shown = [replace(picture, key=evil) for picture in pictures()]
+    page = html(tmp_path, [row(evil, 0.5, 20.0, pictures=shown, settings=evil)])
+    assert "<script>alert" not in page
+
+
+def test_mixed_rules_are_announced(tmp_path):
+    assert "do not compare" in html(tmp_path, [preset_row()])
+    assert "do not compare" not in html(tmp_path, [discrete_row()])
+
+
+def test_clips_have_strips_of_frames(tmp_path):
+    clips = row("video", 0.1, 25.0, frames=9, pictures=pictures(frames=9))
+    page = html(tmp_path, [clips])
+    # worst, median and best: originals, reconstructions and errors of eight frames each
+    assert page.count('class="strip"') == 3
+    assert len(re.findall('class="strip".*?</figure>', page, re.DOTALL)[0].split("<img")) - 1 == 24
+
+
+def test_tokenizers_of_one_name_are_numbered(tmp_path):
+    page = html(tmp_path, [discrete_row("tokenizer"), discrete_row("tokenizer")])
+    assert "tokenizer (2)" in page
+
+
+def test_findings_stand_in_the_page_with_their_pictures(tmp_path):
+    battery = [
+        Finding(
+            "flat_field", "a", {"stride_2_levels": 1.25}, "a pattern", picture=photos(64)[0, :, 0]
+        ),
+        Finding("flat_field", "b", {}, "", unavailable="too small"),
+    ]
+    page = html(tmp_path, [row("a", 0.5, 20.0)], battery)
+    assert "Artifacts" in page
+    assert "1.25" in page
+    assert "b: too small" in page
+    assert "Artifacts" not in html(tmp_path, [row("a", 0.5, 20.0)])
+
+
+def test_a_perfect_reconstruction_is_not_shown_and_nothing_else_breaks(tmp_path):
+    page = html(tmp_path, [row("identity", 24.0, float("inf"), pictures=pictures())])
+    assert "Reconstructions" not in page
+    assert torch.isfinite(
+        torch.tensor([float(x) for x in re.findall(r'cx="([\d.]+)"', page)])
+    ).all()

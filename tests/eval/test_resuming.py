@@ -1,0 +1,101 @@
+"""An evaluation that was stopped goes on from its stored scores and ends with the same numbers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from tiny import tiny_tokenizer
+from vistok import evaluate
+from vistok.eval.subjects.saved_tokenizer import Tokenizer
+from vistok.eval.subjects.subject import Clips, Reconstruction
+
+CLIPS = {
+    "size": 32,
+    "frames": 9,
+    "batch_size": 2,
+    "metrics": ["psnr", "ssim", "rfvd", "codebook_entropy"],
+    "force": True,
+    "pictures": False,
+}
+
+
+class Counting(Tokenizer):
+    """A tokenizer that counts its clips, and is interrupted before the `stop`-th batch."""
+
+    def __init__(self, stop: int | None = None) -> None:
+        super().__init__("tiny", tiny_tokenizer("video"))
+        self.stop, self.batches, self.clips = stop, 0, 0
+
+    def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
+        if self.batches == self.stop:
+            raise KeyboardInterrupt
+        self.batches += 1
+        self.clips += len(clips)
+        return super().reconstruct(clips, keys)
+
+
+def stopped(parts: Path, batches: int = 3) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        evaluate("samples:videos", Counting(stop=batches), parts=parts, **CLIPS)
+
+
+def test_only_the_rest_is_scored_and_the_numbers_are_the_same(i3d_file, tmp_path):
+    (whole,) = evaluate("samples:videos", Counting(), **CLIPS)
+    stopped(tmp_path)
+    subject = Counting()
+    (row,) = evaluate("samples:videos", subject, parts=tmp_path, **CLIPS)
+    assert subject.clips == 7 - 3 * 2
+    assert row.metrics == pytest.approx(whole.metrics, rel=1e-9)
+    assert row.code_use == whole.code_use
+    assert row.per_sample == whole.per_sample
+    assert row.metrics["rfvd"] > 1e-3
+    again = Counting()
+    evaluate("samples:videos", again, parts=tmp_path, **CLIPS)
+    assert again.clips == 0
+
+
+@pytest.mark.parametrize(
+    "change", [{"seed": 1}, {"size": 64}, {"protocol": "tokenbench"}, {"metrics": ["psnr"]}]
+)
+def test_scores_of_another_evaluation_are_not_taken(change, i3d_file, tmp_path):
+    stopped(tmp_path)
+    subject = Counting()
+    evaluate("samples:videos", subject, parts=tmp_path, **{**CLIPS, **change})
+    assert subject.clips >= 7
+
+
+def test_a_changed_file_is_scored_again(i3d_file, tmp_path):
+    from vistok.data.bundled import SAMPLES
+
+    source, parts = tmp_path / "clips", tmp_path / "parts"
+    source.mkdir()
+    for path in sorted((SAMPLES / "videos").iterdir())[:4]:
+        (source / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(source, Counting(stop=1), parts=parts, **CLIPS)
+    first = min(source.iterdir())
+    first.write_bytes(first.read_bytes())  # the same bytes at another time
+    subject = Counting()
+    evaluate(source, subject, parts=parts, **CLIPS)
+    assert subject.clips == 4
+
+
+def test_a_damaged_part_is_named_and_scored_again(i3d_file, tmp_path, caplog):
+    stopped(tmp_path)
+    (part,) = tmp_path.rglob("*.parquet")
+    assert pq.read_table(part)["value/psnr"].null_count == 0
+    part.write_bytes(part.read_bytes()[:100])
+    subject = Counting()
+    evaluate("samples:videos", subject, parts=tmp_path, **CLIPS)
+    assert subject.clips == 7
+    assert "cannot be read, its samples are scored again" in caplog.text
+
+
+def test_a_functions_scores_are_not_kept(tmp_path):
+    def blank(pixels):
+        return pixels * 0
+
+    evaluate("samples:heldout", blank, size=64, metrics=["psnr"], parts=tmp_path)
+    assert not any(tmp_path.iterdir())

@@ -1,0 +1,57 @@
+"""Subjects with an artifact planted in them, for tests that must find it."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from vistok.data.pixels import to_pixels, to_uint8
+from vistok.eval.subjects.subject import Clips, Reconstruction, Subject
+
+
+class Planted(Subject):
+    """The pictures, and something done to their grey levels.
+
+    Args:
+        artifact: from grey levels (B, 3, T, H, W) to grey levels.
+        tiled_artifact: the same, when working in tiles; takes the tile's side, too.
+    """
+
+    name = "planted"
+
+    def __init__(
+        self,
+        artifact: Callable[[Tensor], Tensor] = lambda x: x,
+        tiled_artifact: Callable[[Tensor, int], Tensor] | None = None,
+    ) -> None:
+        self.artifact, self.tiled_artifact = artifact, tiled_artifact
+
+    def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
+        pixels = to_pixels(clips)
+        changed = self.artifact((pixels + 1) * 127.5) / 127.5 - 1
+        pixels = changed.clamp(-1, 1)
+        return Reconstruction(to_uint8(pixels), None, None, None, pixels=pixels)
+
+    def tile_side(self, wish: int) -> int | None:
+        return wish if self.tiled_artifact else None
+
+    def tiled(self, tile: int) -> Subject:
+        artifact = self.tiled_artifact
+        assert artifact is not None
+        return Planted(lambda x: artifact(x, tile))
+
+
+def photos(size: int, count: int = 2) -> Clips:
+    """Real pictures of the bundled set."""
+    from vistok.data.evaluation_set import EvaluationSet
+    from vistok.data.source import list_source
+
+    dataset = EvaluationSet(list_source("samples:heldout").files, size, 1, count)
+    return torch.stack([dataset[index][1] for index in range(count)])
+
+
+def moving(size: int, frames: int) -> Clips:
+    """A picture that slides, two pixels a frame."""
+    picture = photos(size, 1)
+    shifted = [picture[:, :, 0].roll(2 * t, dims=3) for t in range(frames)]
+    return torch.stack(shifted, dim=2)

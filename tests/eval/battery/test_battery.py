@@ -1,12 +1,13 @@
 """The battery: every test on every subject; one that cannot be made says why and stops nothing."""
 
 import pytest
+import torch
 
 from planted import Planted, moving, photos
 from vistok.data.source import list_source
 from vistok.data.write import write_image
 from vistok.eval.battery.artifact_test import Material
-from vistok.eval.battery.battery import TESTS, gather_material, run_battery
+from vistok.eval.battery.battery import TESTS, examine, gather_material, run_battery
 from vistok.eval.battery.flicker import Flicker
 from vistok.eval.battery.seams import Seams
 from vistok.eval.subjects.folder import Folder
@@ -41,6 +42,13 @@ def test_material_is_the_first_readable_pictures_and_clips(tmp_path):
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(ValueError, match="no picture or clip"):
         gather_material(list_source(tmp_path), 32)
+
+
+def test_subjects_are_examined_by_their_names():
+    findings = examine("samples:heldout", ["identity", "bicubic:f=2"], 48, "cpu", torch.float32)
+    assert {finding.tokenizer for finding in findings} == {"identity", "bicubic:f=2"}
+    drift = {f.tokenizer: f.numbers["psnr_8_db"] for f in findings if f.test == "drift"}
+    assert drift["bicubic:f=2"] < drift["identity"] == float("inf")
 
 
 def test_names_of_tests_are_told_apart():

@@ -9,6 +9,7 @@ configs are trained at their own size, and bf16 with compiled networks is set ag
 
 import argparse
 import json
+import math
 import platform
 import statistics
 import subprocess
@@ -76,8 +77,8 @@ def bare_loop(config: RunConfig) -> None:
     if config.train.losses.adversarial_weight:
         adversary = build_adversary(config.train.adversarial, DEVICE)
         judge_optimizer = torch.optim.AdamW(adversary.discriminator.parameters(), config.train.lr)
-    losses, limit = config.train.losses, config.train.grad_clip_norm
-    batches = training_batches(config, dataset, Accelerator(cpu=not ON_GPU), 0, config.train.steps)
+    losses, limit = config.train.losses, config.train.grad_clip_norm or math.inf
+    batches = training_batches(config, dataset, Accelerator(cpu=not ON_GPU))
     for step, clips in enumerate(batches):
         pixels = to_pixels(clips.to(DEVICE))
         output = tokenizer(pixels)

@@ -22,8 +22,8 @@ def save_tokenizer(
     """Write `tokenizer/`, with the statistics of its latents where it is continuous."""
     samples = config.train.latent_statistics_samples
     if samples and not tokenizer.is_discrete:
-        steps = -(-samples // (config.train.batch_size * accelerator.num_processes))
-        batches = training_batches(config, dataset, accelerator, 0, steps)
+        count = -(-samples // (config.train.batch_size * accelerator.num_processes))
+        batches = training_batches(config, dataset, accelerator, batches=count)
         statistics = measure_latents(tokenizer, batches)
         configurable: Any = tokenizer
         configurable.register_to_config(

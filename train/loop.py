@@ -131,10 +131,9 @@ def train(
     state.train_mode(options.freeze)
     factor = options.learning_rate_factor()
 
-    # ---- data: step k of the run begins at micro-step k * accumulation_steps ---------------------
+    # ---- data -------------------------------------------------------------------------------
     micro_steps = options.accumulation_steps
-    first, end = start_step * micro_steps, options.steps * micro_steps
-    batches = iter(training_batches(config, dataset, accelerator, first, end))
+    batches = iter(training_batches(config, dataset, accelerator, start_step))
 
     # ---- figures ----------------------------------------------------------------------------
     metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None

@@ -38,13 +38,23 @@ def open_training_set(config: RunConfig) -> TrainingSet:
 
 
 def training_batches(
-    config: RunConfig, dataset: TrainingSet, accelerator: Accelerator, first: int, last: int
+    config: RunConfig,
+    dataset: TrainingSet,
+    accelerator: Accelerator,
+    start_step: int = 0,
+    batches: int | None = None,
 ) -> TrainingLoader:
-    """This rank's batches from one micro-step of the run to another."""
+    """This rank's batches from a step of the run on: to its end, or so many of them.
+
+    Step k of a run begins at micro-step k * accumulation_steps.
+    """
+    options = config.train
+    first = start_step * options.accumulation_steps
+    end = options.steps * options.accumulation_steps if batches is None else first + batches
     positions = BatchPositions(
-        config.train.batch_size,
+        options.batch_size,
         first,
-        last,
+        end,
         accelerator.process_index,
         accelerator.num_processes,
         dataset.schedule,

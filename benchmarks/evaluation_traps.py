@@ -201,10 +201,9 @@ def random_features(clips: Tensor) -> Tensor:
     stem = torch.nn.Sequential(
         network.Conv2d_1a_3x3, network.Conv2d_2a_3x3, network.Conv2d_2b_3x3, network.maxpool1
     )
-    found = []
+    shares = track(clips[:, :, 0].split(16), "features", -(-len(clips) // 16))
     with torch.inference_mode():
-        for share in track(clips[:, :, 0].split(16), "features", -(-len(clips) // 16)):
-            found.append(stem(F.avg_pool2d(to_pixels(share), 2)).mean(dim=(2, 3)))
+        found = [stem(F.avg_pool2d(to_pixels(share), 2)).mean(dim=(2, 3)) for share in shares]
     return torch.cat(found)
 
 

@@ -32,7 +32,7 @@ class Picture:
     scores: Mapping[str, float]
     original: UInt8[Tensor, "3 T H W"] = field(repr=False)
     reconstruction: UInt8[Tensor, "3 T H W"] = field(repr=False)
-    latents: tuple[Float32[Tensor, "C t h w"], ...] = field(default=(), repr=False)
+    latents: tuple[Float32[Tensor, "C _ _ _"], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)

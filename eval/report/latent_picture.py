@@ -13,8 +13,8 @@ from torch import Tensor
 
 
 def latent_pictures(
-    latents: Sequence[Float[Tensor, "C t h w"]], factor: int
-) -> list[UInt8[Tensor, "3 H W"]]:
+    latents: Sequence[Float[Tensor, "C _ _ _"]], factor: int
+) -> list[UInt8[Tensor, "3 _ _"]]:
     """One picture per grid of latents; the frames of clips stand side by side.
 
     Args:

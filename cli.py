@@ -67,7 +67,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a tokenizer; run again with the same --output to go on where it stopped."""
-    from .train.run_config import dump_stages, load_stages
+    from .train.config_file import dump_stages, load_stages
 
     overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
     stages = load_stages(config, overrides)

@@ -25,10 +25,11 @@ from .eval.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report.report import Report
 from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer
+from .train.config_file import load_run_config
 from .train.loop import train
 from .train.metrics_log import read_metrics
 from .train.objective import generator_objective
-from .train.run_config import RunConfig, load_run_config
+from .train.run_config import RunConfig
 from .train.run_folder import RunFolder
 
 HELDOUT = "samples:heldout"

@@ -24,7 +24,7 @@ from vistok import VisualTokenizer
 from vistok.models.cost import measure_cost
 from vistok.models.stream_state import StreamState
 from vistok.models.wan import wan_options
-from vistok.train.run_config import load_run_config
+from vistok.train.config_file import load_run_config
 
 WAN = wan_options(96, (1, 2, 4, 4), (False, True, True))
 DIFFUSERS_WAN = {"base_dim": 96, "z_dim": 16, "temperal_downsample": [False, True, True]}

@@ -31,7 +31,7 @@ from vistok.eval.feature_statistics import FeatureStatistics
 from vistok.eval.frechet import frechet_distance
 from vistok.eval.inception import INCEPTION_WEIGHTS, Inception, unloaded_inception
 from vistok.eval.subjects.saved_tokenizer import Tokenizer
-from vistok.train.run_config import load_run_config
+from vistok.train.config_file import load_run_config
 
 ROUNDS, BATCH, SIZE = 3, 8, 256
 METRICS = ("psnr", "ssim", "ms_ssim", "rfid")

@@ -27,10 +27,11 @@ from peak_memory import peak_bytes
 
 from vistok.data.pixels import to_pixels
 from vistok.train.adversary import build_adversary
+from vistok.train.config_file import load_run_config
 from vistok.train.discriminator_objective import discriminator_objective
 from vistok.train.loop import train
 from vistok.train.objective import generator_objective
-from vistok.train.run_config import RunConfig, load_run_config
+from vistok.train.run_config import RunConfig
 from vistok.train.run_data import open_training_set, training_batches
 
 ON_GPU = torch.cuda.is_available()

@@ -31,7 +31,7 @@ from vistok.tokenizers.encoding import Encoding, Output
 from vistok.tokenizers.fsq import FSQ
 from vistok.tokenizers.layout import Layout
 from vistok.tokenizers.tokenizer import VisualTokenizer
-from vistok.train.run_config import json_schema, load_run_config
+from vistok.train.config_file import json_schema, load_run_config
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

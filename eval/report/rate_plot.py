@@ -57,7 +57,7 @@ def _plot(rows: Sequence[Row], metric: str, colours: Mapping[str, int]) -> str:
         is_curve = name != ordered[0].tokenizer
         series.append(
             Series(
-                label=_short_name(name),
+                label=_short_name(name, list(colours)),
                 points=tuple((_rate(row), row.metrics[metric]) for row in ordered),
                 notes=tuple(
                     f"{row.tokenizer}: {row.metrics[metric]:{column.form}} at {_rate(row):.4g} "
@@ -96,6 +96,11 @@ def _rate(row: Row) -> float:
     return row.bits_per_pixel
 
 
-def _short_name(name: str) -> str:
-    """The last part of a path."""
-    return name.rstrip("/").rpartition("/")[2]
+def _short_name(name: str, others: Sequence[str]) -> str:
+    """As many last parts of a path as tell it from the other names."""
+    parts = name.rstrip("/").split("/")
+    for count in range(1, len(parts)):
+        ending = "/".join(parts[-count:])
+        if not any(other != name and other.rstrip("/").endswith(ending) for other in others):
+            return ending
+    return name

@@ -6,9 +6,9 @@ import torch
 from tiny import tiny_tokenizer
 from vistok import VisualTokenizer
 from vistok.data.pixels import to_pixels
+from vistok.train.config_file import load_run_config
 from vistok.train.latent_statistics import measure_latents
 from vistok.train.loop import train
-from vistok.train.run_config import load_run_config
 
 
 def clips(count: int) -> torch.Tensor:

@@ -9,8 +9,8 @@ import yaml
 from tiny import tiny_image_configs
 from vistok import VisualTokenizer
 from vistok.train.checkpoint import checkpoints, load_checkpoint
+from vistok.train.config_file import dump_stages, load_run_config, load_stages
 from vistok.train.loop import train
-from vistok.train.run_config import dump_stages, load_run_config, load_stages
 from vistok.train.stages import train_stages
 
 

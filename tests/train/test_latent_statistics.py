@@ -24,9 +24,11 @@ def test_they_are_the_mean_and_spread_of_every_channel_over_all_positions():
     for split in (7, 2):
         found = measure_latents(tokenizer, data.split(split))
         assert found.num_samples == 7
-        torch.testing.assert_close(torch.tensor(found.mean).double(), vectors.mean(0))
+        # Batch sizes move fp32 latents by rounding
+        near = {"rtol": 1e-4, "atol": 1e-5}
+        torch.testing.assert_close(torch.tensor(found.mean).double(), vectors.mean(0), **near)
         spread = vectors.std(0, unbiased=False)
-        torch.testing.assert_close(torch.tensor(found.std).double(), spread)
+        torch.testing.assert_close(torch.tensor(found.std).double(), spread, **near)
 
 
 def test_no_data_and_broken_weights_are_named():

@@ -33,7 +33,7 @@ class LatentStatistics:
 
 @torch.no_grad()
 def measure_latents(
-    tokenizer: VisualTokenizer, batches: Iterable[UInt8[Tensor, "B 3 T H W"]]
+    tokenizer: VisualTokenizer, batches: Iterable[UInt8[Tensor, "_ 3 _ _ _"]]
 ) -> LatentStatistics:
     """Encode this rank's batches and combine with the other ranks; all of them must call this.
 

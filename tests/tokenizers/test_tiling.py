@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tiny import tiny_tokenizer
-from vistok.tokenizers.tiling import TiledEncoder, _assemble, _pieces
+from vistok.tokenizers.tiling import _warn_once, TiledEncoder, _assemble, _pieces
 
 EXACT = {"atol": 1e-12, "rtol": 0}  # float64
 
@@ -44,6 +44,7 @@ def test_tiled_reconstruction_keeps_odd_sizes(plain):
 
 
 def test_networks_that_see_whole_frames_are_blended_and_say_so(caplog):
+    _warn_once.cache_clear()  # said once per process, maybe by an earlier test
     tokenizer = tiny_tokenizer("video", {"kind": "plain", "latent_channels": 4}).double()
     x = pixels(1, 3, 5, 64, 96)
     whole, tiled = tokenizer.encode(x), tokenizer.encode(x, tile=32)

@@ -97,9 +97,10 @@ class FSQ(Quantizer):
         # (1) b(z) = h tanh(z + s) - o
         return torch.addcmul(-o, torch.tanh(z + s), h)
 
-    def _constants(self, z: Tensor) -> list[Tensor]:
-        """[h, o, s, c, w] in the dtype of `z`."""
-        return list(self.constants.view(torch.float32).to(z.dtype).unbind())
+    def _constants(self, z: Tensor, repeats: int = 1) -> list[Tensor]:
+        """[h, o, s, c, w] in the dtype of `z`, for so many vectors in a row."""
+        table = self.constants.view(torch.float32).to(z.dtype)
+        return list((table if repeats == 1 else table.repeat(1, repeats)).unbind())
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
         if self.squash == "tanh" and not torch.compiler.is_compiling():
@@ -112,12 +113,12 @@ class FSQ(Quantizer):
 
     def _rounded_tanh(self, x: Float[Tensor, "*batch dim"]) -> tuple[Tensor, Tensor]:
         """(1) by hand, which a compiler would do by itself: fewer passes, one saved tensor."""
-        constants, wide = self._constants(x), x
+        repeats, wide = 1, x
         if x.device.type == "cpu" and x.is_contiguous():
             # a processor broadcasts over many channels at several times the speed of a few
             repeats = gcd(x.numel() // self.dim, 32)
             wide = x.view(-1, repeats * self.dim)
-            constants = [constant.repeat(repeats) for constant in constants]
+        constants = self._constants(x, repeats)
         codes, q = _RoundedTanh.apply(wide, *constants)  # pyright: ignore[reportGeneralTypeIssues]
         return codes.view_as(x), q.view_as(x)
 
@@ -131,7 +132,7 @@ class FSQ(Quantizer):
         # (2) in floating point where that is exact, since integer products are slow
         if self.codebook_size <= EXACT_IN_FP32:
             middle = (half * self.basis).sum()
-            return (q.matmul(self.basis.to(q.dtype)).long() + middle).unsqueeze(-1)
+            return q.matmul(self.basis.to(q.dtype)).long().add_(middle).unsqueeze(-1)
         return ((q.long() + half) * self.basis).sum(dim=-1, keepdim=True)
 
     def indices_to_codes(self, indices: Int64[Tensor, "*batch 1"]) -> Float[Tensor, "*batch dim"]:

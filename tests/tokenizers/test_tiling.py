@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tiny import tiny_tokenizer
-from vistok.tokenizers.tiling import _warn_once, TiledEncoder, _assemble, _pieces
+from vistok.tokenizers.tiling import TiledEncoder, _assemble, _pieces, _warn_once
 
 EXACT = {"atol": 1e-12, "rtol": 0}  # float64
 

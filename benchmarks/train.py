@@ -1,10 +1,10 @@
 """What the training loop costs: `python benchmarks/train.py [--output FILE] [--steps N]`.
 
 The same networks, losses and data are trained by `vistok train` and by a bare PyTorch loop
-(forward, backward, clip, step; no accelerate, no moving average, no log), in turn, in one run.
-Time per step is the difference between a long and a short run, so that setting up does not count.
-Memory is the peak of a process of its own above what it held before training. With a GPU the
-configs are trained at their own size, and bf16 with compiled networks is set against fp32 eager.
+(forward, backward, clip, step, torch's moving average; no accelerate, no log), in turn, in one run.
+Time per step is that of the second half of a run, checkpoints not counted. Memory is the peak of a
+process of its own above what it held before training. With a GPU the configs are trained at their
+own size, and bf16 with compiled networks is set against fp32 eager.
 """
 
 import argparse
@@ -24,19 +24,20 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from peak_memory import peak_bytes
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vistok.data.pixels import to_pixels
 from vistok.train.adversary import build_adversary
 from vistok.train.config_file import load_run_config
 from vistok.train.discriminator_objective import discriminator_objective
 from vistok.train.loop import train
+from vistok.train.metrics_log import read_metrics
 from vistok.train.objective import generator_objective
 from vistok.train.run_config import RunConfig
 from vistok.train.run_data import open_training_set, training_batches
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
-SHORT = 3
 
 # On CPUs the configs are trained on smaller crops.
 SMALL = {
@@ -58,17 +59,18 @@ class Case:
     overrides: tuple[str, ...]
 
     def config(self, steps: int) -> RunConfig:
-        """The run; it logs, evaluates and saves nothing before its end."""
-        rare = [f"train.{name}_every_steps={10**9}" for name in ("log", "sample", "checkpoint")]
+        """The run of twice as many steps; it logs half-way, and evaluates and saves nothing before its end."""
+        rare = [f"train.{name}_every_steps={10**9}" for name in ("sample", "checkpoint")]
+        rare.append(f"train.log_every_steps={steps}")
         size = () if ON_GPU else SMALL[self.name]
         source = "samples:videos" if self.name.startswith("video") else "samples:train"
         common = [f"data.source={source}", "eval.source=null", "data.workers=0", *rare]
-        common += ["data.cache_files=64", "train.trackers=[]", f"train.steps={steps}"]
+        common += ["data.cache_files=64", "train.trackers=[]", f"train.steps={2 * steps}"]
         return load_run_config(self.name, [*common, *size, *self.overrides])
 
 
-def bare_loop(config: RunConfig) -> None:
-    """The same training without everything around it."""
+def bare_loop(config: RunConfig) -> float:
+    """Seconds per step of the same training without everything around it."""
     torch.manual_seed(config.train.seed)
     dataset = open_training_set(config)
     tokenizer: Any = config.build_tokenizer()
@@ -78,9 +80,13 @@ def bare_loop(config: RunConfig) -> None:
     if config.train.losses.adversarial_weight:
         adversary = build_adversary(config.train.adversarial, DEVICE)
         judge_optimizer = torch.optim.AdamW(adversary.discriminator.parameters(), config.train.lr)
+    average = AveragedModel(tokenizer, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema_decay))
     losses, limit = config.train.losses, config.train.grad_clip_norm or math.inf
     batches = training_batches(config, dataset, Accelerator(cpu=not ON_GPU))
+    start, measured = 0.0, config.train.steps // 2
     for step, clips in enumerate(batches):
+        if step == measured:
+            start = now()
         pixels = to_pixels(clips.to(DEVICE))
         output = tokenizer(pixels)
         last = tokenizer.decoder.conv_out.weight
@@ -88,43 +94,40 @@ def bare_loop(config: RunConfig) -> None:
         torch.nn.utils.clip_grad_norm_(tokenizer.parameters(), limit)
         optimizer.step()
         optimizer.zero_grad()
-        if adversary is None or judge_optimizer is None:
-            continue
-        judge = adversary.discriminator
-        discriminator_objective(judge, pixels, output.pixels, adversary, step).loss.backward()
-        torch.nn.utils.clip_grad_norm_(judge.parameters(), limit)
-        judge_optimizer.step()
-        judge_optimizer.zero_grad()
+        if adversary is not None and judge_optimizer is not None:
+            judge = adversary.discriminator
+            discriminator_objective(judge, pixels, output.pixels, adversary, step).loss.backward()
+            torch.nn.utils.clip_grad_norm_(judge.parameters(), limit)
+            judge_optimizer.step()
+            judge_optimizer.zero_grad()
+        average.update_parameters(tokenizer)
+    return (now() - start) / measured
 
 
-def vistok_loop(config: RunConfig) -> None:
-    """The loop of the product, its checkpoint and tokenizer included."""
+def vistok_loop(config: RunConfig) -> float:
+    """Seconds per step of the product's loop."""
     with tempfile.TemporaryDirectory() as folder:
         train(config, Path(folder) / "run", show_progress=False)
+        last = read_metrics(Path(folder) / "run" / "metrics.jsonl")[-1]
+    return config.train.batch_size * config.train.accumulation_steps / last["samples_per_second"]
+
+
+def now() -> float:
+    """The time when everything before it is done."""
+    if ON_GPU:
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 LOOPS = {"vistok": vistok_loop, "bare": bare_loop}
 
 
-def seconds(loop: str, case: Case, steps: int) -> float:
-    """Wall time of a whole run."""
-    config = case.config(steps)
-    start = time.perf_counter()
-    LOOPS[loop](config)
-    if ON_GPU:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
 def step_seconds(case: Case, steps: int, rounds: int, loops: tuple[str, ...]) -> dict[str, float]:
     """Median seconds per step of each loop, taken in turn."""
     taken: dict[str, list[float]] = {loop: [] for loop in loops}
-    for loop in loops:
-        seconds(loop, case, SHORT)
     for _ in range(rounds):
         for loop in loops:
-            short, long = seconds(loop, case, SHORT), seconds(loop, case, SHORT + steps)
-            taken[loop].append((long - short) / steps)
+            taken[loop].append(LOOPS[loop](case.config(steps)))
     return {loop: statistics.median(values) for loop, values in taken.items()}
 
 
@@ -137,7 +140,7 @@ def peak_mib(case: Case) -> float:
 def memory_of(name: str, overrides: list[str]) -> float:
     """The work behind `peak_mib`."""
     before = peak_bytes()
-    vistok_loop(Case(name, tuple(overrides)).config(SHORT))
+    vistok_loop(Case(name, tuple(overrides)).config(1))
     if ON_GPU:
         return torch.cuda.max_memory_allocated() / 2**20
     return (peak_bytes() - before) / 2**20
@@ -186,7 +189,7 @@ def main() -> None:
     """Print a table, and write it if asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     arguments = parser.parse_args()

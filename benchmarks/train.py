@@ -59,7 +59,7 @@ class Case:
     overrides: tuple[str, ...]
 
     def config(self, steps: int) -> RunConfig:
-        """The run of twice as many steps; it logs half-way, and evaluates and saves nothing before its end."""
+        """A run of twice as many steps; it logs half-way and at its end, and saves then."""
         rare = [f"train.{name}_every_steps={10**9}" for name in ("sample", "checkpoint")]
         rare.append(f"train.log_every_steps={steps}")
         size = () if ON_GPU else SMALL[self.name]

@@ -17,7 +17,6 @@ Component = TypeVar("Component")
 Family = Mapping[str, type[Component]]
 
 
-@cache
 def options_model(
     component: type, kind: str | None = None, derived: frozenset[str] = frozenset()
 ) -> type[BaseModel]:
@@ -28,6 +27,12 @@ def options_model(
         kind: value of the `kind` key that selects the class; None for a component without choice.
         derived: parameters that the program fills in and no config may set.
     """
+    return _options_model(component, kind, derived)
+
+
+@cache
+def _options_model(component: type, kind: str | None, derived: frozenset[str]) -> type[BaseModel]:
+    """One model per choice of arguments, however they were passed."""
     fields: dict[str, Any] = {} if kind is None else {"kind": (Literal[kind], kind)}
     for parameter in inspect.signature(component).parameters.values():
         if parameter.name in derived:

@@ -1,10 +1,9 @@
 """The best tokenizer of a run so far, by a score on held-out data: kept in `best/`."""
 
 import json
-import shutil
 from pathlib import Path
 
-from ..output_file import write_text_whole
+from ..output_file import replaced_folder
 from ..tokenizers.tokenizer import VisualTokenizer
 
 LOWER_IS_BETTER = ("lpips_alex", "lpips_vgg", "rfid", "kid", "rfvd")
@@ -39,10 +38,8 @@ class BestTokenizer:
         if self.step is not None and (value >= self.value if lower else value <= self.value):
             return
         self.step, self.value = step, value
-        partial = self.folder.with_name(".partial-" + self.folder.name)
-        shutil.rmtree(partial, ignore_errors=True)
-        tokenizer.save_pretrained(partial)
         note = {"step": step, "metric": self.metric, "value": value}
-        write_text_whole(partial / "best.json", json.dumps(note, indent=1) + "\n")
-        shutil.rmtree(self.folder, ignore_errors=True)
-        partial.rename(self.folder)
+        with replaced_folder(self.folder) as partial:
+            tokenizer.save_pretrained(partial)
+            text = json.dumps(note, indent=1) + "\n"
+            (partial / "best.json").write_text(text, encoding="utf-8")

@@ -6,7 +6,6 @@ any moment leaves only whole checkpoints behind. Random numbers need no state: t
 seed, step and rank.
 """
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 
 from ..config import Tree, dump
+from ..output_file import replaced_folder
 
 State = dict[str, Any]
 
@@ -28,16 +28,9 @@ def save_checkpoint(
 ) -> Path:
     """Write the checkpoint of `state["step"]` and drop all but the newest ones and a spared one."""
     target = folder / checkpoint_name(state["step"])
-    partial = folder / f".partial-{target.name}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    torch.save(state, partial / "state.pt")
-    (partial / "config.yaml").write_text(dump(config), encoding="utf-8")
-    for path in (*partial.iterdir(), partial):
-        _sync(path)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
-    _sync(folder)
+    with replaced_folder(target) as partial:
+        torch.save(state, partial / "state.pt")
+        (partial / "config.yaml").write_text(dump(config), encoding="utf-8")
     kept = {path.name for path in checkpoints(folder)[-keep_last:]}
     if spared is not None:
         kept.add(checkpoint_name(spared))
@@ -55,12 +48,3 @@ def checkpoints(folder: Path) -> list[Path]:
 def load_checkpoint(path: Path) -> State:
     """Read a checkpoint's state; nothing in it is unpickled beyond tensors and plain values."""
     return torch.load(path / "state.pt", map_location="cpu", weights_only=True)
-
-
-def _sync(path: Path) -> None:
-    """Make sure that a file or folder has reached the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

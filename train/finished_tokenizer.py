@@ -5,6 +5,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from ..data.training_set import TrainingSet
+from ..output_file import replaced_folder
 from ..tokenizers.tokenizer import VisualTokenizer
 from .latent_statistics import measure_latents
 from .run_config import RunConfig
@@ -30,4 +31,5 @@ def save_tokenizer(
             latents_mean=list(statistics.mean), latents_std=list(statistics.std)
         )
     if accelerator.is_main_process:
-        tokenizer.save_pretrained(folder.tokenizer)
+        with replaced_folder(folder.tokenizer) as partial:
+            tokenizer.save_pretrained(partial)

@@ -37,10 +37,6 @@ class Objective:
     loss: Float[Tensor, ""]
     terms: dict[str, Tensor]
 
-    def detached(self) -> "Objective":
-        """The same figures without the graph behind them."""
-        return Objective(self.loss.detach(), self.terms)
-
 
 def generator_objective(
     output: Output,

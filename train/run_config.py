@@ -141,7 +141,7 @@ class Train(Section):
     """Peak learning rate."""
     lr_factors: LearningRateFactors = Field(default_factory=LearningRateFactors)
     optimizer: family_union(OPTIMIZERS) = Field(  # pyright: ignore[reportInvalidTypeForm]
-        default_factory=options_model(OPTIMIZERS["adamw"], "adamw", frozenset())
+        default_factory=options_model(OPTIMIZERS["adamw"], "adamw")
     )
     """Of the tokenizer, and of the discriminator."""
     schedule: ScheduleName = "cosine"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from accelerate import PartialState
 
+from ..output_file import replaced_folder
 from .loop import RunResult, train
 from .run_config import RunConfig
 
@@ -52,14 +53,6 @@ def _train_in_turn(stages: Mapping[str, RunConfig], output: Path, device: str) -
             return result
         previous, step, tokenizer = output / name, result.step, result.tokenizer
     if PartialState().is_main_process:
-        _copy_whole(tokenizer, target)
+        with replaced_folder(target) as partial:
+            shutil.copytree(tokenizer, partial, dirs_exist_ok=True)
     return RunResult(step, target)
-
-
-def _copy_whole(tokenizer: Path, target: Path) -> None:
-    """Copy a folder whole or not at all."""
-    partial = target.with_name(".partial-" + target.name)
-    shutil.rmtree(partial, ignore_errors=True)
-    shutil.copytree(tokenizer, partial)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)

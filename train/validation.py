@@ -16,7 +16,12 @@ from .sample_grid import write_sample_grid
 def score_names(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[str, ...]:
     """What is scored, the same all through a run."""
     spread = ("draw_std",) if tokenizer.decoder.generative else ()
-    return tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS, *spread)))
+    return (*_metrics(config), *spread)
+
+
+def _metrics(config: RunConfig) -> tuple[str, ...]:
+    """What `evaluate` is asked for."""
+    return tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS)))
 
 
 def held_out_scores(
@@ -33,7 +38,7 @@ def held_out_scores(
         ValueError: a metric that was asked for cannot be computed.
     """
     assert config.eval.source is not None, "called only where held-out data is configured"
-    names = tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS)))
+    names = _metrics(config)
     (row,) = evaluate(
         config.eval.source,
         tokenizer,

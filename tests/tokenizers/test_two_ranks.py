@@ -1,12 +1,12 @@
 """Two processes with half the batch each learn, and count, what one learns from the whole batch."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+
+from ranks import run_ranks
 
 PROGRAM = Path(__file__).parents[1] / "support" / "two_ranks.py"
 
@@ -16,21 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def results(tmp_path_factory) -> dict[str, Any]:
     """What one process, and each of two, wrote."""
-    folder = tmp_path_factory.mktemp("ranks")
-    runs = [("0", "1"), ("0", "2"), ("1", "2")]
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(PROGRAM), *run, str(folder)], stderr=subprocess.PIPE, text=True
-        )
-        for run in runs
-    ]
-    for process in started:
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors
-    return {
-        f"{rank}-of-{world}": torch.load(folder / f"{rank}-of-{world}.pt", weights_only=True)
-        for rank, world in runs
-    }
+    return run_ranks(PROGRAM, tmp_path_factory.mktemp("ranks"))
 
 
 def test_every_rank_holds_the_same_codebook_to_the_bit(results):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .models.stage import Stage as Stage
     from .tokenizers.bsq import BSQ as BSQ
     from .tokenizers.code_statistics import CodeStatistics as CodeStatistics
+    from .tokenizers.dual_path import DualPath as DualPath
     from .tokenizers.encoding import Encoding as Encoding
     from .tokenizers.encoding import Output as Output
     from .tokenizers.fixed_sigma import FixedSigma as FixedSigma
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "BSQ": "tokenizers.bsq",
     "CodeStatistics": "tokenizers.code_statistics",
+    "DualPath": "tokenizers.dual_path",
     "Encoding": "tokenizers.encoding",
     "FSQ": "tokenizers.fsq",
     "FixedSigma": "tokenizers.fixed_sigma",

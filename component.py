@@ -101,8 +101,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> str:
     """One line: path, what is wrong, what arrived, what is close."""
-    path = _path(problem["loc"], values)
-    name = ".".join([where, *path] if where else path)
+    path = _path(problem["loc"], values) if problem["loc"] else []
+    name = ".".join([where, *path] if where else path) or "config"
     match problem["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
             hint = _closest_path(path if not where else [where, *path], model, where)

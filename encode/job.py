@@ -101,7 +101,7 @@ def encode_source(
             f"set --frames to {'17 or so' if frames == 1 else '1'} or give another source"
         )
     schema = token_schema(tokenizer.codebook_size) if what == "tokens" else latent_schema()
-    if what == "latents" and tokenizer.is_discrete:
+    if what == "latents" and "continuous" not in tokenizer.paths:
         raise ValueError(
             "this tokenizer is discrete: latents could not be decoded again; encode tokens"
         )

@@ -1,5 +1,7 @@
 """What is written takes the place of the old in one go: an interrupted writer leaves the old."""
 
+from pathlib import Path
+
 import pytest
 
 from vistok.output_file import replaced_folder
@@ -18,10 +20,15 @@ def test_an_interrupted_writer_leaves_the_old_folder_and_the_next_one_begins_afr
     target = tmp_path / "tokenizer"
     with replaced_folder(target) as partial:
         (partial / "weights").write_text("old")
-    with pytest.raises(KeyboardInterrupt), replaced_folder(target) as partial:
-        (partial / "config").write_text("new")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        _write_and_be_interrupted(target)
     assert (target / "weights").read_text() == "old"
     with replaced_folder(target) as partial:
         assert not list(partial.iterdir())
     assert not list(target.iterdir())
+
+
+def _write_and_be_interrupted(target: Path) -> None:
+    with replaced_folder(target) as partial:
+        (partial / "config").write_text("new")
+        raise KeyboardInterrupt

@@ -428,10 +428,17 @@ def test_a_tokenizer_survives_pickling(tokenizer: VisualTokenizer, pixels: torch
     assert torch.equal(copy.encode(pixels).tokens, tokenizer.encode(pixels).tokens)
 
 
+DUAL_PATH = {
+    "continuous": {"kind": "kl", "latent_channels": 6},
+    "quantizer": {"kind": "fsq"},
+}
+
+
 @pytest.mark.parametrize("kind", BOTTLENECKS)
 def test_a_bottleneck_and_its_result_survive_pickling(kind: str):
-    inner = {"quantizer": {"kind": "fsq"}} if kind in ("residual", "multi_token") else {}
-    bottleneck = build(BOTTLENECKS, {"kind": kind, **inner}, "bottleneck").eval()
+    inner = {"quantizer": {"kind": "fsq"}}
+    needed = {"residual": inner, "multi_token": inner, "dual_path": DUAL_PATH}.get(kind, {})
+    bottleneck = build(BOTTLENECKS, {"kind": kind, **needed}, "bottleneck").eval()
     x = torch.linspace(-2, 2, 3 * bottleneck.dim).reshape(3, -1)
     result = bottleneck(x)
     for copy in (again(result), again(bottleneck)(x)):

@@ -1,6 +1,7 @@
 """Every bottleneck by the name that configs call it by."""
 
 from .bsq import BSQ
+from .dual_path import DualPath
 from .fixed_sigma import FixedSigma
 from .fsq import FSQ
 from .gq import GQ
@@ -24,6 +25,7 @@ BOTTLENECKS: dict[str, type[Bottleneck]] = {
     "ibq": IBQ,
     "residual": Residual,
     "multi_token": MultiToken,
+    "dual_path": DualPath,
     "kl": KL,
     "fixed_sigma": FixedSigma,
     "plain": Plain,

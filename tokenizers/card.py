@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from .dual_path import paths_of
 from .quantizer import Bottleneck, Quantizer
 from .size_rule import SizeRule
 
@@ -29,17 +30,19 @@ def card_text(
     std: Sequence[float] | None,
 ) -> str:
     """The card as Markdown with the hub's front matter."""
+    paths = paths_of(bottleneck)
+    tokens: list[str] = []
     if isinstance(bottleneck, Quantizer):
-        tokens = (
+        tokens.append(
             f"{bottleneck.num_groups} index(es) per position, codebook of "
             f"{bottleneck.codebook_size:,} codes per group"
         )
-    else:
-        tokens = f"continuous, {bottleneck.code_dim} channels"
+    if "continuous" in paths:
+        tokens.append(f"continuous, {bottleneck.code_dim} channels")
     scale = f"mean {mean}, std {std}" if mean and std else "not measured; latents are unscaled"
     return f"""---
 library_name: vistok
-tags: [visual-tokenizer, {"discrete" if isinstance(bottleneck, Quantizer) else "continuous"}]
+tags: [visual-tokenizer, {", ".join(paths)}]
 ---
 # Visual tokenizer
 
@@ -48,7 +51,7 @@ tags: [visual-tokenizer, {"discrete" if isinstance(bottleneck, Quantizer) else "
 | pixels | (B, 3, T, H, W), float in [-1, 1]; an image has T = 1 |
 | legal sizes | {rule} (any size with `pad="replicate"`) |
 | compression | {rule.time} x {rule.space} x {rule.space} (time, height, width) |
-| bottleneck | {type(bottleneck).__name__}: {tokens} |
+| bottleneck | {type(bottleneck).__name__}: {"; ".join(tokens)} |
 | latent scale | {scale} |
 | parameters | {parameters:,} |
 

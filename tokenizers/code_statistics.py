@@ -88,6 +88,11 @@ class CodeStatistics:
             counts.add(flat)
         self.num_pixels += num_pixels
 
+    @property
+    def num_vectors(self) -> int:
+        """How many were counted."""
+        return int(self._groups[0].occurring()[1].sum()) if self._groups else 0
+
     def merge(self, other: "CodeStatistics") -> None:
         """Add what another object has counted."""
         if other.group_sizes != self.group_sizes:
@@ -114,11 +119,10 @@ class CodeStatistics:
         Raises:
             ValueError: nothing was counted.
         """
-        counted = [group.occurring()[1].double() for group in self._groups]
-        vectors = counted[0].sum().item() if counted else 0
+        vectors = self.num_vectors
         if vectors == 0:
             raise ValueError("no indices were counted yet")
-        shares = [counts / vectors for counts in counted]
+        shares = [group.occurring()[1].double() / vectors for group in self._groups]
         entropy = tuple(max(0.0, -(p * p.log2()).sum().item()) for p in shares)
         positions_per_pixel = vectors / self.num_pixels if self.num_pixels else None
         nominal = sum(log2(size) for size in self.group_sizes)

@@ -4,7 +4,8 @@ Every tensor field is a tuple with one entry per grid of the layout. Models with
 (most) also answer to `latent`, `code` and `index`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TypeVar
 
@@ -78,16 +79,35 @@ class Output:
     """The differentiable training forward.
 
     Attributes:
-        pixels: reconstruction (B, 3, T, H, W), unclamped.
-        encoding: what was encoded on the way.
+        pixels: reconstruction (B, 3, T, H, W), unclamped; the discrete one where both paths of a
+            dual-path tokenizer were taken.
+        encoding: what was encoded on the way, of the same path.
         loss: weighted sum of the bottleneck's terms, a scalar.
         terms: each bottleneck term unweighted.
+        paths: reconstructions by the path they took, of dual-path tokenizers; empty for others.
     """
 
     pixels: Float[Tensor, "B 3 T H W"]
     encoding: Encoding
     loss: Float[Tensor, ""]
     terms: dict[str, Tensor]
+    paths: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def reconstructions(self) -> Float[Tensor, "_ 3 T H W"]:
+        """Those of all paths, one batch after the other."""
+        return torch.cat(list(self.paths.values())) if self.paths else self.pixels
+
+
+def joined(outputs: Mapping[str, Output]) -> Output:
+    """The paths of a dual-path tokenizer, by name, as one output that reads like the first."""
+    first = next(iter(outputs.values()))
+    terms: dict[str, Tensor] = {}
+    for output in outputs.values():
+        terms |= output.terms
+    loss = torch.stack([output.loss for output in outputs.values()]).sum()
+    paths = {name: output.pixels for name, output in outputs.items()}
+    return Output(first.pixels, first.encoding, loss, terms, paths)
 
 
 def _single(grids: tuple[T, ...], name: str) -> T:

@@ -1,10 +1,10 @@
-"""Quantizers made of quantizers: how Residual and MultiToken build the ones inside."""
+"""Bottlenecks made of bottlenecks: how Residual, MultiToken and DualPath build the ones inside."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from ..component import build
-from .quantizer import Quantizer
+from .quantizer import Bottleneck, Quantizer
 
 
 def build_inner(options: Mapping[str, Any], count: int, count_name: str) -> list[Quantizer]:
@@ -25,3 +25,20 @@ def build_inner(options: Mapping[str, Any], count: int, count_name: str) -> list
             f"quantizer.kind must be discrete, one of {known}; got {options['kind']!r}"
         )
     return inner
+
+
+def build_continuous(options: Mapping[str, Any], where: str) -> Bottleneck:
+    """One continuous bottleneck.
+
+    Raises:
+        ValueError: the options do not describe one.
+    """
+    from .bottlenecks import BOTTLENECKS
+
+    bottleneck = build(BOTTLENECKS, options, where)
+    if isinstance(bottleneck, Quantizer):
+        known = ", ".join(k for k, c in BOTTLENECKS.items() if not issubclass(c, Quantizer))
+        raise ValueError(
+            f"{where}.kind must be continuous, one of {known}; got {options['kind']!r}"
+        )
+    return bottleneck

@@ -93,6 +93,9 @@ def summarize(tokenizer: VisualTokenizer, size: Size) -> Summary:
 
 def _describe_bottleneck(tokenizer: VisualTokenizer) -> str:
     kind = type(tokenizer.bottleneck).__name__
-    if not tokenizer.is_discrete:
-        return f"{kind}, {tokenizer.bottleneck.code_dim} channels"
-    return f"{kind}, {tokenizer.num_groups} group(s) of {tokenizer.codebook_size:,} codes"
+    parts = [kind]
+    if "discrete" in tokenizer.paths:
+        parts.append(f"{tokenizer.num_groups} group(s) of {tokenizer.codebook_size:,} codes")
+    if "continuous" in tokenizer.paths:
+        parts.append(f"{tokenizer.bottleneck.code_dim} channels")
+    return ", ".join(parts)

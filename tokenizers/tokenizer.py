@@ -11,8 +11,7 @@ channels last that bottlenecks want. It is a diffusers `ModelMixin`: `from_pretr
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
 from diffusers.configuration_utils import register_to_config
@@ -26,7 +25,8 @@ from ..models.stream_state import StreamState
 from .bottlenecks import BOTTLENECKS
 from .card import card_text, write_card
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
-from .encoding import Encoding, Output
+from .dual_path import PathName, paths_of
+from .encoding import Encoding, Output, joined
 from .evaluating import evaluating
 from .latent_scale import LatentScale
 from .layout import Layout, Size
@@ -106,6 +106,11 @@ class VisualTokenizer(StrictModel):
         return isinstance(self.bottleneck, Quantizer)
 
     @property
+    def paths(self) -> tuple[PathName, ...]:
+        """How the decoder can be reached: "discrete", "continuous", or both (`dual_path.py`)."""
+        return tuple(paths_of(self.bottleneck))
+
+    @property
     def quantizer(self) -> Quantizer:
         """The discrete bottleneck; raises for continuous tokenizers."""
         if not isinstance(self.bottleneck, Quantizer):
@@ -127,12 +132,15 @@ class VisualTokenizer(StrictModel):
         """Codes of all groups together, the vocabulary of `flat_tokens(offset=True)`."""
         return sum(self.quantizer.group_sizes)
 
-    def bits_per_pixel(self, layout: Layout, bits_per_value: int = 16) -> float:
+    def bits_per_pixel(
+        self, layout: Layout, bits_per_value: int = 16, path: PathName | None = None
+    ) -> float:
         """Nominal bits per unpadded pixel; continuous latents count `bits_per_value` each."""
-        if isinstance(self.bottleneck, Quantizer):
-            bits = self.bottleneck.bits
+        bottleneck = self._on(path)
+        if isinstance(bottleneck, Quantizer):
+            bits = bottleneck.bits
         else:
-            bits = self.bottleneck.code_dim * bits_per_value
+            bits = bottleneck.code_dim * bits_per_value
         return layout.num_positions * bits / layout.num_pixels
 
     @property
@@ -150,10 +158,18 @@ class VisualTokenizer(StrictModel):
         """Layout of a clip of a legal size (T, H, W); raises with the nearest legal sizes."""
         return self.size_rule.layout(size)
 
+    def _on(self, path: str | None) -> Bottleneck:
+        """The bottleneck of a path; of the one taken unasked when it is None."""
+        ways = {str(name): bottleneck for name, bottleneck in paths_of(self.bottleneck).items()}
+        path = path or self.paths[0]
+        if path not in ways:
+            raise ValueError(f"path must be {' or '.join(ways)} for this tokenizer, got {path!r}")
+        return ways[path]
+
     # ---- encode ---------------------------------------------------------------------------------
 
     def encode(self, pixels: Tensor, pad: str | None = None, tile: int | None = None) -> Encoding:
-        """Encode clips, deterministically (continuous tokenizers give the posterior's mode).
+        """Encode clips, deterministically (continuous latents are the posterior's mode).
 
         Args:
             pixels: (B, 3, T, H, W) in [-1, 1]; an image has T = 1.
@@ -164,7 +180,7 @@ class VisualTokenizer(StrictModel):
             ValueError: wrong shape, or an illegal size without padding.
         """
         pixels, size = self.size_rule.fit(pixels, pad)
-        return self._encoding(self._encoder(tile)(pixels), size, sample=False)[0]
+        return self._encoding(self._encoder(tile)(pixels), size)
 
     def encode_images(self, images: Tensor, pad: str | None = None) -> Encoding:
         """Encode images (B, 3, H, W) in [-1, 1]."""
@@ -194,18 +210,24 @@ class VisualTokenizer(StrictModel):
         def encode(chunk: Tensor, state: StreamState) -> Encoding:
             check_streamable(self.encoder, state)
             T, H, W = chunk.shape[2:]
-            return self._encoding(encoder(chunk, state), (T, H, W), sample=False)[0]
+            return self._encoding(encoder(chunk, state), (T, H, W))
 
         return encode_chunks(chunks, encode, self.size_rule)
 
-    def _encoding(self, moments: Tensor, size: Size, sample: bool) -> tuple[Encoding, Quantized]:
-        """Through the bottleneck, as in training (`sample`) or deterministically as in eval."""
+    def _encoding(self, moments: Tensor, size: Size) -> Encoding:
+        """Through the bottleneck as it is in eval mode: without samples, losses or updates."""
+        with evaluating(self.bottleneck):
+            return self._squeeze(moments, size, self.bottleneck)[0]
+
+    def _squeeze(
+        self, moments: Tensor, size: Size, bottleneck: Bottleneck
+    ) -> tuple[Encoding, Quantized]:
+        """Through a bottleneck as it stands."""
         vectors = moments.movedim(1, -1)
-        with nullcontext() if sample else evaluating(self.bottleneck):
-            quantized = self.bottleneck(vectors)
+        quantized = bottleneck(vectors)
         # Like the bottleneck itself, its posterior is read in fp32 at least.
         wide = torch.promote_types(moments.dtype, torch.float32)
-        posterior = self.bottleneck.posterior(vectors.to(wide))
+        posterior = bottleneck.posterior(vectors.to(wide))
         if posterior is None:
             latents = moments
         else:
@@ -220,7 +242,7 @@ class VisualTokenizer(StrictModel):
             indices=None if quantized.indices is None else (quantized.indices,),
             posterior=posterior_of([posterior]),
             layout=Layout((_grid(latents),), size),
-            group_sizes=self.quantizer.group_sizes if self.is_discrete else (),
+            group_sizes=bottleneck.group_sizes if isinstance(bottleneck, Quantizer) else (),
         )
         return encoding, quantized
 
@@ -312,7 +334,7 @@ class VisualTokenizer(StrictModel):
         return self.decode_stream(latents, **options)
 
     def _check_continuous(self, instead: str) -> None:
-        if self.is_discrete:
+        if "continuous" not in self.paths:
             raise ValueError(
                 f"this tokenizer is discrete and has no continuous path; use {instead}"
             )
@@ -325,35 +347,56 @@ class VisualTokenizer(StrictModel):
 
     # ---- both -----------------------------------------------------------------------------------
 
-    def forward(self, pixels: Tensor, **options: Unpack[ForwardOptions]) -> Output:
+    def forward(
+        self,
+        pixels: Tensor,
+        path: PathName | Literal["both"] | None = None,
+        **options: Unpack[ForwardOptions],
+    ) -> Output:
         """The differentiable training call, and the one that DDP and FSDP wrap.
 
         Args:
             pixels: (B, 3, T, H, W) in [-1, 1], of a legal size.
+            path: of a dual-path tokenizer: discrete (None means this one), continuous, or both
+                decoded from one pass of the encoder. The path not taken learns nothing.
             options: noise, generator, temperature, timestep; see `ForwardOptions`.
         """
         pixels, size = self.size_rule.fit(pixels)
-        encoding, quantized = self._encoding(self.encoder(pixels), size, sample=True)
+        moments = self.encoder(pixels)
+        if len(self.paths) == 1:
+            return self._forward_on(path, moments, size, options)
+        names = self.paths if path == "both" else (path or self.paths[0],)
+        return joined({name: self._forward_on(name, moments, size, options) for name in names})
+
+    def _forward_on(
+        self, path: str | None, moments: Tensor, size: Size, options: ForwardOptions
+    ) -> Output:
+        """From the encoder's output to pixels on one path."""
+        encoding, quantized = self._squeeze(moments, size, self._on(path))
         given = options.get("noise") is not None or options.get("generator") is not None
+        inputs = DecodeOptions(**options)
         if self.training and self.decoder.generative and not given:
-            options["noise"] = torch.randn_like(encoding.code)
-        codes, conditions = DecoderInputs(self.decoder, {**options}).next(encoding.code)
+            inputs["noise"] = torch.randn_like(encoding.code)
+        codes, conditions = DecoderInputs(self.decoder, inputs).next(encoding.code)
         decoded = self.decoder(codes, None, conditions)
         return Output(decoded, encoding, quantized.loss, quantized.terms)
 
     @torch.no_grad()
     def reconstruct(
-        self, pixels: Tensor, **options: Unpack[DecodeOptions]
+        self, pixels: Tensor, path: PathName | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
         """Encode and decode clips (B, 3, T, H, W) of any size: clamped to [-1, 1], no gradient.
 
         Args:
             pixels: in [-1, 1].
+            path: of a dual-path tokenizer: discrete (None means this one) or continuous.
             options: noise, generator, temperature, num_samples, timestep, tile; see
                 `DecodeOptions`.
         """
         encoding = self.encode(pixels, pad="replicate", tile=options.get("tile"))
-        return self.decode(encoding.codes, encoding.layout, **options).clamp(-1, 1)
+        discrete = isinstance(self._on(path), Quantizer)
+        grids = encoding.codes if discrete else encoding.latents
+        return self.decode(grids, encoding.layout, **options).clamp(-1, 1)
 
     def normalize(self, latents: Tensor) -> Tensor:
         """Latents (B, C, ...) as a diffusion model wants them; see `latent_scale.py`."""
@@ -377,7 +420,7 @@ class VisualTokenizer(StrictModel):
         # Here, because it loads diffusers' autoencoders: a second or two that nobody else needs.
         from .diffusers_adapter import DiffusersAdapter
 
-        if self.is_discrete:
+        if "continuous" not in self.paths:
             raise ValueError("as_diffusers needs a continuous tokenizer: pipelines expect latents")
         tokenizer: Any = self
         return DiffusersAdapter(tokenizer)

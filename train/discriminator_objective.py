@@ -22,7 +22,7 @@ Pixels = Float[Tensor, "B 3 T H W"]
 def discriminator_objective(
     discriminator: nn.Module,
     pixels: Pixels,
-    reconstruction: Pixels,
+    reconstruction: Float[Tensor, "_ 3 T H W"],
     adversary: Adversary,
     step: int,
 ) -> Objective:
@@ -31,7 +31,8 @@ def discriminator_objective(
     Args:
         discriminator: the adversary's, inside its distributed wrapper if it has one.
         pixels: originals.
-        reconstruction: what the tokenizer made of them before its step; unclamped.
+        reconstruction: what the tokenizer made of them before its step, on every path it took;
+            unclamped.
         adversary: the rules and LeCam's averages.
         step: optimizer steps of the tokenizer taken before this one.
 

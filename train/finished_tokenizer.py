@@ -20,9 +20,9 @@ def save_tokenizer(
     dataset: TrainingSet,
     accelerator: Accelerator,
 ) -> None:
-    """Write `tokenizer/`, with the statistics of its latents where it is continuous."""
+    """Write `tokenizer/`, with the statistics of its latents where it has a continuous path."""
     samples = config.train.latent_statistics_samples
-    if samples and not tokenizer.is_discrete:
+    if samples and "continuous" in tokenizer.paths:
         count = -(-samples // (config.train.batch_size * accelerator.num_processes))
         batches = training_batches(config, dataset, accelerator, batches=count)
         statistics = measure_latents(tokenizer, batches)

@@ -10,6 +10,9 @@ import torch
 from ..eval.codebook_metrics import CODEBOOK_METRICS
 from .objective import training_psnr
 
+# Before the names of figures of one path of a dual-path tokenizer; those of all have no prefix.
+PATHS = ("", "discrete_", "continuous_")
+
 
 def log_entry(
     step: int,
@@ -32,7 +35,9 @@ def log_entry(
     return {
         "step": step,
         **means,
-        "train_psnr": training_psnr(torch.tensor(means["l2"])).item(),
+        **{
+            f"{path}train_psnr": _psnr(means[f"{path}l2"]) for path in PATHS if f"{path}l2" in means
+        },
         **rates,
         **speed,
         "memory_gib": peak_memory_gib(),
@@ -40,6 +45,10 @@ def log_entry(
         **{name: use.get(name) for name in CODEBOOK_METRICS},
         **{f"eval_{name}": score for name, score in scores.items()},
     }
+
+
+def _psnr(l2: float) -> float:
+    return training_psnr(torch.tensor(l2)).item()
 
 
 def progress_note(entry: Mapping[str, Any]) -> str:

@@ -90,7 +90,7 @@ def train(
         )
     check_trackers(options.trackers)
     data_parallel = DistributedDataParallelKwargs(
-        find_unused_parameters=config.images_skip_layers(),
+        find_unused_parameters=config.skips_layers(),
         # Codebooks move alike on all ranks; batch statistics may differ and are not read.
         broadcast_buffers=False,
     )
@@ -159,7 +159,7 @@ def train(
                     with accelerator.accumulate(generator.model):
                         try:
                             with accelerator.autocast():
-                                result = generator.model(pixels)
+                                result = generator.model(pixels, path=config.path(step))
                         except NonFiniteLatentsError as error:
                             raise guard.latents_error(error, step) from error
                         objective = generator_objective(
@@ -175,7 +175,7 @@ def train(
                     for grid in result.encoding.indices or ():
                         code_use.add(grid)
                     if judge is not None:
-                        seen.append((pixels, result.pixels.detach()))
+                        seen.append((pixels, result.reconstructions.detach()))
 
                 # ---- discriminator step -----------------------------------------------------
                 if judge is not None and state.adversary is not None:
@@ -207,8 +207,8 @@ def train(
             # ---- log ------------------------------------------------------------------------
             if step % options.log_every_steps == 0 or evaluated or last:
                 figures = means.taken()
-                use = code_use.over_all_ranks().use().means if group_sizes else {}
-                code_use = CodeStatistics(group_sizes)
+                counted, code_use = code_use.over_all_ranks(), CodeStatistics(group_sizes)
+                use = counted.use().means if counted.num_vectors else {}
                 if metrics:
                     rates = {"lr": generator.optimizer.param_groups[0]["lr"]}
                     entry = log_entry(step, figures, rates, clock.figures(), scores, use)

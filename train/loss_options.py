@@ -24,6 +24,8 @@ class Losses(Section):
     """LPIPS of every frame; its trunk is a file that is downloaded or pointed to."""
     perceptual_trunk: Trunk = "vgg"
     """Classifier under LPIPS."""
+    continuous_path_weight: NonNegativeFloat = 1.0
+    """Of dual-path tokenizers: the continuous reconstruction's share beside the discrete one's."""
     adversarial_weight: NonNegativeFloat = 0.0
     """The game against the discriminator of train.adversarial."""
     entropy_boost_weight: NonNegativeFloat = 0.0

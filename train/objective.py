@@ -6,7 +6,9 @@
          + adversarial weight * generator
 
 The adversarial weight is fixed or adaptive, and 0 before the adversary's start. A frozen bottleneck
-in eval mode adds nothing: that is the objective of WeTok's second stage.
+in eval mode adds nothing: that is the objective of WeTok's second stage. Where a dual-path
+tokenizer took both paths, `reconstruction` and `generator` are sums over them, the continuous one
+weighted.
 """
 
 from collections.abc import Mapping
@@ -31,7 +33,9 @@ class Objective:
 
     Attributes:
         loss: what is minimised, a scalar.
-        terms: every term unweighted, detached; the keys are the same at every step.
+        terms: every term unweighted, detached; those of reconstruction are means over the paths,
+            and of dual-path tokenizers also kept for each, as `discrete_l1`. Otherwise the keys are
+            the same at every step.
     """
 
     loss: Float[Tensor, ""]
@@ -69,16 +73,38 @@ def generator_objective(
     assert (perceptual is not None) == (losses.perceptual_weight > 0), "network and weight go along"
     assert (adversary is not None) == (losses.adversarial_weight > 0), "network and weight go along"
     with torch.autocast(pixels.device.type, enabled=False):
-        terms = _reconstruction_terms(output.pixels, pixels, losses, perceptual)
-        reconstruction = _weigh(terms, losses)
+        terms, reconstruction = _reconstruction(output, pixels, losses, perceptual)
         loss = reconstruction + output.loss + _entropy_boost(output.terms, losses, step)
         if adversary is not None:
-            generator, weight = _judged(output.pixels, reconstruction, adversary, step, last_layer)
+            generator, weight = _judged(output, reconstruction, losses, adversary, step, last_layer)
             weight = losses.adversarial_weight * weight
             loss = loss + weight * generator
             terms |= {"generator": generator, "adversarial_weight": weight}
     terms |= output.terms
     return Objective(loss, {name: term.detach() for name, term in terms.items()})
+
+
+def _reconstruction(
+    output: Output, pixels: Tensor, losses: Losses, perceptual: PerceptualLoss | None
+) -> tuple[dict[str, Tensor], Tensor]:
+    """The terms of one reconstruction or of two, and their weighted sum."""
+    if not output.paths:
+        terms = _reconstruction_terms(output.pixels, pixels, losses, perceptual)
+        return terms, _weigh(terms, losses)
+    by_path = {
+        path: _reconstruction_terms(restored, pixels, losses, perceptual)
+        for path, restored in output.paths.items()
+    }
+    loss = torch.stack([_share(p, losses) * _weigh(t, losses) for p, t in by_path.items()]).sum()
+    names = next(iter(by_path.values()))
+    terms = {name: torch.stack([t[name] for t in by_path.values()]).mean() for name in names}
+    for path, its_terms in by_path.items():
+        terms |= {f"{path}_{name}": term for name, term in its_terms.items()}
+    return terms, loss
+
+
+def _share(path: str, losses: Losses) -> float:
+    return losses.continuous_path_weight if path == "continuous" else 1.0
 
 
 def _reconstruction_terms(
@@ -122,8 +148,9 @@ def _entropy_boost(terms: Mapping[str, Tensor], losses: Losses, step: int) -> Te
 
 
 def _judged(
-    reconstruction: Tensor,
+    output: Output,
     reconstruction_loss: Tensor,
+    losses: Losses,
     adversary: Adversary,
     step: int,
     last_layer: Tensor | None,
@@ -135,7 +162,12 @@ def _judged(
         adversary.frozen() as discriminator,
         torch.set_grad_enabled(active and torch.is_grad_enabled()),
     ):
-        generator = GENERATOR_LOSSES[options.generator_loss](discriminator(reconstruction))
+        generator_loss = GENERATOR_LOSSES[options.generator_loss]
+        judged = [
+            _share(path, losses) * generator_loss(discriminator(restored))
+            for path, restored in (output.paths or {"": output.pixels}).items()
+        ]
+        generator = torch.stack(judged).sum()
     weight = generator.new_tensor(factor)
     if options.adaptive and active:
         assert last_layer is not None, "the adaptive weight looks at the last layer"

@@ -23,9 +23,11 @@ from ..config import Tree
 from ..data.crop import CropRules
 from ..eval.metrics import check_metrics
 from ..tokenizers.bottlenecks import BOTTLENECKS
+from ..tokenizers.dual_path import PathName
 from ..tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
 from .loss_options import Adversarial, Losses
 from .optimizer import OPTIMIZERS, Recipe
+from .path_mode import PathMode, path_of_step
 from .schedule import ScheduleName, learning_rate_factor
 from .section import Section, Share
 
@@ -164,6 +166,10 @@ class Train(Section):
     sample_every_steps: PositiveInt = 1000
     losses: Losses = Field(default_factory=Losses)
     adversarial: Adversarial = Field(default_factory=Adversarial)
+    path_mode: PathMode = "both"
+    """Of dual-path tokenizers: both at every step, one of them, in turn, or drawn."""
+    discrete_share: Share = 0.5
+    """How often path_mode: sampled draws the discrete path."""
     freeze: list[Literal["encoder", "bottleneck", "decoder"]] = Field(default=[])
     """Parts that keep their weights and stay in eval mode."""
     parallelism: Literal["ddp", "fsdp2"] = "ddp"
@@ -249,6 +255,16 @@ class RunConfig(Section):
     start: Start = Field(default_factory=Start)
     eval: Eval = Field(default_factory=Eval)
 
+    @model_validator(mode="after")
+    def _paths_exist(self) -> "RunConfig":
+        mode, weight = self.train.path_mode, self.train.losses.continuous_path_weight
+        if not self.is_dual_path and (mode, weight) != ("both", 1.0):
+            raise ValueError(
+                "train.path_mode and train.losses.continuous_path_weight belong to "
+                f"model.bottleneck.kind=dual_path, not to {self.model.bottleneck.kind}"
+            )
+        return self
+
     def __reduce__(self) -> Any:
         """Pickle as plain values: the models of component options live in no module."""
         return RunConfig.model_validate, (self.to_tree(),)
@@ -257,14 +273,27 @@ class RunConfig(Section):
         """Plain JSON values, defaults included."""
         return json.loads(self.model_dump_json())
 
-    def images_skip_layers(self) -> bool:
-        """Whether there are images among the data, and layers that shrink time: they stay idle."""
+    def skips_layers(self) -> bool:
+        """Whether layers stay idle at some steps: a path's, or on images those that shrink time."""
         import torch
 
+        if self.is_dual_path and self.train.path_mode not in ("both", "discrete"):
+            return True
         if self.data.frames > 1 and self.data.image_ratio == 0:
             return False
         with torch.device("meta"):
             return self.build_tokenizer().temporal_compression > 1
+
+    @property
+    def is_dual_path(self) -> bool:
+        """Whether the tokenizer has a continuous and a discrete path."""
+        return self.model.bottleneck.kind == "dual_path"
+
+    def path(self, step: int) -> PathName | Literal["both"] | None:
+        """The path that a step takes, the same on every rank; None where there is only one."""
+        if not self.is_dual_path:
+            return None
+        return path_of_step(self.train.path_mode, self.train.discrete_share, self.train.seed, step)
 
     def build_tokenizer(self) -> VisualTokenizer:
         """The untrained tokenizer."""

@@ -1,4 +1,4 @@
-"""Sample grids: originals above their reconstructions, as one PNG; clips as strips of frames."""
+"""Sample grids: originals above what became of them, as one PNG; clips as strips of frames."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,18 +16,24 @@ FRAMES_SHOWN = 5
 def write_sample_grid(
     path: Path,
     originals: UInt8[Tensor, "B 3 T H W"],
-    reconstructions: UInt8[Tensor, "B 3 T H W"],
+    *reconstructions: UInt8[Tensor, "B 3 T H W"],
 ) -> None:
-    """Draw a batch: images side by side in two rows, or every clip in two rows of frames."""
+    """Draw a batch: images side by side in rows, or every clip in rows of frames.
+
+    Args:
+        path: of the PNG.
+        originals: the first row.
+        reconstructions: a row each: one, or one for each path of a dual-path tokenizer.
+    """
     frames = originals.shape[2]
     if frames == 1:
-        rows = [originals[:, :, 0], reconstructions[:, :, 0]]
+        rows = [batch[:, :, 0] for batch in (originals, *reconstructions)]
     else:
         shown = torch.linspace(0, frames - 1, min(frames, FRAMES_SHOWN)).round().long()
         rows = [
             clip[:, shown].transpose(0, 1)
-            for pair in zip(originals, reconstructions, strict=True)
-            for clip in pair
+            for versions in zip(originals, *reconstructions, strict=True)
+            for clip in versions
         ]
     write_image(path, stack_rows(rows))
 

@@ -14,6 +14,11 @@ def step_seed(seed: int, step: int, rank: int) -> int:
     return int.from_bytes(digest[:8], "little") >> 1
 
 
+def shared_draw(seed: int, step: int) -> float:
+    """A number in [0, 1) for one step, the same on every rank."""
+    return step_seed(seed, step, rank=-1) / 2**63
+
+
 def seed_step(seed: int, step: int, rank: int) -> None:
     """Seed torch's generators for one step."""
     torch.manual_seed(step_seed(seed, step, rank))

@@ -1,12 +1,16 @@
 """Looking at a run from outside: scores on held-out data, and sample grids."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from ..data.pixels import to_pixels, to_uint8
 from ..eval.codebook_metrics import CODEBOOK_METRICS
 from ..eval.harness import evaluate
+from ..eval.subjects.saved_tokenizer import Tokenizer
 from ..tokenizers.draws import draw_std
+from ..tokenizers.dual_path import PathName
 from ..tokenizers.tokenizer import VisualTokenizer
 from .run_config import RunConfig
 from .run_folder import RunFolder
@@ -14,14 +18,29 @@ from .sample_grid import write_sample_grid
 
 
 def score_names(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[str, ...]:
-    """What is scored, the same all through a run."""
+    """What is scored, the same all through a run.
+
+    The plain names are those of the first path that is trained; where the continuous path is
+    trained beside it, its metrics follow as `continuous_psnr` and so on.
+    """
+    second = () if len(_paths(config, tokenizer)) == 1 else _continuous(config.eval.metrics)
     spread = ("draw_std",) if tokenizer.decoder.generative else ()
-    return (*_metrics(config), *spread)
+    return (*_metrics(config), *second, *spread)
+
+
+def _paths(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[PathName, ...]:
+    """Of the tokenizer's paths those that the run trains."""
+    mode = config.train.path_mode
+    return (mode,) if mode in ("discrete", "continuous") else tokenizer.paths
 
 
 def _metrics(config: RunConfig) -> tuple[str, ...]:
     """What `evaluate` is asked for."""
     return tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS)))
+
+
+def _continuous(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"continuous_{name}" for name in names)
 
 
 def held_out_scores(
@@ -38,14 +57,13 @@ def held_out_scores(
         ValueError: a metric that was asked for cannot be computed.
     """
     assert config.eval.source is not None, "called only where held-out data is configured"
-    names = _metrics(config)
-    (row,) = evaluate(
+    row, *others = evaluate(
         config.eval.source,
-        tokenizer,
+        [Tokenizer(path, tokenizer, path=path) for path in _paths(config, tokenizer)],
         size=config.eval.size or config.data.size,
         frames=config.data.frames,
         batch_size=config.eval.batch_size,
-        metrics=names,
+        metrics=_metrics(config),
         limit=config.eval.limit,
         device=str(tokenizer.device),
         fingerprints=False,
@@ -54,7 +72,10 @@ def held_out_scores(
     for name in config.eval.metrics:
         if name in row.unavailable:
             raise ValueError(f"eval.metrics names {name}, which {row.unavailable[name]}")
-    scores = {name: row.metrics[name] for name in names if name in row.metrics}
+    scores = {name: row.metrics[name] for name in _metrics(config) if name in row.metrics}
+    for other in others:
+        values = (other.metrics[name] for name in config.eval.metrics)
+        scores |= dict(zip(_continuous(config.eval.metrics), values, strict=True))
     if tokenizer.decoder.generative:
         codes = tokenizer.encode(to_pixels(shown).to(tokenizer.device)).codes
         scores["draw_std"] = draw_std(tokenizer, codes).item()
@@ -63,7 +84,7 @@ def held_out_scores(
 
 @torch.no_grad()
 def draw_samples(folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor) -> None:
-    """Write the sample grid of a step."""
-    restored = tokenizer.reconstruct(to_pixels(clips).to(tokenizer.device))
-    path = folder.samples / f"step-{step:08d}.png"
-    write_sample_grid(path, clips, to_uint8(restored).cpu())
+    """Write the sample grid of a step: a row for every path."""
+    pixels = to_pixels(clips).to(tokenizer.device)
+    restored = [to_uint8(tokenizer.reconstruct(pixels, path)).cpu() for path in tokenizer.paths]
+    write_sample_grid(folder.samples / f"step-{step:08d}.png", clips, *restored)

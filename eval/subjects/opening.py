@@ -1,6 +1,7 @@
 """From the words of a user to subjects.
 
     DIR or hub id                    a saved VisualTokenizer
+    continuous:<DIR or hub id>       its continuous path, where it has two
     diffusers:<Class>:<path or id>   any autoencoder of diffusers
     folder:DIR                       somebody else's reconstructions
     jpeg:q=50  webp:q=50  avif:q=50  Pillow
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 from ...component import did_you_mean
+from ...tokenizers.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
 from .bicubic import Bicubic
 from .folder import Folder
@@ -33,7 +35,7 @@ NUMBERED: dict[str, tuple[str, int, Callable[[str, int], Subject]]] = {
     **dict.fromkeys(IMAGE_FORMATS, ("q", 50, ImageCodec)),
     **dict.fromkeys(VIDEO_FORMATS, ("crf", 28, VideoCodec)),
 }
-KINDS = ("identity", "folder", "diffusers", *NUMBERED)
+KINDS = ("identity", "continuous", "folder", "diffusers", *NUMBERED)
 CODECS = (*IMAGE_FORMATS, *VIDEO_FORMATS)
 
 
@@ -64,12 +66,14 @@ def open_subjects(
         from .diffusers_autoencoder import open_diffusers
 
         return (open_diffusers(spec, device, dtype),)
+    if kind == "continuous" and colon:
+        return (_tokenizer(spec, options, device, dtype, "continuous"),)
     if colon and not Path(spec).exists() and "/" not in kind:
         raise ValueError(
             f"a subject is a folder, a hub id, or one of {', '.join(KINDS)}, got {spec!r}"
             f"{did_you_mean(kind, KINDS)}"
         )
-    return (_tokenizer(spec, device, dtype),)
+    return (_tokenizer(spec, spec, device, dtype),)
 
 
 def open_subject(spec: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Subject:
@@ -101,9 +105,13 @@ def _numbers(spec: str) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def _tokenizer(spec: str, device: str, dtype: torch.dtype) -> Tokenizer:
+def _tokenizer(
+    name: str, saved: str, device: str, dtype: torch.dtype, path: PathName | None = None
+) -> Tokenizer:
     try:
-        tokenizer: Any = VisualTokenizer.from_pretrained(spec, torch_dtype=dtype)
+        tokenizer: Any = VisualTokenizer.from_pretrained(saved, torch_dtype=dtype)
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"{error}{did_you_mean(spec, KINDS)}") from error
-    return Tokenizer(spec, tokenizer.to(device))
+        raise FileNotFoundError(f"{error}{did_you_mean(saved, KINDS)}") from error
+    if path is not None and path not in tokenizer.paths:
+        raise ValueError(f"{name}: this tokenizer has no {path} path, only {tokenizer.paths[0]}")
+    return Tokenizer(name, tokenizer.to(device), path=path)

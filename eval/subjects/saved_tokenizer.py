@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from ...data.pixels import to_pixels, to_uint8
+from ...tokenizers.dual_path import PathName
 from ...tokenizers.encoding import Encoding
 from ...tokenizers.evaluating import evaluating
 from ...tokenizers.fingerprint import fingerprint
@@ -20,14 +21,22 @@ class Tokenizer(Subject):
         name: shown in reports.
         tokenizer: on the device where it shall run.
         tile: side in pixels of the tiles it works in; None for whole pictures.
+        path: of a dual-path tokenizer: discrete (None means this one) or continuous.
     """
 
-    def __init__(self, name: str, tokenizer: VisualTokenizer, tile: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        tokenizer: VisualTokenizer,
+        tile: int | None = None,
+        path: PathName | None = None,
+    ) -> None:
         self.name, self.tokenizer, self.tile = name, tokenizer, tile
+        self.path: PathName = path or tokenizer.paths[0]
         self.parameters = sum(p.numel() for p in tokenizer.parameters())
         self.device = str(tokenizer.device)
         self.dtype = str(tokenizer.dtype).removeprefix("torch.")
-        if tokenizer.is_discrete:
+        if self.path == "discrete":
             self.group_sizes = tokenizer.quantizer.group_sizes
         self._warm = False
         self._fingerprint: str | None = None
@@ -56,30 +65,32 @@ class Tokenizer(Subject):
 
     def tiled(self, tile: int) -> "Tokenizer":
         """Encode and decode tile by tile."""
-        return Tokenizer(self.name, self.tokenizer, tile)
+        return Tokenizer(self.name, self.tokenizer, tile, self.path)
 
     def _reconstruct(self, clips: Clips) -> Reconstruction:
         pixels = to_pixels(clips).to(self.tokenizer.device, self.tokenizer.dtype)
         if not self._warm:
-            self.tokenizer.reconstruct(pixels)
+            self.tokenizer.reconstruct(pixels, self.path)
             self._warm = True
         start = now(self.tokenizer.device)
         encoding = self.tokenizer.encode(pixels, pad="replicate", tile=self.tile)
         encoded = now(self.tokenizer.device)
-        decoded = self.tokenizer.decode(encoding.codes, encoding.layout, tile=self.tile)
+        indices = encoding.indices if self.path == "discrete" else None
+        grids = encoding.latents if indices is None else encoding.codes
+        decoded = self.tokenizer.decode(grids, encoding.layout, tile=self.tile)
         end = now(self.tokenizer.device)
         if not decoded.isfinite().all():
             raise FloatingPointError(f"{self.name} decodes to NaN or infinity; check its weights")
-        rate = self.tokenizer.bits_per_pixel(encoding.layout)
+        rate = self.tokenizer.bits_per_pixel(encoding.layout, path=self.path)
         return Reconstruction(
             clips=to_uint8(decoded).cpu(),
             pixels=decoded.float().clamp(-1, 1),
             bits_per_pixel=(rate,) * len(clips),
             encode_seconds=encoded - start,
             decode_seconds=end - encoded,
-            indices=encoding.indices,
+            indices=indices,
             latents=encoding.latents,
-            values_per_pixel=None if encoding.indices else _values_per_pixel(encoding),
+            values_per_pixel=_values_per_pixel(encoding) if indices is None else None,
         )
 
 

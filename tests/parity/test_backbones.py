@@ -14,12 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vistok import Stage
+from vistok import DualPath, Stage
 from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
 from vistok.models.first_frame import FirstFrameDecoder, FirstFrameEncoder
 from vistok.models.ltx import ltx_090_options, ltx_095_options
 from vistok.models.stream_state import StreamState
 from vistok.models.wan import wan_options
+from vistok.tokenizers.dual_path import paths_of
 
 Tensors = dict[str, torch.Tensor]
 
@@ -204,6 +205,57 @@ def test_onevae_gives_the_stored_latents_and_reconstructions(parity_folder):
             torch.testing.assert_close(
                 torch.cat(streamed, dim=2), tensors["recon"], atol=1e-4, rtol=0
             )
+
+
+def test_onevae_gives_the_stored_codes_and_gradients_on_both_paths(parity_folder):
+    """One network; only the discrete path goes through the linear layers and FSQ."""
+
+    def with_gradients(sidecar) -> bool:
+        return "grad_note" in sidecar and not is_first_frame(sidecar)
+
+    for sidecar, tensors in cases(parity_folder, "onevae", with_gradients):
+        encoder, decoder, z = wan_case(sidecar, tensors)
+        load(
+            decoder, tensors, wan_decoder_name(len(sidecar["vae_params"]["dim_mult"])), "sd.model."
+        )
+        fsq = {"kind": "fsq", "levels": sidecar["quant_config"]["levels"]}
+        tokens = sidecar["quant_config"]["num_codebooks"]
+        bottleneck = DualPath(
+            {"kind": "kl", "latent_channels": z, "kl_weight": 0.0},
+            {"kind": "multi_token", "quantizer": fsq, "num_tokens": tokens, "dim": z},
+        ).eval()
+        linear = {"quant_conv": "project_in", "post_quant_conv": "project_out"}
+        bottleneck.quantizer.load_state_dict(
+            {
+                f"{ours}.{kind}": tensors[f"sd.{theirs}.{kind}"]
+                for theirs, ours in linear.items()
+                for kind in ("weight", "bias")
+            }
+        )
+        pixels = tensors["input"].clone().requires_grad_(True)
+        for path, taken in paths_of(bottleneck).items():
+            result = taken(encoder(pixels).movedim(1, -1))
+            recon = decoder(result.codes.movedim(-1, 1))
+            if path == "discrete":
+                indices = tensors["indices"].unflatten(0, (len(pixels), -1))
+                assert torch.equal(result.indices, indices)
+            name = {"discrete": "recon", "continuous": "recon_continuous"}[path]
+            torch.testing.assert_close(recon, tensors[name], atol=1e-4, rtol=0)
+            weights = {"input": pixels}
+            if path == "discrete":
+                projections = dict(bottleneck.quantizer.named_parameters())
+                weights |= {
+                    f"{theirs}.weight": projections[f"{ours}.weight"]
+                    for theirs, ours in linear.items()
+                }
+            loss = (recon * tensors["grad.w"]).mean()
+            kind = "discrete_ste" if path == "discrete" else path
+            for name, gradient in zip(
+                weights, torch.autograd.grad(loss, list(weights.values())), strict=True
+            ):
+                expected = tensors[f"grad.{kind}.{name}"]
+                error = (gradient - expected).abs().max()
+                assert error <= 1e-4 * expected.abs().max(), (path, name)
 
 
 def test_first_frame_enhancement_gives_the_stored_grids_and_reconstructions(parity_folder):

@@ -77,6 +77,20 @@ QUANTIZERS: dict[str, dict] = {
         "quantizer": {"kind": "residual", "quantizer": {"kind": "lfq", "bits": 3}},
         "dim": 10,
     },
+    "dual path": {
+        "kind": "dual_path",
+        "continuous": {"kind": "plain", "latent_channels": 10},
+        "quantizer": {
+            "kind": "multi_token",
+            "quantizer": {"kind": "fsq", "levels": [8, 5, 5]},
+            "dim": 10,
+        },
+    },
+    "dual path ema": {
+        "kind": "dual_path",
+        "continuous": {"kind": "plain", "latent_channels": 4},
+        "quantizer": {"kind": "vq", **SMALL_VQ, "update": "ema"},
+    },
 }
 
 

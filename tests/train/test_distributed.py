@@ -9,8 +9,8 @@ import pytest
 import torch
 import yaml
 
+from runs import last_state
 from tiny import tiny_image_configs, tiny_video_configs
-from vistok.train.checkpoint import checkpoints, load_checkpoint
 from vistok.train.metrics_log import read_metrics
 
 SHARDED_RUN = Path(__file__).parents[1] / "support" / "sharded_run.py"
@@ -18,7 +18,16 @@ SHARDED_RUN = Path(__file__).parents[1] / "support" / "sharded_run.py"
 pytestmark = pytest.mark.slow
 
 
-def write_config(folder: Path, kind: str = "image", **train_options) -> Path:
+DUAL_PATH = {
+    "kind": "dual_path",
+    "continuous": {"kind": "plain"},
+    "quantizer": {"kind": "multi_token", "quantizer": {"kind": "fsq"}, "dim": 16},
+}
+
+
+def write_config(
+    folder: Path, kind: str = "image", bottleneck: dict | None = None, **train_options
+) -> Path:
     encoder, decoder = tiny_image_configs() if kind == "image" else tiny_video_configs()
     data = {"source": "samples:train", "size": 32, "workers": 0}
     if kind == "video":
@@ -26,7 +35,11 @@ def write_config(folder: Path, kind: str = "image", **train_options) -> Path:
     options = {"steps": 4, "batch_size": 2, "lr": 1e-3, "log_every_steps": 1, "trackers": []}
     held_out = "samples:heldout" if kind == "image" else "samples:videos"
     tree = {
-        "model": {"encoder": encoder, "bottleneck": {"kind": "fsq"}, "decoder": decoder},
+        "model": {
+            "encoder": encoder,
+            "bottleneck": bottleneck or {"kind": "fsq"},
+            "decoder": decoder,
+        },
         "data": data,
         "train": {**options, **train_options},
         "eval": {"source": held_out, "size": 32, "every_steps": 2, "limit": 3},
@@ -60,10 +73,6 @@ def run(processes: int, *arguments: str) -> None:
 def train(processes: int, config: Path, output: Path, *settings: str) -> None:
     options = [part for setting in settings for part in ("--set", setting)]
     run(processes, "-m", "vistok", "train", str(config), "--output", str(output), *options)
-
-
-def last_state(output: Path) -> dict:
-    return load_checkpoint(checkpoints(output / "checkpoints")[-1])
 
 
 def assert_same_lines(ours: Path, theirs: Path, *names: str) -> None:
@@ -115,3 +124,17 @@ def test_images_and_clips_in_turn_neither_hang_nor_die_on_unused_weights(tmp_pat
     train(2, config, tmp_path / "run")
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("parallelism", ["ddp", "fsdp2"])
+def test_two_processes_take_the_paths_of_one(tmp_path, parallelism):
+    """A path not taken leaves its weights without gradient, on both ranks at the same steps."""
+    options = {"steps": 8, "path_mode": "sampled", **game()}
+    config = write_config(tmp_path, "video", DUAL_PATH, **options)
+    train(1, config, tmp_path / "one", "train.batch_size=4")
+    train(2, config, tmp_path / "two", f"train.parallelism={parallelism}")
+    names = ["loss", "l1", "gradient_norm", "generator", "discriminator_loss"]
+    assert_same_lines(tmp_path / "one", tmp_path / "two", *names)
+    lines = read_metrics(tmp_path / "two" / "metrics.jsonl")
+    paths = {path for line in lines for path in ("discrete", "continuous") if f"{path}_l1" in line}
+    assert paths == {"discrete", "continuous"}

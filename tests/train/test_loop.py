@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch.utils._pytree import keystr, tree_flatten_with_path
 
-from tiny import tiny_image_configs, tiny_video_configs
+from runs import assert_same_state, last_state, tiny_run
+from tiny import tiny_video_configs
 from vistok import VisualTokenizer
 from vistok.component import validate
 from vistok.config import dump
@@ -26,55 +26,14 @@ from vistok.train.run_config import RunConfig
 from vistok.train.run_folder import RunFolder
 
 
-def config(bottleneck: dict | None = None, **train_options) -> RunConfig:
-    encoder, decoder = tiny_image_configs()
-    model = {"encoder": encoder, "bottleneck": bottleneck or {"kind": "fsq"}, "decoder": decoder}
-    options = {
-        "steps": 6,
-        "batch_size": 2,
-        "lr": 1e-3,
-        "warmup_steps": 2,
-        "checkpoint_every_steps": 2,
-        "log_every_steps": 1,
-        "sample_every_steps": 3,
-        **train_options,
-    }
-    return validate(
-        RunConfig,
-        {
-            "model": model,
-            "data": {"source": "samples:train", "size": 32, "workers": 0},
-            "train": options,
-            "eval": {"source": "samples:heldout", "size": 64, "every_steps": 3, "limit": 2},
-        },
-    )
-
-
-def last_state(folder: Path) -> dict:
-    return load_checkpoint(checkpoints(folder / "checkpoints")[-1])
-
-
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     state = last_state(folder)
     return {**state["model"], **{f"ema.{k}": v for k, v in state["ema"].items()}}
 
 
-def assert_same_state(a: Path, b: Path) -> None:
-    """Weights, optimizers, averages: every tensor bit for bit, every number."""
-    ours, theirs = (
-        {keystr(path): leaf for path, leaf in tree_flatten_with_path(last_state(folder))[0]}
-        for folder in (a, b)
-    )
-    assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        other = theirs[name]
-        same = torch.equal(value, other) if isinstance(value, torch.Tensor) else value == other
-        assert same, name
-
-
 def test_a_run_leaves_everything_the_contract_names(tmp_path):
     folder = tmp_path / "run"
-    result = train(config(), folder, show_progress=False)
+    result = train(tiny_run(), folder, show_progress=False)
     assert (result.step, result.tokenizer) == (6, folder / "tokenizer")
     assert (folder / "config.yaml").is_file()
     assert [p.name for p in checkpoints(folder / "checkpoints")] == [
@@ -99,7 +58,7 @@ def test_a_run_leaves_everything_the_contract_names(tmp_path):
 
 def test_it_learns(tmp_path):
     options = {"steps": 60, "batch_size": 8, "lr": 5e-3, "log_every_steps": 60}
-    train(config(**options, checkpoint_every_steps=60), tmp_path / "run", show_progress=False)
+    train(tiny_run(**options, checkpoint_every_steps=60), tmp_path / "run", show_progress=False)
     entries = read_metrics(tmp_path / "run" / "metrics.jsonl")
     scores = [entry["eval_psnr"] for entry in entries if entry["eval_psnr"] is not None]
     assert scores[-1] > scores[0] + 2, "held-out PSNR rises by more than 2 dB"
@@ -112,9 +71,9 @@ def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
     """KL draws noise and accumulation splits the batch: both follow the step, not the history."""
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = {"schedule": "constant", "accumulation_steps": 2}
-    train(config(bottleneck, **options), whole, show_progress=False)
-    train(config(bottleneck, steps=2, **options), parts, show_progress=False)
-    train(config(bottleneck, **options), parts, show_progress=False)
+    train(tiny_run(bottleneck, **options), whole, show_progress=False)
+    train(tiny_run(bottleneck, steps=2, **options), parts, show_progress=False)
+    train(tiny_run(bottleneck, **options), parts, show_progress=False)
     assert_same_state(whole, parts)
     steps = [entry["step"] for entry in read_metrics(parts / "metrics.jsonl")]
     assert steps == [1, 2, 3, 4, 5, 6]
@@ -133,7 +92,7 @@ def start(folder: Path, options: RunConfig) -> subprocess.Popen:
 def long_run(steps: int, workers: int = 0) -> RunConfig:
     """A run that logs rarely, so that the time goes into steps."""
     rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
-    options = config(steps=steps, keep_last=100, **rare)
+    options = tiny_run(steps=steps, keep_last=100, **rare)
     options.eval.every_steps = steps
     options.data.workers = workers
     return options
@@ -236,15 +195,15 @@ def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
 
 def test_a_run_that_never_saved_may_be_corrected(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    folder.claim(config(batch_size=64).to_tree())
-    notes = folder.claim(config(batch_size=2).to_tree())
+    folder.claim(tiny_run(batch_size=64).to_tree())
+    notes = folder.claim(tiny_run(batch_size=2).to_tree())
     assert notes == ["train.batch_size: 64 -> 2 (nothing was trained yet)"]
 
 
 def test_fewer_steps_than_done_and_another_world_size_are_not_silent(tmp_path, caplog):
-    train(config(), tmp_path / "run", show_progress=False)
+    train(tiny_run(), tmp_path / "run", show_progress=False)
     with pytest.raises(ValueError, match="lies before the run"):
-        train(config(steps=3), tmp_path / "run", show_progress=False)
+        train(tiny_run(steps=3), tmp_path / "run", show_progress=False)
     check_resume({"step": 6, "world_size": 2}, steps=6, world_size=1)
     assert "had 2 process(es) so far and goes on with 1" in caplog.text
 
@@ -261,41 +220,41 @@ def test_broken_gradients_stop_the_run_before_they_reach_the_weights(tmp_path, m
     with pytest.raises(
         FloatingPointError, match="norm of the gradients is nan at step 1; last good"
     ):
-        train(config(), tmp_path / "run", show_progress=False)
+        train(tiny_run(), tmp_path / "run", show_progress=False)
     assert checkpoints(tmp_path / "run" / "checkpoints") == []
 
 
 def test_a_folder_of_another_run_is_refused_and_left_alone(tmp_path):
     folder = tmp_path / "run"
-    train(config(), folder, show_progress=False)
+    train(tiny_run(), folder, show_progress=False)
     before = (folder / "config.yaml").read_text()
     with pytest.raises(ValueError, match=r"other settings:\n  train.lr: 0.001 -> 0.5"):
-        train(config(lr=0.5), folder, show_progress=False)
+        train(tiny_run(lr=0.5), folder, show_progress=False)
     assert (folder / "config.yaml").read_text() == before
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match="is not empty and holds no run"):
-        train(config(), other, show_progress=False)
+        train(tiny_run(), other, show_progress=False)
 
 
 def test_a_finished_run_started_again_does_nothing(tmp_path):
-    train(config(), tmp_path / "run", show_progress=False)
+    train(tiny_run(), tmp_path / "run", show_progress=False)
     before = weights(tmp_path / "run")
-    train(config(log_every_steps=3), tmp_path / "run", show_progress=False)
+    train(tiny_run(log_every_steps=3), tmp_path / "run", show_progress=False)
     after = weights(tmp_path / "run")
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint(tmp_path):
-    broken = config(losses={"l1_weight": 1e300})
+    broken = tiny_run(losses={"l1_weight": 1e300})
     with pytest.raises(FloatingPointError, match=r"at step 1 \(l1=.*last good checkpoint"):
         train(broken, tmp_path / "run", show_progress=False)
     assert not (tmp_path / "run" / "tokenizer").exists()
 
 
 def test_latents_that_are_not_finite_stop_the_run_and_name_the_step(tmp_path):
-    broken = config({"kind": "kl", "latent_channels": 4}, lr=1e30, warmup_steps=0, steps=50)
+    broken = tiny_run({"kind": "kl", "latent_channels": 4}, lr=1e30, warmup_steps=0, steps=50)
     message = r"at step \d+: KL received latents with \d+ NaN .*last good checkpoint: none yet"
     with pytest.raises(ValueError, match=message) as caught:
         train(broken, tmp_path / "run", show_progress=False)
@@ -303,7 +262,7 @@ def test_latents_that_are_not_finite_stop_the_run_and_name_the_step(tmp_path):
 
 
 def test_training_without_held_out_data_draws_training_samples(tmp_path):
-    alone = config()
+    alone = tiny_run()
     alone.eval.source = None
     train(alone, tmp_path / "run", show_progress=False)
     assert read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["eval_psnr"] is None
@@ -313,29 +272,29 @@ def test_training_without_held_out_data_draws_training_samples(tmp_path):
 def test_without_a_bound_gradients_are_left_as_they_are(tmp_path):
     for name, bound in (("free", None), ("wide", 1e9), ("narrow", 1e-6)):
         options = {"optimizer": {"kind": "adam", "eps": 1.0}, "steps": 2, "ema_decay": 0}
-        train(config(grad_clip_norm=bound, **options), tmp_path / name, "cpu", False)
+        train(tiny_run(grad_clip_norm=bound, **options), tmp_path / name, "cpu", False)
     free, wide, narrow = (weights(tmp_path / name) for name in ("free", "wide", "narrow"))
     assert all(torch.equal(free[name], wide[name]) for name in free)
     assert not all(torch.equal(free[name], narrow[name]) for name in free)
 
 
 def test_bf16_trains_and_fp16_without_an_accelerator_is_refused(tmp_path):
-    train(config(mixed_precision="bf16", steps=2), tmp_path / "bf16", "cpu", False)
+    train(tiny_run(mixed_precision="bf16", steps=2), tmp_path / "bf16", "cpu", False)
     state = last_state(tmp_path / "bf16")
     assert {weight.dtype for weight in state["model"].values()} == {torch.float32}
     with pytest.raises(ValueError, match=r"mixed_precision=fp16 is not to be had on cpu"):
-        train(config(mixed_precision="fp16"), tmp_path / "fp16", "cpu", False)
+        train(tiny_run(mixed_precision="fp16"), tmp_path / "fp16", "cpu", False)
 
 
 def test_codebook_use_is_logged_under_constant_keys(tmp_path):
     keys = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
     train(
-        config({"kind": "gq", "num_groups": 2, "bits_per_group": 3}), tmp_path / "a", "cpu", False
+        tiny_run({"kind": "gq", "num_groups": 2, "bits_per_group": 3}), tmp_path / "a", "cpu", False
     )
     lines = read_metrics(tmp_path / "a" / "metrics.jsonl")
     assert all(0 < line["codebook_usage"] <= 1 for line in lines)
     assert all(0 <= line["codebook_entropy"] <= 3 for line in lines)
     assert [line["step"] for line in lines if line["eval_codebook_usage"] is not None] == [3, 6]
-    train(config({"kind": "plain"}), tmp_path / "b", "cpu", False)
+    train(tiny_run({"kind": "plain"}), tmp_path / "b", "cpu", False)
     lines = read_metrics(tmp_path / "b" / "metrics.jsonl")
     assert all(line[key] is None for line in lines for key in keys)

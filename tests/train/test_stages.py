@@ -6,9 +6,9 @@ import pytest
 import torch
 import yaml
 
+from runs import last_state
 from tiny import tiny_image_configs
 from vistok import VisualTokenizer
-from vistok.train.checkpoint import checkpoints, load_checkpoint
 from vistok.train.config_file import dump_stages, load_run_config, load_stages
 from vistok.train.loop import train
 from vistok.train.stages import train_stages
@@ -34,10 +34,6 @@ TWO_STAGES = [
         "train": {"steps": 3, "freeze": ["encoder", "bottleneck"], "mixed_precision": "bf16"},
     },
 ]
-
-
-def last_state(run: Path) -> dict:
-    return load_checkpoint(checkpoints(run / "checkpoints")[-1])
 
 
 def test_a_stage_starts_from_the_stage_before_and_frozen_parts_keep_their_weights(tmp_path):

@@ -176,8 +176,9 @@ def trade_offs(steps: int, rounds: int) -> Iterator[tuple[str, str]]:
             "train.gradient_checkpointing=true",
         ),
     }
+    fast = ("train.mixed_precision=bf16", "train.compile=true")
+    ways["compiled"] = fast[1:]
     if ON_GPU:
-        fast = ("train.mixed_precision=bf16", "train.compile=true")
         ways |= {"bf16": fast[:1], "bf16, compiled": fast}
     for title, overrides in ways.items():
         case = Case(name, (*PLAIN, *overrides))

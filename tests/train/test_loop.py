@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -298,3 +299,18 @@ def test_codebook_use_is_logged_under_constant_keys(tmp_path):
     train(tiny_run({"kind": "plain"}), tmp_path / "b", "cpu", False)
     lines = read_metrics(tmp_path / "b" / "metrics.jsonl")
     assert all(line[key] is None for line in lines for key in keys)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
+def test_compiled_networks_train_like_others(tmp_path):
+    """In a process of its own, since shapes are checked here by code that does not compile."""
+    for name in ("eager", "compiled"):
+        process = start(tmp_path / name, tiny_run(steps=3, compile=name == "compiled"))
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors.decode()
+    eager, compiled = (read_metrics(tmp_path / n / "metrics.jsonl") for n in ("eager", "compiled"))
+    assert [line["loss"] for line in compiled] == pytest.approx(
+        [line["loss"] for line in eager], rel=1e-4
+    )
+    assert VisualTokenizer.from_pretrained(tmp_path / "compiled" / "tokenizer")

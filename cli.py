@@ -76,13 +76,15 @@ def train(
         return
     from .output_file import check_output_folder
     from .train.stages import train_stages
+    from .train.stop_signal import leaving_on_signal
 
     folder = output or Path("runs") / Path(config).stem
     check_output_folder(folder)
     first_process = _is_first_process()
     if first_process:
         sys.stderr.write(dump_stages(stages))
-    result = train_stages(stages, folder, device)
+    with leaving_on_signal():
+        result = train_stages(stages, folder, device)
     if first_process and result.tokenizer is None:
         print(f"stopped after step {result.step}: {folder}")
     elif first_process:

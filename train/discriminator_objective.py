@@ -3,8 +3,8 @@
 loss = factor(step) * (discriminator + lecam_weight * lecam + r1_weight * every * r1)
 
 R1 is looked at every few steps only, and counts as if it had been at each of them
-(arXiv 1912.04958). The factor is 0 before the start; batch statistics and LeCam's averages follow
-the logits from the first step on.
+(arXiv 1912.04958). Before the start the factor is 0 and there is no graph, so nothing is learnt;
+batch statistics and LeCam's averages follow the logits from the first step on.
 """
 
 import torch
@@ -39,11 +39,12 @@ def discriminator_objective(
     Returns:
         The loss; `logits_real` and `logits_fake` are means.
     """
-    options = adversary.options
-    penalised = options.r1_weight > 0 and step % options.r1_every_steps == 0
+    options, factor = adversary.options, adversary.factor(step)
+    active = factor > 0 and torch.is_grad_enabled()
+    penalised = active and options.r1_weight > 0 and step % options.r1_every_steps == 0
     # Not the batch itself, on which a gradient must not be asked for.
     pixels = pixels.detach().requires_grad_(penalised)
-    with torch.autocast(pixels.device.type, enabled=False):
+    with torch.autocast(pixels.device.type, enabled=False), torch.set_grad_enabled(active):
         real, fake = discriminator(pixels).float(), discriminator(reconstruction.detach()).float()
         loss = game = DISCRIMINATOR_LOSSES[options.loss](real, fake)
         terms = {"discriminator": game, "logits_real": real.mean(), "logits_fake": fake.mean()}
@@ -55,5 +56,5 @@ def discriminator_objective(
                 r1_penalty(discriminator, real, pixels) if penalised else game.new_zeros(())
             )
             loss = loss + options.r1_weight * options.r1_every_steps * terms["r1"]
-        loss = adversary.factor(step) * loss
+        loss = factor * loss
     return Objective(loss, {name: term.detach() for name, term in terms.items()})

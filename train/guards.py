@@ -16,6 +16,9 @@ from .sharding import whole
 
 log = logging.getLogger(__name__)
 
+# Steps in a row that a gradient scaler may skip while it looks for its scale.
+SKIPPED_IN_A_ROW = 20
+
 
 def check_precision(accelerator: Accelerator) -> None:
     """Raise where accelerate would quietly train in fp32 instead."""
@@ -57,6 +60,7 @@ class Guard:
     ) -> None:
         self.accelerator, self.folder = accelerator, folder
         self.grad_clip_norm = math.inf if grad_clip_norm is None else grad_clip_norm
+        self._skipped = 0
 
     def check_loss(self, objective: Objective, step: int) -> None:
         """Stop before a broken loss reaches the weights."""
@@ -71,11 +75,16 @@ class Guard:
     def clipped_norm(self, network: nn.Module, step: int) -> Tensor:
         """Bound the gradients, and stop before broken ones reach the weights.
 
+        With a scaler (fp16) a broken step is skipped and the next one scaled less; only many in a
+        row are a sign that no scale helps.
+
         Returns:
             The norm of all gradients together before they were bounded.
         """
         norm = whole(clip_grad_norm_(network.parameters(), self.grad_clip_norm))
-        if self.accelerator.scaler is None and not torch.isfinite(norm):
+        self._skipped = 0 if torch.isfinite(norm) else self._skipped + 1
+        allowed = 0 if self.accelerator.scaler is None else SKIPPED_IN_A_ROW
+        if self._skipped > allowed:
             raise FloatingPointError(
                 f"the norm of the gradients is {norm.item()} at step {step}; {self._last_good()}. "
                 "Lower train.lr, or look at the data of this step"

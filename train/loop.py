@@ -8,7 +8,6 @@ import logging
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -27,7 +26,7 @@ from .discriminator_objective import discriminator_objective
 from .finished_tokenizer import save_tokenizer
 from .guards import Guard, check_precision, check_resume
 from .log_entry import log_entry, progress_note
-from .metrics_log import MetricsLog
+from .metrics_log import MetricsLog, read_metrics
 from .objective import generator_objective
 from .run_config import RunConfig
 from .run_data import open_training_set, shown_clips, training_batches
@@ -38,7 +37,7 @@ from .stop_signal import StopSignal
 from .term_means import TermMeans
 from .throughput_clock import ThroughputClock
 from .trackers import check_trackers, close_trackers, start_trackers
-from .validation import draw_samples, held_out_scores, score_names
+from .validation import check_scores, draw_samples, held_out_scores, score_names
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +104,7 @@ def train(
         kwargs_handlers=[data_parallel],
     )
     check_precision(accelerator)
+    check_scores(config, str(accelerator.device))
     world_size = accelerator.num_processes
     dataset = open_training_set(config)
     shown = shown_clips(config, dataset)
@@ -140,7 +140,8 @@ def train(
     start_trackers(accelerator, start_step, output)
     group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
     code_use, means = CodeStatistics(group_sizes), TermMeans()
-    watch = BalanceWatch(options.adversarial.start_step if judge else options.steps)
+    game_starts = options.adversarial.start_step if judge else options.steps
+    watch = BalanceWatch(game_starts, read_metrics(folder.metrics))
     best = BestTokenizer(folder.best, config.eval.best_metric, start_step)
     guard, stop = Guard(accelerator, folder, options.grad_clip_norm), StopSignal()
     progress = ProgressLine(
@@ -190,13 +191,12 @@ def train(
 
                 # ---- moving average ---------------------------------------------------------
                 state.ema.update(tokenizer)
-            stopped = _on_any_rank(stop.requested, accelerator)
-            last = stopped or step == options.steps
+            # A run that was asked to stop saves, and does nothing else that takes time.
+            stopped = stop.on_any_rank(accelerator)
 
             # ---- evaluate -------------------------------------------------------------------
-            evaluated = config.eval.source is not None and (
-                step % config.eval.every_steps == 0 or last
-            )
+            has_data = config.eval.source is not None and not stopped
+            evaluated = has_data and _due(step, config.eval.every_steps, options.steps)
             scores: dict[str, float | None] = dict.fromkeys(score_names(config, tokenizer))
             if evaluated:
                 scores |= held_out_scores(config, state.ema.gather(), shown)
@@ -205,7 +205,7 @@ def train(
                 best.offer(step, score, state.ema.shadow)
 
             # ---- log ------------------------------------------------------------------------
-            if step % options.log_every_steps == 0 or evaluated or last:
+            if evaluated or stopped or _due(step, options.log_every_steps, options.steps):
                 figures = means.taken()
                 counted, code_use = code_use.over_all_ranks(), CodeStatistics(group_sizes)
                 use = counted.use().means if counted.num_vectors else {}
@@ -214,18 +214,18 @@ def train(
                     entry = log_entry(step, figures, rates, clock.figures(), scores, use)
                     metrics.write(entry)
                     accelerator.log({k: v for k, v in entry.items() if v is not None}, step)
-                    watch.look(step, entry["train_psnr"])
+                    watch.look(entry)
                     progress.advance(0, progress_note(entry))
             progress.advance()
 
             # ---- sample ---------------------------------------------------------------------
-            if step % options.sample_every_steps == 0 or last:
+            if not stopped and _due(step, options.sample_every_steps, options.steps):
                 shadow = state.ema.gather()
                 if metrics:
-                    draw_samples(folder, step, shadow, shown)
+                    draw_samples(config, folder, step, shadow, shown)
 
             # ---- save -----------------------------------------------------------------------
-            if step % options.checkpoint_every_steps == 0 or last:
+            if stopped or _due(step, options.checkpoint_every_steps, options.steps):
                 kept = {"step": step, "world_size": world_size, **state.collect(accelerator)}
                 if metrics:
                     tree = config.to_tree()
@@ -241,9 +241,6 @@ def train(
     return RunResult(options.steps, folder.tokenizer)
 
 
-def _on_any_rank(flag: bool, accelerator: Accelerator) -> bool:
-    """Whether the flag is set on some rank, so that all of them leave at the same step."""
-    if accelerator.num_processes == 1:
-        return flag
-    flags: Any = accelerator.gather(torch.tensor([flag], device=accelerator.device))
-    return bool(flags.any())
+def _due(step: int, every: int, last: int) -> bool:
+    """Whether something is done after a step."""
+    return step % every == 0 or step == last

@@ -33,6 +33,15 @@ class Losses(Section):
     entropy_boost_steps: PositiveInt = 2000
     """Steps in which that falls linearly to 0."""
 
+    @model_validator(mode="after")
+    def _something_is_reconstructed(self) -> "Losses":
+        names = ("l1_weight", "l2_weight", "charbonnier_weight", "perceptual_weight")
+        if not any(getattr(self, name) for name in names):
+            raise ValueError(
+                f"nothing is to be reconstructed: set one of {', '.join(names)} above 0"
+            )
+        return self
+
 
 class Adversarial(Section):
     """The discriminator and its rules; used where train.losses.adversarial_weight is not 0."""

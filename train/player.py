@@ -38,6 +38,9 @@ class Player:
     def learn(self, objective: Objective, step: int, guard: Guard) -> dict[str, Tensor]:
         """Go down an objective's slope; where gradients accumulate, at the last micro-step only.
 
+        An objective without a graph has no slope, as a discriminator's before its start: no weight
+        moves, no moment, no step is counted.
+
         Returns:
             Figures for the log.
 
@@ -45,10 +48,13 @@ class Player:
             FloatingPointError: the loss or its gradients are not finite.
         """
         guard.check_loss(objective, step)
-        accelerator = guard.accelerator
-        accelerator.backward(objective.loss)
+        accelerator, learns = guard.accelerator, objective.loss.requires_grad
+        if learns:
+            accelerator.backward(objective.loss)
         figures = {f"{self.prefix}loss": objective.loss.detach(), **objective.terms}
-        if accelerator.sync_gradients:
+        if accelerator.sync_gradients and not learns:
+            figures[f"{self.prefix}gradient_norm"] = objective.loss.new_zeros(())
+        elif accelerator.sync_gradients:
             accelerator.unscale_gradients(self.optimizer)
             norm = guard.clipped_norm(self.network, step)
             self.optimizer.step()

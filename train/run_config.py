@@ -184,6 +184,17 @@ class Train(Section):
     """Training clips over which the mean and spread of every latent channel are measured when the
     run is finished (continuous tokenizers); 0 leaves the latents unscaled."""
 
+    @model_validator(mode="after")
+    def _every_setting_has_an_effect(self) -> "Train":
+        if self.discrete_share != 0.5 and self.path_mode != "sampled":
+            raise ValueError(
+                f"discrete_share={self.discrete_share:g} needs path_mode=sampled, "
+                f"got path_mode={self.path_mode}"
+            )
+        if self.warmup_start is not None and self.warmup_steps == 0:
+            raise ValueError(f"warmup_start={self.warmup_start:g} needs warmup_steps > 0")
+        return self
+
     def learning_rate_factor(self) -> Callable[[int], float]:
         """The factor on the learning rates as a function of the step, counted from 0."""
         return learning_rate_factor(
@@ -256,12 +267,37 @@ class RunConfig(Section):
     eval: Eval = Field(default_factory=Eval)
 
     @model_validator(mode="after")
-    def _paths_exist(self) -> "RunConfig":
-        mode, weight = self.train.path_mode, self.train.losses.continuous_path_weight
-        if not self.is_dual_path and (mode, weight) != ("both", 1.0):
+    def _every_setting_has_an_effect(self) -> "RunConfig":
+        train, kind = self.train, self.model.bottleneck.kind
+        changed = {
+            "train.path_mode": train.path_mode != "both",
+            "train.losses.continuous_path_weight": train.losses.continuous_path_weight != 1.0,
+        }
+        for name in changed:
+            if changed[name] and kind != "dual_path":
+                raise ValueError(
+                    f"{name} belongs to model.bottleneck.kind=dual_path, not to {kind}"
+                )
+        if train.losses.temporal_difference_weight and self.data.frames == 1:
             raise ValueError(
-                "train.path_mode and train.losses.continuous_path_weight belong to "
-                f"model.bottleneck.kind=dual_path, not to {self.model.bottleneck.kind}"
+                f"train.losses.temporal_difference_weight="
+                f"{train.losses.temporal_difference_weight:g} needs data.frames > 1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _every_step_can_learn(self) -> "RunConfig":
+        frozen, adversarial = set(self.train.freeze), self.train.adversarial
+        if "decoder" in frozen and adversarial.adaptive and self.train.losses.adversarial_weight:
+            raise ValueError(
+                "train.adversarial.adaptive looks at the decoder's last layer, which "
+                "train.freeze holds; set train.adversarial.adaptive=false"
+            )
+        passes_by_quantizer = self.train.path_mode not in ("both", "discrete")
+        if self.is_dual_path and passes_by_quantizer and {"encoder", "decoder"} <= frozen:
+            raise ValueError(
+                f"train.path_mode={self.train.path_mode} has steps of the continuous path, which "
+                "can learn nothing: train.freeze holds encoder and decoder; set it to discrete"
             )
         return self
 

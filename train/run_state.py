@@ -1,5 +1,6 @@
 """RunState: all that a run changes, built in one place, and what of it a checkpoint keeps."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch._functorch import config as functorch_config
 
 from ..tokenizers.tokenizer import VisualTokenizer
 from .adversary import Adversary, build_adversary
@@ -111,6 +113,8 @@ def build_run_state(
     if options.gradient_checkpointing:
         tokenizer.enable_gradient_checkpointing()
     if options.compile:
+        # Else a compiled backward frees what the adaptive weight's slopes need a second time.
+        functorch_config.donated_buffer = not options.adversarial.adaptive
         tokenizer.encoder.compile()
         tokenizer.decoder.compile()
 
@@ -149,5 +153,8 @@ def _player(
     optimizer = build_optimizer(network, options.optimizer_recipe, lr, factors)
     if options.parallelism == "fsdp2":
         return Player(network, network, accelerator.prepare_optimizer(optimizer), lr, prefix)
-    model, prepared = accelerator.prepare(network, optimizer)
+    with warnings.catch_warnings():
+        # accelerate knows this option of torch's by its old name only
+        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+        model, prepared = accelerator.prepare(network, optimizer)
     return Player(network, model, prepared, lr, prefix)

@@ -65,7 +65,12 @@ def network_state(network: nn.Module) -> dict[str, Any]:
 
 
 def optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The optimizer's state by the names of its weights; as `network_state`."""
+    """The optimizer's state by the names of its weights; as `network_state`.
+
+    Empty where no step was taken: torch would take one, to have something to tell.
+    """
+    if not optimizer.state:
+        return {}
     return get_optimizer_state_dict(network, optimizer, options=_WHOLE)
 
 
@@ -78,4 +83,9 @@ def load_optimizer(
     network: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
 ) -> None:
     """Take up a state of `optimizer_state`; weights that never had a gradient have none."""
-    set_optimizer_state_dict(network, optimizer, dict(state), options=_ANY_OPTIMIZER)
+    if state:
+        set_optimizer_state_dict(network, optimizer, dict(state), options=_ANY_OPTIMIZER)
+    # torch makes up a state, of one step with zero moments, for weights that are not in it
+    for name, parameter in network.named_parameters():
+        if name not in state.get("state", {}):
+            optimizer.state.pop(parameter, None)

@@ -1,6 +1,6 @@
 """Looking at a run from outside: scores on held-out data, and sample grids."""
 
-from collections.abc import Iterable
+import logging
 
 import torch
 from torch import Tensor
@@ -8,13 +8,18 @@ from torch import Tensor
 from ..data.pixels import to_pixels, to_uint8
 from ..eval.codebook_metrics import CODEBOOK_METRICS
 from ..eval.harness import evaluate
+from ..eval.metrics import Conditions, open_metrics
+from ..eval.protocol import CANONICAL
 from ..eval.subjects.saved_tokenizer import Tokenizer
+from ..tokenizers.all_ranks import world
 from ..tokenizers.draws import draw_std
 from ..tokenizers.dual_path import PathName
 from ..tokenizers.tokenizer import VisualTokenizer
 from .run_config import RunConfig
 from .run_folder import RunFolder
 from .sample_grid import write_sample_grid
+
+log = logging.getLogger(__name__)
 
 
 def score_names(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[str, ...]:
@@ -23,7 +28,7 @@ def score_names(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[str, ...
     The plain names are those of the first path that is trained; where the continuous path is
     trained beside it, its metrics follow as `continuous_psnr` and so on.
     """
-    second = () if len(_paths(config, tokenizer)) == 1 else _continuous(config.eval.metrics)
+    second = () if len(_paths(config, tokenizer)) == 1 else _continuous(config)
     spread = ("draw_std",) if tokenizer.decoder.generative else ()
     return (*_metrics(config), *second, *spread)
 
@@ -39,8 +44,20 @@ def _metrics(config: RunConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS)))
 
 
-def _continuous(names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"continuous_{name}" for name in names)
+def _continuous(config: RunConfig) -> dict[str, str]:
+    """Scores of the continuous path, beside the names of their metrics; it has no codebook."""
+    names = (name for name in config.eval.metrics if name not in CODEBOOK_METRICS)
+    return {f"continuous_{name}": name for name in names}
+
+
+def check_scores(config: RunConfig, device: str) -> None:
+    """Raise, before any work, where a metric's network has no weights to be had."""
+    if config.eval.source is None:
+        return
+    size, frames = config.eval.size or config.data.size, config.data.frames
+    conditions = Conditions(CANONICAL, size, frames, device, config.train.seed, False)
+    for name, reason in open_metrics(_metrics(config), conditions).unavailable.items():
+        raise ValueError(f"eval.metrics names {name}, which is unavailable: {reason}")
 
 
 def held_out_scores(
@@ -48,13 +65,13 @@ def held_out_scores(
 ) -> dict[str, float]:
     """Score a tokenizer on the run's held-out data; all ranks must call this and share the work.
 
+    A metric that this data does not allow (too few samples, for one) is left out and said aloud:
+    that is no reason to lose a run.
+
     Args:
         config: of the run.
         tokenizer: its averaged weights.
         shown: the clips of the sample grids, on which the spread of generative decoders is taken.
-
-    Raises:
-        ValueError: a metric that was asked for cannot be computed.
     """
     assert config.eval.source is not None, "called only where held-out data is configured"
     row, *others = evaluate(
@@ -70,12 +87,12 @@ def held_out_scores(
         pictures=False,
     )
     for name in config.eval.metrics:
-        if name in row.unavailable:
-            raise ValueError(f"eval.metrics names {name}, which {row.unavailable[name]}")
+        if name in row.unavailable and world()[0] == 0:
+            log.warning("%s is not scored: it %s", name, row.unavailable[name])
     scores = {name: row.metrics[name] for name in _metrics(config) if name in row.metrics}
     for other in others:
-        values = (other.metrics[name] for name in config.eval.metrics)
-        scores |= dict(zip(_continuous(config.eval.metrics), values, strict=True))
+        named = _continuous(config).items()
+        scores |= {score: other.metrics[name] for score, name in named if name in other.metrics}
     if tokenizer.decoder.generative:
         codes = tokenizer.encode(to_pixels(shown).to(tokenizer.device)).codes
         scores["draw_std"] = draw_std(tokenizer, codes).item()
@@ -83,8 +100,10 @@ def held_out_scores(
 
 
 @torch.no_grad()
-def draw_samples(folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor) -> None:
-    """Write the sample grid of a step: a row for every path."""
-    pixels = to_pixels(clips).to(tokenizer.device)
-    restored = [to_uint8(tokenizer.reconstruct(pixels, path)).cpu() for path in tokenizer.paths]
+def draw_samples(
+    config: RunConfig, folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor
+) -> None:
+    """Write the sample grid of a step: a row for every path that is trained."""
+    pixels, paths = to_pixels(clips).to(tokenizer.device), _paths(config, tokenizer)
+    restored = [to_uint8(tokenizer.reconstruct(pixels, path)).cpu() for path in paths]
     write_sample_grid(folder.samples / f"step-{step:08d}.png", clips, *restored)

@@ -55,7 +55,8 @@ def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
         played.loss.backward()
         discriminator.zero_grad()
         judged = discriminator_objective(discriminator, pixels, output.pixels, adversary, step)
-        judged.loss.backward()
+        if judged.loss.requires_grad:
+            judged.loss.backward()
     results: dict[str, Any] = {
         f"lecam.{name}": value for name, value in adversary.lecam.state_dict().items()
     }

@@ -51,11 +51,9 @@ def test_what_has_no_weight_is_not_computed():
 def test_before_the_start_nothing_is_learned_but_averages_and_batch_statistics_move():
     game = adversary(start_step=5)
     objective = judge(game, step=4)
-    objective.loss.backward()
     assert objective.loss == 0
+    assert not objective.loss.requires_grad, "no graph is built, and no step is taken"
     assert objective.terms["discriminator"] > 0
-    gradients = [parameter.grad for parameter in game.discriminator.parameters()]
-    assert all(gradient is not None and not gradient.any() for gradient in gradients)
     assert game.lecam.real != 0
     assert game.discriminator.main[3].num_batches_tracked == 2
     assert judge(game, step=5).loss > 0

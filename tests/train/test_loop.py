@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import Accelerator
 
 from runs import assert_same_state, last_state, tiny_run
 from tiny import tiny_video_configs
@@ -19,7 +20,7 @@ from vistok.component import validate
 from vistok.config import dump
 from vistok.data.image import read_image
 from vistok.train.checkpoint import checkpoints, load_checkpoint
-from vistok.train.guards import check_resume
+from vistok.train.guards import SKIPPED_IN_A_ROW, Guard, check_resume
 from vistok.train.loop import train
 from vistok.train.metrics_log import read_metrics
 from vistok.train.objective import Objective, generator_objective
@@ -190,8 +191,53 @@ def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
     assert process.returncode == 0, errors.decode()
     assert "stopped by a signal after step" in errors.decode()
     assert not (tmp_path / "run" / "tokenizer").exists(), "the run is not finished"
-    last = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]["step"]
-    assert load_checkpoint(checkpoints(tmp_path / "run" / "checkpoints")[-1])["step"] == last
+    last = read_metrics(tmp_path / "run" / "metrics.jsonl")[-1]
+    newest = checkpoints(tmp_path / "run" / "checkpoints")[-1]
+    assert load_checkpoint(newest)["step"] == last["step"]
+    assert last["eval_psnr"] is None, "a scheduler does not wait for an evaluation"
+    assert not list((tmp_path / "run" / "samples").glob("*"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+def test_sigterm_before_the_first_step_leaves_with_code_0(tmp_path):
+    process = start(tmp_path / "run", long_run(100_000))
+    assert process.stderr is not None
+    for line in process.stderr:  # the resolved config is said before the networks are built
+        if b"best_metric" in line:
+            break
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors.decode()
+    assert not (tmp_path / "run" / "tokenizer").exists()
+
+
+def test_a_metric_without_weights_is_said_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("VISTOK_ALEXNET_WEIGHTS", str(tmp_path / "nowhere.pth"))
+    run = tiny_run()
+    run.eval.metrics = ["psnr", "lpips_alex"]
+    with pytest.raises(
+        ValueError, match=r"eval\.metrics names lpips_alex, which is unavailable: the"
+    ):
+        train(run, tmp_path / "run", show_progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_scaler_may_skip_some_steps_but_not_go_on_skipping(tmp_path):
+    accelerator = Accelerator(cpu=True)
+    accelerator.scaler = torch.amp.GradScaler("cpu")  # which fp16 has on GPUs
+    guard = Guard(accelerator, RunFolder(tmp_path), None)
+    broken = torch.nn.Linear(1, 1)
+    broken.weight.grad = torch.full((1, 1), torch.inf)
+    for step in range(SKIPPED_IN_A_ROW):
+        guard.clipped_norm(broken, step)
+    good = torch.nn.Linear(1, 1)
+    good.weight.grad = torch.ones(1, 1)
+    guard.clipped_norm(good, SKIPPED_IN_A_ROW)
+    for step in range(SKIPPED_IN_A_ROW):
+        guard.clipped_norm(broken, step)
+    with pytest.raises(FloatingPointError, match="norm of the gradients is"):
+        guard.clipped_norm(broken, 99)
 
 
 def test_a_run_that_never_saved_may_be_corrected(tmp_path):
@@ -301,12 +347,38 @@ def test_codebook_use_is_logged_under_constant_keys(tmp_path):
     assert all(line[key] is None for line in lines for key in keys)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"losses": {"l1_weight": 0}}, "nothing is to be reconstructed: set one of l1_weight"),
+        ({"losses": {"temporal_difference_weight": 1}}, r"needs data\.frames > 1"),
+        ({"warmup_start": 0.5, "warmup_steps": 0}, r"warmup_start=0\.5 needs warmup_steps > 0"),
+        (
+            {
+                "freeze": ["decoder"],
+                "losses": {"adversarial_weight": 0.1},
+                "adversarial": {"adaptive": True},
+            },
+            r"the decoder's last layer, which train\.freeze holds",
+        ),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_before_the_run(options, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_run(**options)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
 def test_compiled_networks_train_like_others(tmp_path):
-    """In a process of its own, since shapes are checked here by code that does not compile."""
+    """With the adaptive weight, which goes through the compiled decoder's backward twice more.
+
+    In processes of their own, since shapes are checked here by code that does not compile.
+    """
+    game = {"losses": {"adversarial_weight": 0.1}, "adversarial": {"adaptive": True}}
+    game["adversarial"]["discriminator"] = {"kind": "patchgan", "base_channels": 8, "num_layers": 1}
     for name in ("eager", "compiled"):
-        process = start(tmp_path / name, tiny_run(steps=3, compile=name == "compiled"))
+        process = start(tmp_path / name, tiny_run(steps=3, compile=name == "compiled", **game))
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors.decode()
     eager, compiled = (read_metrics(tmp_path / n / "metrics.jsonl") for n in ("eager", "compiled"))

@@ -91,20 +91,42 @@ def _untrained(run) -> VisualTokenizer:
     return run.build_tokenizer()
 
 
-def test_a_run_of_drawn_paths_goes_on_exactly(tmp_path):
-    options = {"path_mode": "sampled", "schedule": "constant"}
+@pytest.mark.parametrize("share", [0.5, 0.3])
+def test_a_run_of_drawn_paths_goes_on_exactly(share, tmp_path):
+    """With 0.3 the discrete path comes after the checkpoint only: its moments are none there."""
+    options = {"path_mode": "sampled", "discrete_share": share, "schedule": "constant"}
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    run = tiny_run(DUAL, **options)
-    assert [run.path(step) for step in range(4, 7)].count("discrete") in (1, 2)
+    run, half = tiny_run(DUAL, **options), tiny_run(DUAL, steps=3, **options)
+    assert "discrete" in {run.path(step) for step in range(4, 7)}
+    assert ("discrete" in {run.path(step) for step in range(1, 4)}) == (share == 0.5)
     train(run, whole, show_progress=False)
-    train(tiny_run(DUAL, steps=3, **options), parts, show_progress=False)
+    train(half, parts, show_progress=False)
     train(run, parts, show_progress=False)
     assert_same_state(whole, parts)
 
 
+def test_metrics_of_codebooks_belong_to_the_discrete_path(tmp_path):
+    run = tiny_run(DUAL, steps=1)
+    run.eval.metrics = ["psnr", "codebook_usage"]
+    train(run, tmp_path / "run", show_progress=False)
+    (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    scores = {name for name in line if name.startswith("eval_continuous")}
+    assert scores == {"eval_continuous_psnr"}
+
+
 @pytest.mark.parametrize(
-    "options", [{"path_mode": "alternate"}, {"losses": {"continuous_path_weight": 0.5}}]
+    ("bottleneck", "options", "message"),
+    [
+        (None, {"path_mode": "alternate"}, r"path_mode belongs to .*kind=dual_path, not to fsq"),
+        (None, {"losses": {"continuous_path_weight": 0.5}}, r"continuous_path_weight belongs to"),
+        (DUAL, {"discrete_share": 0.9}, r"discrete_share=0\.9 needs path_mode=sampled"),
+        (
+            DUAL,
+            {"path_mode": "alternate", "freeze": ["encoder", "decoder"]},
+            r"steps of the continuous path, which can learn nothing",
+        ),
+    ],
 )
-def test_paths_are_refused_where_there_is_only_one(options):
-    with pytest.raises(ValueError, match=r"belong to model\.bottleneck\.kind=dual_path, not"):
-        tiny_run(None, **options)
+def test_settings_of_paths_without_effect_are_refused(bottleneck, options, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_run(bottleneck, **options)

@@ -1,5 +1,6 @@
 """The folder of a run, and the rule that nothing of another run is overwritten."""
 
+import json
 from pathlib import Path
 
 import yaml
@@ -8,6 +9,10 @@ from ..config import Tree, dump, flatten
 from ..output_file import write_text_whole
 from .checkpoint import checkpoint_name, checkpoints
 from .run_config import BOOKKEEPING
+
+# Beside the finished tokenizer, {"step": its last one}: a run that is extended keeps the old
+# tokenizer until the new one takes its place.
+FINISHED_NOTE = "finished.json"
 
 
 class RunFolder:
@@ -31,13 +36,12 @@ class RunFolder:
         return max(checkpoints(self.checkpoints), default=None)
 
     def finished(self, steps: int) -> bool:
-        """Whether the run has come to its end, tokenizer and all."""
+        """Whether the run has come to its end, with the tokenizer of its last step."""
         newest = self.newest_checkpoint()
-        return (
-            newest is not None
-            and newest.name == checkpoint_name(steps)
-            and (self.tokenizer / "config.json").is_file()
-        )
+        if newest is None or newest.name != checkpoint_name(steps):
+            return False
+        note = self.tokenizer / FINISHED_NOTE
+        return note.is_file() and json.loads(note.read_text(encoding="utf-8"))["step"] == steps
 
     def claim(self, config: Tree) -> list[str]:
         """Take the folder for a run, or take it up again.

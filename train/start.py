@@ -7,13 +7,11 @@ models is declared (`adapt`) and reported; nothing else may differ.
 import logging
 from pathlib import Path
 
-import yaml
-
 from ..tokenizers.adaptation import adapt_state
 from ..tokenizers.tokenizer import VisualTokenizer
 from .checkpoint import State, load_checkpoint
-from .run_config import RunConfig, Start
-from .run_folder import RunFolder
+from .run_config import Start
+from .run_folder import RunFolder, stored_config
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +60,6 @@ def load_start(start: Start, tokenizer: VisualTokenizer, previous: Path | None) 
 
 def _trained(checkpoint: Path, weights: State) -> VisualTokenizer:
     """The tokenizer of a checkpoint."""
-    tree = yaml.safe_load((checkpoint / "config.yaml").read_text(encoding="utf-8"))
-    tokenizer = RunConfig.model_validate(tree).build_tokenizer()
+    tokenizer = stored_config(checkpoint / "config.yaml").build_tokenizer()
     tokenizer.load_state_dict(weights)
     return tokenizer

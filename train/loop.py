@@ -141,7 +141,7 @@ def train(
     group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
     code_use, means = CodeStatistics(group_sizes), TermMeans()
     watch = BalanceWatch(options.adversarial.start_step if judge else options.steps)
-    best = BestTokenizer(folder.best, config.eval.best_metric, start_step)
+    best = BestTokenizer(folder.best, config, start_step)
     guard, stop = Guard(accelerator, folder, options.grad_clip_norm), StopSignal()
     progress = ProgressLine(
         "training", options.steps, start_step, show_progress and accelerator.is_main_process

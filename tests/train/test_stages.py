@@ -132,7 +132,7 @@ def test_without_checkpoints_a_run_starts_from_the_tokenizer_inside(tmp_path):
     saved = VisualTokenizer.from_pretrained(tmp_path / "a" / "tokenizer").state_dict()
     trained = last_state(tmp_path / "b")["model"]
     assert all(torch.equal(saved[name], trained[name]) for name in saved)
-    with pytest.raises(ValueError, match="weights=raw .* a finished tokenizer has neither"):
+    with pytest.raises(ValueError, match=r"weights=raw .* a finished tokenizer has neither"):
         train(load_run_config(plain, [*start, "start.weights=raw"]), tmp_path / "c", "cpu", False)
 
 
@@ -162,6 +162,22 @@ def test_overrides_hold_for_every_stage_or_for_the_one_they_name(tmp_path):
     assert [config.train.steps for config in stages.values()] == [2, 9]
     assert load_run_config(path).train.freeze == ["encoder", "bottleneck"], "the last stage's"
     assert dump_stages(stages).count("# stage: ") == 2
+
+
+def test_an_override_that_names_a_stage_beats_one_for_all_in_either_order(tmp_path):
+    path = write_config(tmp_path / "config.yaml", stages=TWO_STAGES)
+    overrides = ["stages.0.train.steps=10", "train.steps=5"]
+    for order in (overrides, overrides[::-1]):
+        stages = load_stages(path, order)
+        assert [config.train.steps for config in stages.values()] == [10, 5]
+
+
+def test_an_override_of_no_stage_or_of_a_whole_one_is_refused(tmp_path):
+    path = write_config(tmp_path / "config.yaml", stages=TWO_STAGES)
+    with pytest.raises(ValueError, match="entries 0 to 1, got '2'"):
+        load_stages(path, ["stages.2.train.steps=10"])
+    with pytest.raises(ValueError, match=r"takes stages.NUMBER.key.path=value, got 'stages.0=5'"):
+        load_stages(path, ["stages.0=5"])
 
 
 @pytest.mark.parametrize(

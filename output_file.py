@@ -36,17 +36,23 @@ def write_text_whole(path: Path, text: str) -> None:
 def replaced_folder(target: Path) -> Iterator[Path]:
     """An empty folder to fill; at the end of the block it takes the place of `target`.
 
-    A kill leaves the old folder, none, or the new one whole, never a part of it.
+    A kill leaves the old folder, none, or the new one whole, never a part of it. None is left
+    between two renames only: the old one then lies aside, and the next call puts it back.
     """
-    partial = target.with_name(f".partial-{target.name}")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial, aside = (target.with_name(f".{what}-{target.name}") for what in ("partial", "old"))
+    if aside.exists() and not target.exists():
+        aside.rename(target)
+    for left_over in (partial, aside):
+        shutil.rmtree(left_over, ignore_errors=True)
     partial.mkdir(parents=True)
     yield partial
     for path in (*partial.iterdir(), partial):
         _sync(path)
-    shutil.rmtree(target, ignore_errors=True)
+    if target.exists():
+        target.rename(aside)
     partial.rename(target)
     _sync(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:

@@ -23,6 +23,11 @@ def checkpoint_name(step: int) -> str:
     return f"step-{step:08d}"
 
 
+def checkpoint_step(path: Path) -> int:
+    """The step of a checkpoint's folder."""
+    return int(path.name.removeprefix("step-"))
+
+
 def save_checkpoint(
     folder: Path, state: State, config: Tree, keep_last: int, spared: int | None = None
 ) -> Path:

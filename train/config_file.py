@@ -31,30 +31,39 @@ def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfi
 def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
     """Every stage of a config by its name, in order; a config without stages is one without a name.
 
-    Overrides hold for every stage, unless they name one: `stages.0.train.steps=10`.
+    Overrides hold for every stage, unless they name one: `stages.0.train.steps=10`, which beats
+    `train.steps=5`.
 
     Raises:
         FileNotFoundError: no such config.
         ValueError: as `load_run_config`, or stages without names of their own.
     """
-    named = [override for override in overrides if override.startswith("stages.")]
-    common = [override for override in overrides if override not in named]
-    tree = load_config(name, named)
+    tree = load_config(name)
     stages: Any = tree.pop("stages", None)
     if stages is None:
         stages = [{"name": ""}]
     elif not isinstance(stages, list) or not all(map(_has_folder_name, stages)):
         raise ValueError("stages must be a list of mappings, each with a name for its folder")
-    configs: dict[str, RunConfig] = {}
-    for stage in stages:
-        own = {key: value for key, value in stage.items() if key != "name"}
-        merged = copy.deepcopy(merge(tree, own))
-        for override in common:
-            override_value(merged, override)
-        if stage["name"] in configs:
-            raise ValueError(f"stages need names of their own, got {stage['name']} twice")
-        configs[str(stage["name"])] = _checked(merged)
-    return configs
+    names = [str(stage.pop("name")) for stage in stages]
+    for stage_name in names:
+        if names.count(stage_name) > 1:
+            raise ValueError(f"stages need names of their own, got {stage_name} twice")
+    merged = [copy.deepcopy(merge(tree, stage)) for stage in stages]
+    _override_stages(merged, overrides)
+    return {stage_name: _checked(stage) for stage_name, stage in zip(names, merged, strict=True)}
+
+
+def _override_stages(stages: list[Tree], overrides: Sequence[str]) -> None:
+    """What holds for all stages first, so that what names one of them has the last word."""
+    named = [override for override in overrides if override.startswith("stages.")]
+    for override in overrides:
+        if override not in named:
+            for stage in stages:
+                override_value(stage, override)
+    for override in named:
+        if override.partition("=")[0].count(".") < 2:
+            raise ValueError(f"--set takes stages.NUMBER.key.path=value, got {override!r}")
+        override_value({"stages": stages}, override)
 
 
 def _has_folder_name(stage: Any) -> bool:

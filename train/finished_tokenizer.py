@@ -1,5 +1,6 @@
 """The end of a run: the averaged weights as a tokenizer that others can load."""
 
+import json
 from typing import Any
 
 from accelerate import Accelerator
@@ -10,7 +11,7 @@ from ..tokenizers.tokenizer import VisualTokenizer
 from .latent_statistics import measure_latents
 from .run_config import RunConfig
 from .run_data import training_batches
-from .run_folder import RunFolder
+from .run_folder import FINISHED_NOTE, RunFolder
 
 
 def save_tokenizer(
@@ -20,7 +21,10 @@ def save_tokenizer(
     dataset: TrainingSet,
     accelerator: Accelerator,
 ) -> None:
-    """Write `tokenizer/`, with the statistics of its latents where it has a continuous path."""
+    """Write `tokenizer/`, with the statistics of its latents where it has a continuous path.
+
+    The note of its step appears and disappears with it: `RunFolder.finished` asks for it.
+    """
     samples = config.train.latent_statistics_samples
     if samples and "continuous" in tokenizer.paths:
         count = -(-samples // (config.train.batch_size * accelerator.num_processes))
@@ -33,3 +37,5 @@ def save_tokenizer(
     if accelerator.is_main_process:
         with replaced_folder(folder.tokenizer) as partial:
             tokenizer.save_pretrained(partial)
+            note = json.dumps({"step": config.train.steps}) + "\n"
+            (partial / FINISHED_NOTE).write_text(note, encoding="utf-8")

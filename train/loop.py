@@ -142,7 +142,7 @@ def train(
     code_use, means = CodeStatistics(group_sizes), TermMeans()
     game_starts = options.adversarial.start_step if judge else options.steps
     watch = BalanceWatch(game_starts, read_metrics(folder.metrics))
-    best = BestTokenizer(folder.best, config.eval.best_metric, start_step)
+    best = BestTokenizer(folder.best, config, start_step)
     guard, stop = Guard(accelerator, folder, options.grad_clip_norm), StopSignal()
     progress = ProgressLine(
         "training", options.steps, start_step, show_progress and accelerator.is_main_process

@@ -20,7 +20,7 @@ from .perceptual_loss import PerceptualLoss, build_perceptual_loss
 from .player import Player
 from .run_config import RunConfig
 from .sharding import shard
-from .start import load_start
+from .start import carry_discriminator, load_start
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def build_run_state(
     options, device = config.train, accelerator.device
     torch.manual_seed(options.seed)
     tokenizer: Any = config.build_tokenizer()
-    discriminator = None
+    carried = None
     if config.start.source is not None and not resumes:
-        discriminator = load_start(config.start, tokenizer, previous)
+        carried = load_start(config, tokenizer, previous)
     tokenizer.to(device)
     for part in options.freeze:
         tokenizer.get_submodule(part).requires_grad_(False)
@@ -124,8 +124,8 @@ def build_run_state(
         perceptual = build_perceptual_loss(losses.perceptual_trunk, device)
     if losses.adversarial_weight:
         adversary = build_adversary(options.adversarial, device)
-        if discriminator is not None:
-            adversary.discriminator.load_state_dict(discriminator)
+        if carried is not None:
+            carry_discriminator(adversary, carried)
         judge = _player(adversary.discriminator, config, accelerator)
     adaptive = adversary is not None and options.adversarial.adaptive
     last_layer = tokenizer.decoder.conv_out if adaptive else None

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from runs import tiny_run
 from tiny import tiny_tokenizer
 from vistok.train.balance_watch import BalanceWatch
 from vistok.train.best import BestTokenizer
+from vistok.train.run_config import RunConfig
 from vistok.train.term_means import TermMeans
 from vistok.train.trackers import check_trackers
 
@@ -61,14 +63,36 @@ def test_paths_are_compared_each_with_itself(caplog):
 )
 def test_the_best_tokenizer_is_kept_and_survives_a_restart(tmp_path, metric, scores, best):
     tokenizer = tiny_tokenizer()
-    keeper = BestTokenizer(tmp_path / "best", metric, resume_step=0)
+    config = scored_by(metric)
+    keeper = BestTokenizer(tmp_path / "best", config, resume_step=0)
     for step, score in enumerate(scores, start=1):
         keeper.offer(step, float(score), tokenizer)
     assert (keeper.step, keeper.value) == (2, best)
-    again = BestTokenizer(tmp_path / "best", metric, resume_step=2)
+    again = BestTokenizer(tmp_path / "best", config, resume_step=2)
     assert (again.step, again.value) == (2, best)
-    assert BestTokenizer(tmp_path / "best", metric, resume_step=1).step is None, "not reached again"
-    assert BestTokenizer(tmp_path / "best", "ssim", resume_step=2).step is None
+    assert BestTokenizer(tmp_path / "best", config, resume_step=1).step is None, "not reached again"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"source": "samples:train"}, {"size": 48}, {"limit": 3}, {"best_metric": "ssim"}],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_score_of_another_kind_or_on_other_pictures_is_no_competitor(tmp_path, other):
+    keeper = BestTokenizer(tmp_path / "best", scored_by("psnr"), resume_step=0)
+    keeper.offer(1, 30.0, tiny_tokenizer())
+    config = scored_by("psnr")
+    config.eval = config.eval.model_copy(update=other)
+    keeper = BestTokenizer(tmp_path / "best", config, resume_step=1)
+    assert keeper.step is None
+    keeper.offer(2, 10.0, tiny_tokenizer())
+    assert BestTokenizer(tmp_path / "best", config, resume_step=2).value == 10.0
+
+
+def scored_by(metric: str) -> RunConfig:
+    config = tiny_run()
+    config.eval = config.eval.model_copy(update={"metrics": [metric], "best_metric": metric})
+    return config
 
 
 def test_a_tracker_that_is_not_installed_is_named_with_what_to_do(monkeypatch):

@@ -91,27 +91,63 @@ def test_another_architecture_is_refused_unless_its_difference_is_declared(tmp_p
 
 
 def test_a_discriminator_is_carried_over_or_begins_anew(tmp_path):
-    adversarial = {"losses": {"adversarial_weight": 0.1}, "adversarial": {"lecam_weight": 0.05}}
-    first = {"name": "first", "train": adversarial}
+    """LeCam's averages with it: the second stage has no weight for them and leaves them alone."""
+    losses = {"adversarial_weight": 0.1}
+    first = {"name": "first", "train": {"losses": losses, "adversarial": {"lecam_weight": 0.05}}}
     for how in ("carry", "fresh"):
         second = {
             "name": "second",
             "start": {"source": "previous", "discriminator": how},
-            "train": {**adversarial, "lr": 1e-30},
+            "train": {"losses": losses, "adversarial": {"lecam_weight": 0}, "lr": 1e-30},
         }
         path = write_config(tmp_path / f"{how}.yaml", stages=[first, second])
         train_stages(load_stages(path), tmp_path / how, "cpu")
-        before = last_state(tmp_path / how / "first")["discriminator"]
-        after = last_state(tmp_path / how / "second")["discriminator"]
-        weight = next(name for name in before if name.endswith("weight"))
-        assert torch.equal(before[weight], after[weight]) == (how == "carry")
+        before, after = (last_state(tmp_path / how / name) for name in ("first", "second"))
+        ours, theirs = before["discriminator"], after["discriminator"]
+        weight = next(name for name in ours if name.endswith("weight"))
+        assert torch.equal(ours[weight], theirs[weight]) == (how == "carry")
+        assert torch.equal(before["lecam"]["real"], after["lecam"]["real"]) == (how == "carry")
+
+
+def test_a_discriminator_is_carried_only_where_it_is_used_and_fits(tmp_path):
+    path = write_config(tmp_path / "a.yaml")
+    adversarial = ["train.losses.adversarial_weight=0.1"]
+    train(load_run_config(path, adversarial), tmp_path / "a", "cpu", False)
+    carry = [f"start.source={tmp_path / 'a'}", "start.discriminator=carry"]
+    with pytest.raises(ValueError, match=r"carry has no effect with .*adversarial_weight=0"):
+        train(load_run_config(path, carry), tmp_path / "b", "cpu", False)
+    discriminator = "{kind: patchgan, base_channels: 8}"
+    wider = [*adversarial, f"train.adversarial.discriminator={discriminator}"]
+    with pytest.raises(ValueError, match=r"start.source is another network than train.adversarial"):
+        train(load_run_config(path, [*wider, *carry]), tmp_path / "c", "cpu", False)
+
+
+def test_without_checkpoints_a_run_starts_from_the_tokenizer_inside(tmp_path):
+    """The top folder of stages has none, and others may have been deleted."""
+    path = write_config(tmp_path / "a.yaml", stages=TWO_STAGES)
+    train_stages(load_stages(path), tmp_path / "a", "cpu")
+    start = [f"start.source={tmp_path / 'a'}", "train.lr=1e-30"]
+    plain = write_config(tmp_path / "b.yaml")
+    train(load_run_config(plain, start), tmp_path / "b", "cpu", False)
+    saved = VisualTokenizer.from_pretrained(tmp_path / "a" / "tokenizer").state_dict()
+    trained = last_state(tmp_path / "b")["model"]
+    assert all(torch.equal(saved[name], trained[name]) for name in saved)
+    with pytest.raises(ValueError, match=r"weights=raw .* a finished tokenizer has neither"):
+        train(load_run_config(plain, [*start, "start.weights=raw"]), tmp_path / "c", "cpu", False)
 
 
 def test_what_cannot_be_carried_over_is_said(tmp_path):
     source = train(load_run_config(write_config(tmp_path / "a.yaml")), tmp_path / "a", "cpu", False)
     for overrides, message in (
         ([f"start.source={source.tokenizer}", "start.weights=raw"], "need one"),
-        ([f"start.source={tmp_path / 'a'}", "start.discriminator=carry"], "has no discriminator"),
+        (
+            [
+                f"start.source={tmp_path / 'a'}",
+                "start.discriminator=carry",
+                "train.losses.adversarial_weight=0.1",
+            ],
+            "has no discriminator",
+        ),
         (["start.source=previous"], "needs a stage before"),
     ):
         config = load_run_config(tmp_path / "a.yaml", overrides)
@@ -126,6 +162,22 @@ def test_overrides_hold_for_every_stage_or_for_the_one_they_name(tmp_path):
     assert [config.train.steps for config in stages.values()] == [2, 9]
     assert load_run_config(path).train.freeze == ["encoder", "bottleneck"], "the last stage's"
     assert dump_stages(stages).count("# stage: ") == 2
+
+
+def test_an_override_that_names_a_stage_beats_one_for_all_in_either_order(tmp_path):
+    path = write_config(tmp_path / "config.yaml", stages=TWO_STAGES)
+    overrides = ["stages.0.train.steps=10", "train.steps=5"]
+    for order in (overrides, overrides[::-1]):
+        stages = load_stages(path, order)
+        assert [config.train.steps for config in stages.values()] == [10, 5]
+
+
+def test_an_override_of_no_stage_or_of_a_whole_one_is_refused(tmp_path):
+    path = write_config(tmp_path / "config.yaml", stages=TWO_STAGES)
+    with pytest.raises(ValueError, match="entries 0 to 1, got '2'"):
+        load_stages(path, ["stages.2.train.steps=10"])
+    with pytest.raises(ValueError, match=r"takes stages.NUMBER.key.path=value, got 'stages.0=5'"):
+        load_stages(path, ["stages.0=5"])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ once, with code 0 as well.
 """
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -26,7 +27,8 @@ def leaving_on_signal() -> Iterator[None]:
 
     def leave(number: int, _frame: FrameType | None) -> None:
         log.warning("stopped by signal %d before there was anything to save", number)
-        raise SystemExit(0)
+        # Not by an exception, which may be swallowed wherever the signal finds the program.
+        os._exit(0)
 
     previous = {number: signal.signal(number, leave) for number in STOP_SIGNALS}
     try:

@@ -6,7 +6,6 @@ stderr, results to stdout.
 
 import logging
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -278,6 +277,7 @@ def evaluate_command(
     from .eval.process_group import torchrun_processes
     from .eval.protocol import PROTOCOLS
     from .eval.reference import default_cache_folder
+    from .eval.resuming import remove_parts
     from .eval.sample_table import write_sample_table
     from .output_file import check_output_folder
 
@@ -287,7 +287,6 @@ def evaluate_command(
     names = usual_metrics(frames or rules.usual_frames) if metrics is None else _words([metrics])
     check_metrics(names, "--metrics")
     check_output_folder(output)
-    parts = output / "parts"
     with torchrun_processes(_device(device)) as place:
         rows = evaluate(
             source,
@@ -304,7 +303,7 @@ def evaluate_command(
             seed=seed,
             force=force,
             cache=cache or default_cache_folder(),
-            parts=parts,
+            parts=output / ".vistok-eval-parts",
             show_progress=True,
             on_row=_say_row,
         )
@@ -314,7 +313,7 @@ def evaluate_command(
         write_sample_table(output / "samples.parquet", rows)
         findings = examine(source, tokenizers, size, place, _dtype(dtype)) if battery else ()
         _write_report(source, rules, rows, output, as_json, findings)
-        shutil.rmtree(parts, ignore_errors=True)
+        remove_parts(rows)
     missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]
     if missing:
         words = ", ".join(f"{name} of {tokenizer}" for tokenizer, name in missing)

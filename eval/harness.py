@@ -82,7 +82,8 @@ def evaluate(
         pictures: whether the rows keep pictures to look at.
         cache: folder of statistics of originals, for this and later evaluations.
         parts: folder where scores are kept while they come: called again with the same arguments,
-            an evaluation that was stopped goes on from them. The caller removes it.
+            an evaluation that was stopped goes on from them. `remove_parts` removes those of
+            finished rows.
         show_progress: whether to show a bar on stderr.
         on_row: called with every row as it comes.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from jaxtyping import Float32, UInt8
@@ -69,6 +70,7 @@ class Row:
         bad_files: files that could not be read, or are no images or videos.
         pictures: the first samples, and the worst, median and best ones.
         canonical: the row under the canonical protocol, where `protocol` is another one.
+        parts: folder of its stored scores; `remove_parts` removes it once the row is kept.
     """
 
     tokenizer: str
@@ -100,3 +102,4 @@ class Row:
     bad_files: Sequence[BadFile] = field(repr=False)
     pictures: Sequence[Picture] = field(repr=False)
     canonical: "Row | None" = field(default=None, repr=False)
+    parts: Path | None = field(default=None, repr=False)

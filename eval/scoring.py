@@ -57,7 +57,8 @@ def score(subject: Subject, evaluation: Evaluation) -> Row:
 
     def finish() -> Row:
         evaluation.references.learn(total.originals, complete=not total.bad)
-        return divide(subject, evaluation, total, clock, peak)
+        row = divide(subject, evaluation, total, clock, peak)
+        return row if parts is None else replace(row, parts=parts.folder)
 
     row = on_first_rank(finish)
     if not evaluation.with_pictures or world()[0] > 0:

@@ -86,6 +86,8 @@ def test_a_photo_and_a_clip_are_reconstructed(tokenizer, tmp_path):
 def test_scores_and_report(tokenizer, tmp_path):
     arguments = ("--tokenizer", tokenizer, "--tokenizer", "bicubic:f=8", "--tokenizer", "identity")
     output = ("--output", tmp_path / "report", "--size", 64)
+    (tmp_path / "report" / "parts").mkdir(parents=True)
+    (tmp_path / "report" / "parts" / "notes.txt").write_text("somebody's own")
     result = vistok("eval", "samples:heldout", *arguments, *output)
     assert "bicubic:f=8" in result.stdout
     report = json.loads((tmp_path / "report" / "report.json").read_text())
@@ -95,6 +97,10 @@ def test_scores_and_report(tokenizer, tmp_path):
         "identity",
     ]
     assert (tmp_path / "report" / "report.html").is_file()
+    assert [path for path in (tmp_path / "report").rglob("*") if "part" in path.name] == [
+        tmp_path / "report" / "parts"
+    ]
+    assert (tmp_path / "report" / "parts" / "notes.txt").is_file()
 
 
 def test_a_required_metric_without_weights_fails_after_the_report(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
+from vistok.eval.resuming import remove_parts
 from vistok.eval.subjects.saved_tokenizer import Tokenizer
 from vistok.eval.subjects.subject import Clips, Reconstruction
 
@@ -91,6 +92,18 @@ def test_a_damaged_part_is_named_and_scored_again(i3d_file, tmp_path, caplog):
     evaluate("samples:videos", subject, parts=tmp_path, **CLIPS)
     assert subject.clips == 7
     assert "cannot be read, its samples are scored again" in caplog.text
+
+
+def test_only_the_parts_of_finished_rows_are_removed(tmp_path):
+    parts, options = tmp_path / "parts", {"size": 64, "pictures": False}
+    (first,) = evaluate("samples:heldout", "identity", metrics=["psnr"], parts=parts, **options)
+    (second,) = evaluate("samples:heldout", "identity", metrics=["ssim"], parts=parts, **options)
+    (parts / "notes.txt").write_text("somebody's own")
+    remove_parts([first])
+    assert {path.name for path in parts.iterdir()} == {second.parts.name, "notes.txt"}
+    (parts / "notes.txt").unlink()
+    remove_parts([second])
+    assert not parts.exists()
 
 
 def test_a_functions_scores_are_not_kept(tmp_path):

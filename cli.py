@@ -284,7 +284,8 @@ def evaluate_command(
     rules = PROTOCOLS[_one_of("--protocol", protocol, PROTOCOLS)]
     required = _words(require)
     check_metrics(required, "--require")
-    names = usual_metrics(frames or rules.usual_frames) if metrics is None else _words([metrics])
+    clip_frames = frames or rules.usual_frames
+    names = usual_metrics(clip_frames) if metrics is None else _words([metrics])
     check_metrics(names, "--metrics")
     check_output_folder(output)
     with torchrun_processes(_device(device)) as place:
@@ -311,7 +312,8 @@ def evaluate_command(
         from .eval.battery.battery import examine
 
         write_sample_table(output / "samples.parquet", rows)
-        findings = examine(source, tokenizers, size, place, _dtype(dtype)) if battery else ()
+        kind = _dtype(dtype)
+        findings = examine(source, tokenizers, size, place, kind, clip_frames) if battery else ()
         _write_report(source, rules, rows, output, as_json, findings)
         remove_parts(rows)
     missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]

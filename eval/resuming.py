@@ -33,7 +33,8 @@ def restore(parts: Parts | None, tally: Tally) -> frozenset[int]:
     """
     if parts is not None and world()[0] == 0:
         for scores in parts.read(tuple(tally.originals)):
-            tally.add(scores)
+            # Parts overlap where a run passed over those that lack features it needs.
+            tally.add(scores.without(tally.samples))
     return from_first_rank(frozenset(tally.samples))
 
 

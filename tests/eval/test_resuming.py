@@ -37,9 +37,9 @@ class Counting(Tokenizer):
         return super().reconstruct(clips, keys)
 
 
-def stopped(parts: Path, batches: int = 3) -> None:
+def stopped(parts: Path, batches: int = 3, cache: Path | None = None) -> None:
     with pytest.raises(KeyboardInterrupt):
-        evaluate("samples:videos", Counting(stop=batches), parts=parts, **CLIPS)
+        evaluate("samples:videos", Counting(stop=batches), parts=parts, cache=cache, **CLIPS)
 
 
 def test_only_the_rest_is_scored_and_the_numbers_are_the_same(i3d_file, tmp_path):
@@ -55,6 +55,18 @@ def test_only_the_rest_is_scored_and_the_numbers_are_the_same(i3d_file, tmp_path
     again = Counting()
     evaluate("samples:videos", again, parts=tmp_path, **CLIPS)
     assert again.clips == 0
+
+
+def test_no_sample_counts_twice_where_parts_overlap(i3d_file, tmp_path, monkeypatch):
+    (whole,) = evaluate("samples:videos", Counting(), cache=tmp_path / "cache", **CLIPS)
+    parts, known = tmp_path / "parts", {"cache": tmp_path / "cache"}
+    with monkeypatch.context() as patch:
+        patch.setattr("vistok.eval.parts.WRITE_EVERY_SECONDS", 0.0)
+        stopped(parts, batches=3, **known)  # three parts without features of the originals
+    stopped(parts, batches=2)  # needs those; one part, of the samples of the first two
+    (row,) = evaluate("samples:videos", Counting(), parts=parts, **known, **CLIPS)
+    assert row.metrics == pytest.approx(whole.metrics, rel=1e-9)
+    assert row.code_use == whole.code_use
 
 
 @pytest.mark.parametrize(

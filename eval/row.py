@@ -58,7 +58,8 @@ class Row:
         code_ranks: per group, (rank, share of the vectors) of some codes, the most frequent first.
         parameters: number of weights.
         fingerprint: of the tokenizer; see `fingerprint.py`.
-        settings: what else decides the result, in words: versions and options of a codec.
+        settings: what else decides the result, in words: versions and options of a codec, path and
+            tiles of a tokenizer.
         extractors: SHA-256 of the weights behind learned metrics, by extractor.
         device: where it ran.
         dtype: of its weights.

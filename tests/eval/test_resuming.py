@@ -95,6 +95,26 @@ def test_a_changed_file_is_scored_again(i3d_file, tmp_path):
     assert subject.clips == 4
 
 
+def test_paths_and_tiles_of_one_tokenizer_do_not_share_their_scores(tmp_path):
+    quantizer = {"kind": "multi_token", "quantizer": {"kind": "fsq"}, "dim": 16}
+    bottleneck = {"kind": "dual_path", "continuous": {"kind": "plain"}, "quantizer": quantizer}
+    both = tiny_tokenizer("image", bottleneck)
+    subjects = [
+        Tokenizer("tiny", both),
+        Tokenizer("tiny", both, path="continuous"),
+        Tokenizer("tiny", both, tile=32),
+    ]
+    options = {"size": 64, "metrics": ["psnr"], "pictures": False}
+    rows = evaluate("samples:heldout", subjects, parts=tmp_path, **options)
+    assert [row.settings for row in rows] == [
+        "discrete path",
+        "continuous path",
+        "discrete path, tiles of 32 pixels",
+    ]
+    assert len({row.parts for row in rows}) == 3
+    assert Tokenizer("tiny", tiny_tokenizer()).settings is None
+
+
 def test_a_damaged_part_is_named_and_scored_again(i3d_file, tmp_path, caplog):
     stopped(tmp_path)
     (part,) = tmp_path.rglob("*.parquet")

@@ -9,6 +9,7 @@ import pytest
 from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.eval.resuming import remove_parts
+from vistok.eval.scoring import TIMED_BATCHES
 from vistok.eval.subjects.saved_tokenizer import Tokenizer
 from vistok.eval.subjects.subject import Clips, Reconstruction
 
@@ -52,9 +53,17 @@ def test_only_the_rest_is_scored_and_the_numbers_are_the_same(i3d_file, tmp_path
     assert row.code_use == whole.code_use
     assert row.per_sample == whole.per_sample
     assert row.metrics["rfvd"] > 1e-3
+
+
+def test_speed_is_measured_again_where_nothing_is_left_to_score(i3d_file, tmp_path):
+    (whole,) = evaluate("samples:videos", Counting(), parts=tmp_path, **CLIPS)
     again = Counting()
-    evaluate("samples:videos", again, parts=tmp_path, **CLIPS)
-    assert again.clips == 0
+    (row,) = evaluate("samples:videos", again, parts=tmp_path, **CLIPS)
+    assert again.batches == TIMED_BATCHES
+    assert row.encode_samples_per_second > 0 < row.decode_samples_per_second
+    assert row.metrics == pytest.approx(whole.metrics, rel=1e-9)
+    assert row.code_use == whole.code_use
+    assert row.per_sample == whole.per_sample
 
 
 def test_no_sample_counts_twice_where_parts_overlap(i3d_file, tmp_path, monkeypatch):

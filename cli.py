@@ -1,7 +1,7 @@
 """The command line. `--help` answers without loading torch: every command imports what it needs.
 
-Exit codes: 0 done, 1 failed while working, 2 wrong usage or config. Progress and messages go to
-stderr, results to stdout.
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or config, 130 interrupted. Progress and
+messages go to stderr, results to stdout.
 """
 
 import logging
@@ -21,6 +21,8 @@ app = typer.Typer(
     help="Train, run and score discrete and continuous visual tokenizers for images and video.",
     epilog="Add --debug to any command to see the traceback behind an error.",
 )
+
+INTERRUPTED = 130
 
 Source = Annotated[
     str,
@@ -278,6 +280,7 @@ def evaluate_command(
     from .eval.protocol import PROTOCOLS
     from .eval.reference import default_cache_folder
     from .eval.resuming import remove_parts
+    from .eval.row import with_canonical
     from .eval.sample_table import write_sample_table
     from .output_file import check_output_folder
 
@@ -315,6 +318,8 @@ def evaluate_command(
         kind = _dtype(dtype)
         findings = examine(source, tokenizers, size, place, kind, clip_frames) if battery else ()
         _write_report(source, rules, rows, output, as_json, findings)
+        bad = {bad.path: bad for row in with_canonical(rows) for bad in row.bad_files}
+        _report_bad(bad.values())
         remove_parts(rows)
     missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]
     if missing:
@@ -597,9 +602,14 @@ def main() -> None:
     logging.getLogger("vistok").setLevel(logging.INFO)
     try:
         app()
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; train, encode and quickstart go on if started again\n")
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Typer turns Ctrl-C into an exit with this code, without a word.
+        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+            raise
+        sys.stderr.write(
+            "\ninterrupted; train, encode, eval and quickstart go on if started again\n"
+        )
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if debug:
             raise

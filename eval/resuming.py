@@ -9,7 +9,7 @@ from importlib.metadata import version
 from ..tokenizers.all_ranks import from_first_rank, world
 from .evaluation import Evaluation
 from .parts import Parts
-from .row import Row
+from .row import Row, with_canonical
 from .subjects.function import Function
 from .subjects.subject import Subject
 from .tally import Tally
@@ -43,8 +43,7 @@ def remove_parts(rows: Sequence[Row]) -> None:
 
     Parts of other evaluations that were stopped stay, and so does whatever else lies there.
     """
-    scored = [*rows, *(row.canonical for row in rows if row.canonical is not None)]
-    folders = {row.parts for row in scored if row.parts is not None}
+    folders = {row.parts for row in with_canonical(rows) if row.parts is not None}
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     for parent in {folder.parent for folder in folders}:

@@ -1,6 +1,6 @@
 """Row: the scores of one subject with everything that they depend on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -104,3 +104,11 @@ class Row:
     pictures: Sequence[Picture] = field(repr=False)
     canonical: "Row | None" = field(default=None, repr=False)
     parts: Path | None = field(default=None, repr=False)
+
+
+def with_canonical(rows: Sequence[Row]) -> Iterator[Row]:
+    """Every row, and behind a preset's row its canonical one."""
+    for row in rows:
+        yield row
+        if row.canonical is not None:
+            yield row.canonical

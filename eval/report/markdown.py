@@ -42,7 +42,7 @@ def _table(table: Table) -> str:
 
 
 def _notes(table: Table) -> list[str]:
-    """Marks, caveats, and what is missing."""
+    """Marks, caveats, what is missing, and files that were left out."""
     marks = [
         f"{mark or 'no mark'}: rules {rules}; figures of different marks do not compare"
         for mark, rules in table.legend
@@ -56,7 +56,10 @@ def _notes(table: Table) -> list[str]:
         for name, reason in line.row.unavailable.items()
         if reason != "has no codebook"
     }
-    return [*marks, *sorted(caveats), *sorted(missing)]
+    bad = {
+        f"left out {bad.path}: {bad.reason}" for line in table.lines for bad in line.row.bad_files
+    }
+    return [*marks, *sorted(caveats), *sorted(missing), *sorted(bad)]
 
 
 def _battery(findings: Sequence[Finding]) -> str:

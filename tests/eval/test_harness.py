@@ -71,6 +71,17 @@ def test_a_tokenizer_reports_its_rate_size_and_speed():
     assert row.decode_samples_per_second > 0
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scores_of_other_weights_than_float32_carry_a_caveat(dtype):
+    tokenizer = tiny_tokenizer()
+    (row,) = evaluate(SOURCE, tokenizer, size=64, metrics=["psnr", "codebook_usage"])
+    assert row.caveats == {}
+    (row,) = evaluate(SOURCE, tokenizer.to(dtype), size=64, metrics=["psnr", "codebook_usage"])
+    assert row.caveats.keys() == row.metrics.keys()
+    name = str(dtype).removeprefix("torch.")
+    assert set(row.caveats.values()) == {f"the weights were in {name}; the protocol means float32"}
+
+
 def test_rows_keep_the_order_of_the_tokenizers():
     rows = evaluate(SOURCE, ["bicubic:f=2", "identity", tiny_tokenizer()], size=64)
     assert [row.tokenizer for row in rows][:2] == ["bicubic:f=2", "identity"]

@@ -6,7 +6,7 @@ from made_rows import discrete_row, preset_row, row, some_rows
 from vistok.data.media import BadFile
 from vistok.eval.protocol import CANONICAL
 from vistok.eval.report.markdown import markdown
-from vistok.eval.report.table import table_of
+from vistok.eval.report.table import caveat_notes, table_of
 
 
 def cells(rows, key):
@@ -54,6 +54,12 @@ def test_columns_without_content_are_left_out_and_holes_are_dashes():
     assert {"num_samples", "size", "protocol", "bits_per_pixel"} <= set(keys)
     assert [cell.text for cell in cells(some_rows(), "parameters")][:3] == ["–", "0.01", "1.00"]
     assert cells(some_rows(), "psnr")[0].text == "inf"
+
+
+def test_a_reason_is_told_once_for_all_metrics_that_share_it():
+    rows = [replace(discrete_row(), caveats={"ssim": "blurred", "psnr": "blurred", "rfid": "few"})]
+    assert caveat_notes([*rows, *rows]) == ["psnr, ssim: blurred", "rfid: few"]
+    assert "- \\* psnr, ssim: blurred\n" in markdown("s", rows, [], [])
 
 
 def test_markdown_says_what_is_missing_and_escapes_its_cells():

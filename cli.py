@@ -227,8 +227,9 @@ def evaluate_command(
         list[str],
         typer.Option(
             "--tokenizer",
-            help="Folder, hub id, diffusers:Class:PATH, folder:DIR, jpeg:q=10,50,90, webp, avif, "
-            "h264:crf=28, hevc, av1, bicubic:f=8 or identity; may be repeated.",
+            help="Folder, hub id, continuous:DIR, diffusers:Class:PATH, folder:DIR, "
+            "jpeg:q=10,50,90, webp, avif, h264:crf=28, hevc, av1, bicubic:f=8 or identity; may be "
+            "repeated.",
         ),
     ],
     output: Output,
@@ -241,7 +242,7 @@ def evaluate_command(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated: psnr,rfid,...; by default all but kid, inception_score."
+            help="Comma-separated: psnr,rfid,...; by default the usual ones for pictures or clips."
         ),
     ] = None,
     protocol: Annotated[

@@ -1,12 +1,11 @@
 """The command line. `--help` answers without loading torch: every command imports what it needs.
 
-Exit codes: 0 done, 1 failed while working, 2 wrong usage or config. Progress and messages go to
-stderr, results to stdout.
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or config, 130 interrupted. Progress and
+messages go to stderr, results to stdout.
 """
 
 import logging
 import os
-import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +21,8 @@ app = typer.Typer(
     help="Train, run and score discrete and continuous visual tokenizers for images and video.",
     epilog="Add --debug to any command to see the traceback behind an error.",
 )
+
+INTERRUPTED = 130
 
 Source = Annotated[
     str,
@@ -228,8 +229,9 @@ def evaluate_command(
         list[str],
         typer.Option(
             "--tokenizer",
-            help="Folder, hub id, diffusers:Class:PATH, folder:DIR, jpeg:q=10,50,90, webp, avif, "
-            "h264:crf=28, hevc, av1, bicubic:f=8 or identity; may be repeated.",
+            help="Folder, hub id, continuous:DIR, diffusers:Class:PATH, folder:DIR, "
+            "jpeg:q=10,50,90, webp, avif, h264:crf=28, hevc, av1, bicubic:f=8 or identity; may be "
+            "repeated.",
         ),
     ],
     output: Output,
@@ -242,7 +244,7 @@ def evaluate_command(
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated: psnr,rfid,...; by default all but kid, inception_score."
+            help="Comma-separated: psnr,rfid,...; by default the usual ones for pictures or clips."
         ),
     ] = None,
     protocol: Annotated[
@@ -280,16 +282,18 @@ def evaluate_command(
     from .eval.process_group import torchrun_processes
     from .eval.protocol import PROTOCOLS
     from .eval.reference import default_cache_folder
+    from .eval.resuming import remove_parts
+    from .eval.row import with_canonical
     from .eval.sample_table import write_sample_table
     from .output_file import check_output_folder
 
     rules = PROTOCOLS[_one_of("--protocol", protocol, PROTOCOLS)]
     required = _words(require)
     check_metrics(required, "--require")
-    names = usual_metrics(frames or rules.usual_frames) if metrics is None else _words([metrics])
+    clip_frames = frames or rules.usual_frames
+    names = usual_metrics(clip_frames) if metrics is None else _words([metrics])
     check_metrics(names, "--metrics")
     check_output_folder(output)
-    parts = output / "parts"
     with torchrun_processes(_device(device)) as place:
         rows = evaluate(
             source,
@@ -306,7 +310,7 @@ def evaluate_command(
             seed=seed,
             force=force,
             cache=cache or default_cache_folder(),
-            parts=parts,
+            parts=output / ".vistok-eval-parts",
             show_progress=True,
             on_row=_say_row,
         )
@@ -314,9 +318,12 @@ def evaluate_command(
         from .eval.battery.battery import examine
 
         write_sample_table(output / "samples.parquet", rows)
-        findings = examine(source, tokenizers, size, place, _dtype(dtype)) if battery else ()
+        kind = _dtype(dtype)
+        findings = examine(source, tokenizers, size, place, kind, clip_frames) if battery else ()
         _write_report(source, rules, rows, output, as_json, findings)
-        shutil.rmtree(parts, ignore_errors=True)
+        bad = {bad.path: bad for row in with_canonical(rows) for bad in row.bad_files}
+        _report_bad(bad.values())
+        remove_parts(rows)
     missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]
     if missing:
         words = ", ".join(f"{name} of {tokenizer}" for tokenizer, name in missing)
@@ -598,9 +605,14 @@ def main() -> None:
     logging.getLogger("vistok").setLevel(logging.INFO)
     try:
         app()
-    except KeyboardInterrupt:
-        sys.stderr.write("\ninterrupted; train, encode and quickstart go on if started again\n")
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Typer turns Ctrl-C into an exit with this code, without a word.
+        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+            raise
+        sys.stderr.write(
+            "\ninterrupted; train, encode, eval and quickstart go on if started again\n"
+        )
+        sys.exit(INTERRUPTED)
     except Exception as error:
         if debug:
             raise

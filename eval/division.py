@@ -1,5 +1,7 @@
 """From a tally to a row: every sum is divided here, once."""
 
+from collections.abc import Collection, Mapping
+
 from .clock import Clock
 from .evaluation import Evaluation
 from .row import Row
@@ -25,16 +27,17 @@ def divide(
     codes, without_codes = tally.code_numbers()
     sets = tally.set_numbers(evaluation.references.known)
     use = tally.codes.use() if tally.codes.group_sizes else None
+    metrics = {**tally.sample_numbers(), **sets.numbers, **codes}
     return Row(
         tokenizer=subject.name,
         num_samples=len(tally.samples),
         size=evaluation.dataset.size,
         frames=evaluation.dataset.frames,
         protocol=evaluation.protocol,
-        metrics={**tally.sample_numbers(), **sets.numbers, **codes},
+        metrics=metrics,
         intervals=tally.intervals(evaluation.seed),
         unavailable={**evaluation.metrics.unavailable, **sets.unavailable, **without_codes},
-        caveats=sets.caveats,
+        caveats=_with_dtype(sets.caveats, metrics, subject.dtype),
         bits_per_pixel=tally.mean("bits_per_pixel"),
         empirical_bits_per_pixel=use and use.effective_bits_per_pixel,
         stored_bits_per_pixel=tally.mean("stored_bits_per_pixel"),
@@ -55,3 +58,16 @@ def divide(
         bad_files=(*evaluation.skipped, *tally.bad),
         pictures=(),
     )
+
+
+def _with_dtype(
+    caveats: Mapping[str, str], metrics: Collection[str], dtype: str | None
+) -> dict[str, str]:
+    """The caveats, and one on every number of weights that are not what all protocols mean."""
+    if dtype in (None, "float32"):
+        return dict(caveats)
+    reason = f"the weights were in {dtype}; the protocol means float32"
+    return {
+        **dict.fromkeys(metrics, reason),
+        **{name: f"{caveat}; {reason}" for name, caveat in caveats.items()},
+    }

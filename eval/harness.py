@@ -6,13 +6,13 @@ and both are divided once.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..data.evaluation_set import EvaluationSet
 from ..data.listing_version import listing_version
@@ -32,7 +32,7 @@ from .subjects.subject import Subject
 
 log = logging.getLogger(__name__)
 
-Scored = str | Subject | VisualTokenizer | Callable[[Tensor], Tensor]
+Scored = str | Path | Subject | VisualTokenizer | Callable[[Tensor], Tensor]
 
 
 def evaluate(
@@ -64,8 +64,8 @@ def evaluate(
 
     Args:
         source: what to read; see `list_source`.
-        tokenizers: names, tokenizers, or functions from pixels (B, 3, T, H, W) in [-1, 1] to
-            pixels.
+        tokenizers: names, folders, tokenizers, or functions from pixels (B, 3, T, H, W) in [-1, 1]
+            to pixels.
         size: side of the centre crops, in pixels.
         frames: 1 scores images, more scores the first so many frames of videos; None takes what the
             protocol usually takes.
@@ -82,7 +82,8 @@ def evaluate(
         pictures: whether the rows keep pictures to look at.
         cache: folder of statistics of originals, for this and later evaluations.
         parts: folder where scores are kept while they come: called again with the same arguments,
-            an evaluation that was stopped goes on from them. The caller removes it.
+            an evaluation that was stopped goes on from them. `remove_parts` removes those of
+            finished rows.
         show_progress: whether to show a bar on stderr.
         on_row: called with every row as it comes.
 
@@ -92,9 +93,10 @@ def evaluate(
     Raises:
         ValueError: an unknown metric or protocol, nothing to score, or a size a tokenizer cannot
             take.
+        TypeError: something that is none of these tokenizers.
     """
-    single = isinstance(tokenizers, str | Subject | VisualTokenizer) or callable(tokenizers)
-    scored: Any = [tokenizers] if single else tokenizers
+    several = isinstance(tokenizers, Iterable) and not isinstance(tokenizers, str | nn.Module)
+    scored: Any = tokenizers if several else [tokenizers]
     check_metrics(metrics or ())
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
@@ -152,8 +154,13 @@ def _subjects(item: Scored, device: str, dtype: torch.dtype) -> tuple[Subject, .
         return (item,)
     if isinstance(item, VisualTokenizer):
         return (Tokenizer(str(item.config.get("_name_or_path") or "tokenizer"), item),)
-    if isinstance(item, str):
-        return open_subjects(item, device, dtype)
+    if isinstance(item, str | Path):
+        return open_subjects(str(item), device, dtype)
+    if not callable(item):
+        raise TypeError(
+            "a tokenizer is a name, a folder, a VisualTokenizer, or a function of pixels, "
+            f"got {item!r}"
+        )
     return (Function(getattr(item, "__name__", "function"), item),)
 
 

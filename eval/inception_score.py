@@ -2,7 +2,8 @@
 
     (1)  IS = exp(mean_x KL(p(y | x) || mean_x p(y | x)))
 
-Of reconstructions alone, shuffled and cut into ten shares: mean and standard deviation over these.
+Of reconstructions alone, shuffled and cut into ten shares whose sizes differ by one at most: mean
+over these, and their standard deviation with Bessel's correction, as torchmetrics takes it.
 The class probabilities leave out the last layer's bias, as published scores do.
 """
 
@@ -53,7 +54,9 @@ class InceptionScore(SetMetric):
         scores = torch.stack(
             [
                 (share * (log_share - share.mean(dim=0).log())).sum(dim=1).mean().exp()  # (1)
-                for share, log_share in zip(p.chunk(SHARES), log_p.chunk(SHARES), strict=True)
+                for share, log_share in zip(
+                    p.tensor_split(SHARES), log_p.tensor_split(SHARES), strict=True
+                )
             ]
         )
         return {

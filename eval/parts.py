@@ -50,7 +50,8 @@ class Parts:
         if not self._waiting:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        # No position is scored twice, so the first one names its part.
+        # A run scores no position twice, so the first one names its part. A part of an earlier run
+        # that begins there lacks what this run needs, and gives way.
         path = self.folder / f"{self._waiting[0].positions[0]:010d}.parquet"
         partial = path.with_suffix(".partial")
         pq.write_table(pa.concat_tables([_to_table(scores) for scores in self._waiting]), partial)

@@ -1,5 +1,8 @@
 """Peak memory of a piece of work: of the accelerator it runs on, else of this process.
 
+Of an accelerator it is every tensor that this process held there: other tokenizers that were opened
+beside the one at work, and the networks of the metrics, are in it.
+
 Linux keeps the high-water mark of a process's resident memory and lets it be reset; elsewhere there
 is no figure of a piece, and None is reported.
 """

@@ -69,18 +69,25 @@ class References:
         for name, found in statistics.items():
             path = self._paths.get(name)
             if path is not None and complete:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                partial = path.with_name(f".{path.name}.{os.getpid()}")
-                save_file(found.state(), partial)
-                partial.replace(path)
+                self._write(path, found)
+
+    def _write(self, path: Path, statistics: FeatureStatistics) -> None:
+        """Store statistics; where that fails, this evaluation goes on without a cache."""
+        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(statistics.state(), partial)
+            partial.replace(path)
+        except (OSError, SafetensorError) as error:
+            log.warning("statistics of the originals are not stored in %s: %s", path.parent, error)
+            self._paths.clear()
 
     def _read(self, name: str, keep: bool) -> None:
         path = self._paths[name]
-        if not path.is_file():
-            return
         try:
-            self.known[name] = FeatureStatistics.from_state(load_file(path), keep)
-        except (SafetensorError, KeyError) as error:
+            if path.is_file():
+                self.known[name] = FeatureStatistics.from_state(load_file(path), keep)
+        except (OSError, SafetensorError, KeyError) as error:
             log.warning("%s cannot be read and is made again: %s", path, error)
 
 

@@ -2,11 +2,14 @@
 
 import hashlib
 import json
+import shutil
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from ..tokenizers.all_ranks import from_first_rank, world
 from .evaluation import Evaluation
 from .parts import Parts
+from .row import Row, with_canonical
 from .subjects.function import Function
 from .subjects.subject import Subject
 from .tally import Tally
@@ -30,8 +33,22 @@ def restore(parts: Parts | None, tally: Tally) -> frozenset[int]:
     """
     if parts is not None and world()[0] == 0:
         for scores in parts.read(tuple(tally.originals)):
-            tally.add(scores)
+            # Parts overlap where a run passed over those that lack features it needs.
+            tally.add(scores.without(tally.samples))
     return from_first_rank(frozenset(tally.samples))
+
+
+def remove_parts(rows: Sequence[Row]) -> None:
+    """Remove the stored scores of finished rows, and the folder around them where it is empty.
+
+    Parts of other evaluations that were stopped stay, and so does whatever else lies there.
+    """
+    folders = {row.parts for row in with_canonical(rows) if row.parts is not None}
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    for parent in {folder.parent for folder in folders}:
+        if parent.is_dir() and not any(parent.iterdir()):
+            parent.rmdir()
 
 
 def _job_hash(subject: Subject, evaluation: Evaluation) -> str:

@@ -1,7 +1,8 @@
 """Row: the scores of one subject with everything that they depend on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from jaxtyping import Float32, UInt8
@@ -57,7 +58,8 @@ class Row:
         code_ranks: per group, (rank, share of the vectors) of some codes, the most frequent first.
         parameters: number of weights.
         fingerprint: of the tokenizer; see `fingerprint.py`.
-        settings: what else decides the result, in words: versions and options of a codec.
+        settings: what else decides the result, in words: versions and options of a codec, path and
+            tiles of a tokenizer.
         extractors: SHA-256 of the weights behind learned metrics, by extractor.
         device: where it ran.
         dtype: of its weights.
@@ -69,6 +71,7 @@ class Row:
         bad_files: files that could not be read, or are no images or videos.
         pictures: the first samples, and the worst, median and best ones.
         canonical: the row under the canonical protocol, where `protocol` is another one.
+        parts: folder of its stored scores; `remove_parts` removes it once the row is kept.
     """
 
     tokenizer: str
@@ -100,3 +103,12 @@ class Row:
     bad_files: Sequence[BadFile] = field(repr=False)
     pictures: Sequence[Picture] = field(repr=False)
     canonical: "Row | None" = field(default=None, repr=False)
+    parts: Path | None = field(default=None, repr=False)
+
+
+def with_canonical(rows: Sequence[Row]) -> Iterator[Row]:
+    """Every row, and behind a preset's row its canonical one."""
+    for row in rows:
+        yield row
+        if row.canonical is not None:
+            yield row.canonical

@@ -1,6 +1,6 @@
 """Scores of a batch: everything that is kept of it, and all that the numbers are made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +32,20 @@ class Scores:
     originals: Mapping[str, Float32[Tensor, "B n D"]]
     reconstructions: Mapping[str, Float32[Tensor, "B n D"]]
     indices: tuple[Int64[Tensor, "B positions groups"], ...]
+
+    def without(self, positions: Collection[int]) -> "Scores":
+        """The scores of the samples that stand at none of these places."""
+        rows = [i for i, position in enumerate(self.positions) if position not in positions]
+        return Scores(
+            positions=tuple(self.positions[i] for i in rows),
+            keys=tuple(self.keys[i] for i in rows),
+            columns={name: [values[i] for i in rows] for name, values in self.columns.items()},
+            originals={name: features[rows] for name, features in self.originals.items()},
+            reconstructions={
+                name: features[rows] for name, features in self.reconstructions.items()
+            },
+            indices=tuple(grid[rows] for grid in self.indices),
+        )
 
 
 RATES = ("bits_per_pixel", "stored_bits_per_pixel", "values_per_pixel")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 
 from tiny import tiny_image_configs, tiny_wetok
 from vistok.data.image import read_image
@@ -86,6 +87,8 @@ def test_a_photo_and_a_clip_are_reconstructed(tokenizer, tmp_path):
 def test_scores_and_report(tokenizer, tmp_path):
     arguments = ("--tokenizer", tokenizer, "--tokenizer", "bicubic:f=8", "--tokenizer", "identity")
     output = ("--output", tmp_path / "report", "--size", 64)
+    (tmp_path / "report" / "parts").mkdir(parents=True)
+    (tmp_path / "report" / "parts" / "notes.txt").write_text("somebody's own")
     result = vistok("eval", "samples:heldout", *arguments, *output)
     assert "bicubic:f=8" in result.stdout
     report = json.loads((tmp_path / "report" / "report.json").read_text())
@@ -95,6 +98,23 @@ def test_scores_and_report(tokenizer, tmp_path):
         "identity",
     ]
     assert (tmp_path / "report" / "report.html").is_file()
+    assert [path for path in (tmp_path / "report").rglob("*") if "part" in path.name] == [
+        tmp_path / "report" / "parts"
+    ]
+    assert (tmp_path / "report" / "parts" / "notes.txt").is_file()
+
+
+def test_files_that_cannot_be_read_are_said_once(tmp_path):
+    source, output = tmp_path / "pictures", tmp_path / "report"
+    source.mkdir()
+    Image.new("RGB", (64, 64), "teal").save(source / "a.png")
+    (source / "broken.png").write_bytes((source / "a.png").read_bytes()[:60])
+    subjects = ("--tokenizer", "identity", "--tokenizer", "bicubic:f=2")
+    result = vistok(
+        "eval", source, *subjects, "--output", output, "--size", 64, "--metrics", "psnr"
+    )
+    assert result.stderr.count(f"left out {source / 'broken.png'}") == 1
+    assert (output / "report.md").read_text().count(f"left out {source / 'broken.png'}") == 1
 
 
 def test_a_required_metric_without_weights_fails_after_the_report(tmp_path, monkeypatch):
@@ -183,6 +203,22 @@ def test_wrong_usage_is_code_2_and_one_message(arguments, message, tmp_path, mon
     assert message in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr
     assert not any(tmp_path.iterdir()), "nothing was written"
+
+
+def test_an_interrupted_command_says_what_goes_on():
+    lines = [
+        "import os, signal, sys",
+        "from vistok import cli",
+        "cli.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGINT))",
+        "sys.argv = ['vistok', 'wait']",
+        "cli.main()",
+    ]
+    command = [sys.executable, "-c", "\n".join(lines)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 130
+    assert result.stderr.strip() == (
+        "interrupted; train, encode, eval and quickstart go on if started again"
+    )
 
 
 def test_debug_shows_the_traceback(tmp_path, monkeypatch):

@@ -34,7 +34,12 @@ CLIP_FRAMES = 17
 
 
 def examine(
-    source: str, tokenizers: Sequence[str], size: int, device: str, dtype: torch.dtype
+    source: str,
+    tokenizers: Sequence[str],
+    size: int,
+    device: str,
+    dtype: torch.dtype,
+    frames: int = 1,
 ) -> list[Finding]:
     """Open subjects by their names and examine them with the first pictures of a source.
 
@@ -44,9 +49,16 @@ def examine(
         size: side of the pictures, in pixels.
         device: where networks run.
         dtype: of their weights.
+        frames: of the evaluation, and so of the clips; 1 takes clips of `CLIP_FRAMES`.
+
+    Returns:
+        Findings, test by test; where no picture can be read, all say so.
     """
-    material = gather_material(list_source(source), size)
     subjects = [one for name in tokenizers for one in open_subjects(name, device, dtype)]
+    try:
+        material = gather_material(list_source(source), size, frames if frames > 1 else CLIP_FRAMES)
+    except ValueError as error:
+        return [_unavailable(test, subject, error) for test in TESTS for subject in subjects]
     return run_battery(subjects, material, show_progress=True)
 
 
@@ -74,21 +86,24 @@ def run_battery(
     ]
 
 
-def gather_material(listing: Listing, size: int) -> Material:
+def gather_material(listing: Listing, size: int, frames: int = CLIP_FRAMES) -> Material:
     """The first pictures and clips of a source; pictures of clips where it has nothing else.
 
     Args:
         listing: the source.
         size: side of the crops, in pixels.
+        frames: of the clips.
 
     Raises:
         ValueError: none of them can be read.
     """
     pictures = _read(listing, size, 1, NUM_PICTURES)
-    clips = _read(listing, size, CLIP_FRAMES, NUM_CLIPS)
+    clips = _read(listing, size, frames, NUM_CLIPS)
     if pictures is None:
         if clips is None:
-            raise ValueError(f"no picture or clip of {listing.source} can be read for the battery")
+            raise ValueError(
+                f"no picture and no clip of {frames} frames of {listing.source} can be read"
+            )
         pictures = clips[:, :, :1].contiguous()
     return Material(pictures, clips)
 
@@ -113,5 +128,12 @@ def _examine(test: ArtifactTest, subject: Subject, material: Material) -> Findin
         if not subject.follows_crops:
             raise NotExaminedError("holds finished reconstructions and takes no other pictures")
         return test.examine(subject, material)
-    except ValueError as error:  # NotExaminedError, or a size that this subject does not take
-        return Finding(test.name, subject.name, {}, "", unavailable=str(error))
+    # NotExaminedError, a size that this subject does not take, memory that runs out, an answer that
+    # is not finite: the scores that were made before must not be lost to any of them.
+    except (ValueError, RuntimeError, ArithmeticError, MemoryError, OSError) as error:
+        return _unavailable(test, subject, error)
+
+
+def _unavailable(test: ArtifactTest, subject: Subject, error: Exception) -> Finding:
+    reason = str(error) or type(error).__name__
+    return Finding(test.name, subject.name, {}, "", unavailable=reason)

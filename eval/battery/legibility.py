@@ -24,6 +24,8 @@ from .finding import Finding
 
 SMALLEST_PAGE_PX = 128
 TOLERATED = 0.05
+# Above this error rate before the round trip, a page cannot say what the round trip does.
+LEGIBLE = 0.5
 FONT_SIZES_PX = (10, 14, 20, 28)
 MARGIN_PX = 8
 ENLARGE = 4
@@ -124,12 +126,19 @@ def _error_rate(page: UInt8[Tensor, "3 H W"], text: str) -> float:
 
 
 def _reading(before: Sequence[float], after: Sequence[float]) -> str:
-    """The smallest letters that survive, and all larger ones with them."""
+    """The smallest letters that survive, and all larger ones with them.
+
+    Sizes that are not legible before say nothing and are passed over.
+    """
+    rates = zip(FONT_SIZES_PX, before, after, strict=True)
+    legible = [(size, clean, coded) for size, clean, coded in rates if clean <= LEGIBLE]
+    if not legible:
+        return "nothing is said: no text is legible before the round trip"
     smallest = None
-    for size, clean, coded in reversed(list(zip(FONT_SIZES_PX, before, after, strict=True))):
+    for size, clean, coded in reversed(legible):
         if coded > clean + TOLERATED:
             break
         smallest = size
     if smallest is None:
-        return f"no text is legible, not even letters of {FONT_SIZES_PX[-1]} pixels"
+        return f"no text is legible, not even letters of {legible[-1][0]} pixels"
     return f"text is legible from letters of {smallest} pixels on"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..battery.finding import Finding
 from ..row import Row
-from .table import DASH, Table, table_of
+from .table import DASH, Table, caveat_notes, table_of
 
 
 def markdown(
@@ -20,7 +20,7 @@ def markdown(
     """
     table = table_of(rows)
     parts = [f"# Tokenizer report\n\n{_escape(source)}", _table(table)]
-    notes = _notes(table)
+    notes = _notes(rows, table)
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
     if findings:
@@ -41,22 +41,23 @@ def _table(table: Table) -> str:
     )
 
 
-def _notes(table: Table) -> list[str]:
-    """Marks, caveats, and what is missing."""
+def _notes(rows: Sequence[Row], table: Table) -> list[str]:
+    """Marks, caveats, what is missing, and files that were left out."""
     marks = [
         f"{mark or 'no mark'}: rules {rules}; figures of different marks do not compare"
         for mark, rules in table.legend
     ]
-    caveats = {
-        f"\\* {name}: {reason}" for line in table.lines for name, reason in line.row.caveats.items()
-    }
+    caveats = [f"\\* {note}" for note in caveat_notes(rows)]
     missing = {
         f"{name} is not measured: {reason}"
         for line in table.lines
         for name, reason in line.row.unavailable.items()
         if reason != "has no codebook"
     }
-    return [*marks, *sorted(caveats), *sorted(missing)]
+    bad = {
+        f"left out {bad.path}: {bad.reason}" for line in table.lines for bad in line.row.bad_files
+    }
+    return [*marks, *caveats, *sorted(missing), *sorted(bad)]
 
 
 def _battery(findings: Sequence[Finding]) -> str:

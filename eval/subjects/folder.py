@@ -65,7 +65,9 @@ class Folder(Subject):
             raise ValueError(
                 f"{self.name} lacks {len(missing)} of {len(keys)} reconstructions: {shown}; each "
                 "is found by the sample's name in the source without its extension, e.g. "
-                f"{self.path}/{missing[0]}.png (clips: a folder {self.path}/{missing[0]} of frames)"
+                f"{self.path}/{missing[0]}.png (clips: a folder {self.path}/{missing[0]} of "
+                "frames); a damaged original asks for its reconstruction, too: take it out of the "
+                "source"
             )
 
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:

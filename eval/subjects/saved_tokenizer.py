@@ -38,6 +38,7 @@ class Tokenizer(Subject):
         self.dtype = str(tokenizer.dtype).removeprefix("torch.")
         if self.path == "discrete":
             self.group_sizes = tokenizer.quantizer.group_sizes
+        self.settings = self._settings()
         self._warm = False
         self._fingerprint: str | None = None
 
@@ -66,6 +67,12 @@ class Tokenizer(Subject):
     def tiled(self, tile: int) -> "Tokenizer":
         """Encode and decode tile by tile."""
         return Tokenizer(self.name, self.tokenizer, tile, self.path)
+
+    def _settings(self) -> str | None:
+        """What tells this subject from others of the same weights."""
+        path = f"{self.path} path" if len(self.tokenizer.paths) > 1 else None
+        tiles = None if self.tile is None else f"tiles of {self.tile} pixels"
+        return ", ".join(words for words in (path, tiles) if words) or None
 
     def _reconstruct(self, clips: Clips) -> Reconstruction:
         pixels = to_pixels(clips).to(self.tokenizer.device, self.tokenizer.dtype)

@@ -51,7 +51,7 @@ class Subject(ABC):
     follows_crops: bool = True
     """Whether it takes any pictures; False where it holds reconstructions of certain crops."""
     settings: str | None = None
-    """What else decides the result, in words: versions and options of a codec."""
+    """What else decides the result, in words: options of a codec, path and tiles of a tokenizer."""
 
     @property
     def fingerprint(self) -> str | None:

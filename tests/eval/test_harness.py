@@ -3,6 +3,7 @@
 import json
 import math
 
+import jaxtyping
 import pytest
 import torch
 
@@ -71,6 +72,17 @@ def test_a_tokenizer_reports_its_rate_size_and_speed():
     assert row.decode_samples_per_second > 0
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_scores_of_other_weights_than_float32_carry_a_caveat(dtype):
+    tokenizer = tiny_tokenizer()
+    (row,) = evaluate(SOURCE, tokenizer, size=64, metrics=["psnr", "codebook_usage"])
+    assert row.caveats == {}
+    (row,) = evaluate(SOURCE, tokenizer.to(dtype), size=64, metrics=["psnr", "codebook_usage"])
+    assert row.caveats.keys() == row.metrics.keys()
+    name = str(dtype).removeprefix("torch.")
+    assert set(row.caveats.values()) == {f"the weights were in {name}; the protocol means float32"}
+
+
 def test_rows_keep_the_order_of_the_tokenizers():
     rows = evaluate(SOURCE, ["bicubic:f=2", "identity", tiny_tokenizer()], size=64)
     assert [row.tokenizer for row in rows][:2] == ["bicubic:f=2", "identity"]
@@ -101,6 +113,21 @@ def test_files_that_cannot_be_read_are_listed_not_scored(tmp_path):
 def test_unknown_subjects_are_refused(spec, error, message):
     with pytest.raises(error, match=message):
         open_subject(spec)
+
+
+def test_folders_are_paths_or_names(saved_tokenizer):
+    alone = evaluate(SOURCE, saved_tokenizer, size=64, metrics=["psnr"])
+    both = evaluate(SOURCE, [saved_tokenizer, str(saved_tokenizer)], size=64, metrics=["psnr"])
+    assert [row.tokenizer for row in [*alone, *both]] == 3 * [str(saved_tokenizer)]
+    assert both[0].metrics == both[1].metrics == alone[0].metrics
+
+
+@pytest.mark.parametrize("tokenizers", [5, ["identity", 5]])
+def test_what_is_no_tokenizer_is_named(tokenizers, monkeypatch):
+    # The annotations that tests check would refuse it first.
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+    with pytest.raises(TypeError, match="or a function of pixels, got 5"):
+        evaluate(SOURCE, tokenizers, size=64)
 
 
 def test_unknown_metrics_are_refused():

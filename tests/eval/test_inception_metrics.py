@@ -107,14 +107,24 @@ def test_the_inception_score_equals_torchmetrics_in_the_same_order(network, feat
     weight = network.network.fc.weight
     with warnings.catch_warnings(action="ignore"):  # it says that it keeps features
         theirs = TheirInceptionScore(feature=torch.nn.Identity())
-    theirs.update(features[0][:, 0] @ weight.T)
+    both = torch.cat(features)[:20]  # two for each of ten shares; of 12 they make six shares
+    theirs.update(both[:, 0] @ weight.T)
     with torch.random.fork_rng():
         torch.manual_seed(3)
         mean, std = theirs.compute()
-    side = statistics(features[0])
+    side = statistics(both)
     ours = InceptionScore(network, seed=3).numbers(side, side)
     assert ours["inception_score"] == pytest.approx(mean.item(), rel=1e-5)
     assert ours["inception_score_std"] == pytest.approx(std.item(), rel=1e-3)
+
+
+def test_there_are_ten_shares_of_any_number_of_pictures(network, features):
+    side = statistics(features[0][:11])
+    ours = InceptionScore(network, seed=3).numbers(side, side)
+    # Nine shares of one picture score 1; the tenth alone makes the mean and the deviation.
+    surplus = ours["inception_score"] - 1
+    assert surplus > 1e-6
+    assert ours["inception_score_std"] == pytest.approx(surplus * 10**0.5, rel=1e-6)
 
 
 def test_half_pixel_resizing_is_another_network_input(network, sets, features, inception_file):

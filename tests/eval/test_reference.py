@@ -88,6 +88,28 @@ def test_statistics_with_files_left_out_are_not_stored(source, shown, tmp_path):
     assert not (tmp_path / "cache").exists()
 
 
+def test_a_folder_that_cannot_be_written_is_named_and_costs_no_score(
+    source, shown, tmp_path, caplog
+):
+    (tmp_path / "file").write_text("no folder")
+    cache = tmp_path / "file" / "cache"
+    rows = score(source, cache)
+    assert [row.metrics["rfvd"] > 0 for row in rows] == [True, True]
+    assert caplog.text.count(f"not stored in {cache}: ") == 1
+
+
+def test_a_store_that_may_not_be_read_is_named_and_costs_no_score(
+    source, shown, tmp_path, monkeypatch, caplog
+):
+    def refused(path: Path) -> None:
+        raise PermissionError(f"no permission to read {path}")
+
+    score(source, tmp_path / "cache")
+    monkeypatch.setattr("vistok.eval.reference.load_file", refused)
+    assert score(source, tmp_path / "cache")[0].metrics["rfvd"] > 0
+    assert "cannot be read and is made again: no permission" in caplog.text
+
+
 def test_damaged_statistics_are_made_again(source, shown, tmp_path):
     score(source, tmp_path / "cache")
     (stored,) = (tmp_path / "cache").iterdir()

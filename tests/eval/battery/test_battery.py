@@ -1,11 +1,13 @@
 """The battery: every test on every subject; one that cannot be made says why and stops nothing."""
 
+from fractions import Fraction
+
 import pytest
 import torch
 
 from planted import Planted, moving, photos
 from vistok.data.source import list_source
-from vistok.data.write import write_image
+from vistok.data.write import write_image, write_video
 from vistok.eval.battery.artifact_test import Material
 from vistok.eval.battery.battery import TESTS, examine, gather_material, run_battery
 from vistok.eval.battery.flicker import Flicker
@@ -40,7 +42,7 @@ def test_material_is_the_first_readable_pictures_and_clips(tmp_path):
     only_clips = gather_material(list_source("samples:videos"), 32)
     assert only_clips.pictures.shape == (2, 3, 1, 32, 32)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(ValueError, match="no picture or clip"):
+    with pytest.raises(ValueError, match="no picture and no clip of 17 frames"):
         gather_material(list_source(tmp_path), 32)
 
 
@@ -49,6 +51,33 @@ def test_subjects_are_examined_by_their_names():
     assert {finding.tokenizer for finding in findings} == {"identity", "bicubic:f=2"}
     drift = {f.tokenizer: f.numbers["psnr_8_db"] for f in findings if f.test == "drift"}
     assert drift["bicubic:f=2"] < drift["identity"] == float("inf")
+
+
+def test_clips_have_the_frames_of_the_evaluation_and_what_cannot_be_read_is_said(tmp_path):
+    write_video(tmp_path / "short.mp4", moving(64, 9)[0].unbind(1), fps=Fraction(10))
+    short = examine(str(tmp_path), ["identity"], 64, "cpu", torch.float32, frames=9)
+    assert any(finding.numbers for finding in short)
+    findings = examine(str(tmp_path), ["identity"], 64, "cpu", torch.float32)
+    assert [finding.test for finding in findings] == [test.name for test in TESTS]
+    assert all("no clip of 17 frames" in finding.unavailable for finding in findings)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (RuntimeError("out of memory"), "out of memory"),
+        (NotImplementedError(), "NotImplementedError"),
+        (FloatingPointError("decodes to NaN"), "decodes to NaN"),
+    ],
+)
+def test_a_test_that_fails_stops_no_other(error, words):
+    def failing(pixels):
+        raise error
+
+    subjects = [Planted(failing), Identity()]
+    failed, other = run_battery(subjects, Material(photos(64, 1), moving(64, 9)), [Flicker()])
+    assert (failed.numbers, failed.unavailable) == ({}, words)
+    assert other.numbers
 
 
 def test_names_of_tests_are_told_apart():

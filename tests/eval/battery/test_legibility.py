@@ -7,7 +7,12 @@ import torch.nn.functional as F
 
 from planted import Planted, photos
 from vistok.eval.battery.artifact_test import Material, NotExaminedError
-from vistok.eval.battery.legibility import Legibility, character_error_rate, render_page
+from vistok.eval.battery.legibility import (
+    Legibility,
+    _reading,
+    character_error_rate,
+    render_page,
+)
 
 needs_tesseract = pytest.mark.skipif(
     shutil.which("tesseract") is None, reason="the program tesseract is not installed"
@@ -57,3 +62,18 @@ def test_without_the_program_the_test_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotExaminedError, match="tesseract is not installed"):
         Legibility().examine(Planted(), Material(photos(128), None))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (4 * [0.0], 4 * [0.0], "text is legible from letters of 10 pixels on"),
+        (4 * [0.0], [0.9, 0.9, 0.0, 0.0], "text is legible from letters of 20 pixels on"),
+        (4 * [0.0], 4 * [0.9], "not even letters of 28 pixels"),
+        (4 * [0.9], 4 * [0.9], "no text is legible before the round trip"),
+        ([0.9, 0.0, 0.0, 0.0], [0.9, 0.0, 0.0, 0.0], "legible from letters of 14 pixels on"),
+        ([0.0, 0.0, 0.0, 0.9], 4 * [0.9], "not even letters of 20 pixels"),
+    ],
+)
+def test_only_sizes_that_are_legible_before_say_something(before, after, words):
+    assert words in _reading(before, after)

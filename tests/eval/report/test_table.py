@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from made_rows import discrete_row, preset_row, row, some_rows
+from vistok.data.media import BadFile
 from vistok.eval.protocol import CANONICAL
 from vistok.eval.report.markdown import markdown
-from vistok.eval.report.table import table_of
+from vistok.eval.report.table import caveat_notes, table_of
 
 
 def cells(rows, key):
@@ -55,9 +56,18 @@ def test_columns_without_content_are_left_out_and_holes_are_dashes():
     assert cells(some_rows(), "psnr")[0].text == "inf"
 
 
+def test_a_reason_is_told_once_for_all_metrics_that_share_it():
+    rows = [replace(discrete_row(), caveats={"ssim": "blurred", "psnr": "blurred", "rfid": "few"})]
+    assert caveat_notes([*rows, *rows]) == ["psnr, ssim: blurred", "rfid: few"]
+    assert "- \\* psnr, ssim: blurred\n" in markdown("s", rows, [], [])
+
+
 def test_markdown_says_what_is_missing_and_escapes_its_cells():
-    text = markdown("4 pictures", [row("a|b", 0.2, 20.0)], [], ["machine: a CPU"])
+    bad = (BadFile("a.png", "cannot be decoded", "OSError"),)
+    rows = [replace(row("a|b", 0.2, 20.0), bad_files=bad), replace(discrete_row(), bad_files=bad)]
+    text = markdown("4 pictures", rows, [], ["machine: a CPU"])
     assert "a\\|b" in text
     assert "lpips_alex is not measured: its weights are missing" in text
     assert "rfid: of 4 samples" in text
+    assert text.count("left out a.png: cannot be decoded") == 1
     assert text.endswith("- machine: a CPU\n")

@@ -34,7 +34,7 @@ def divide(
         metrics={**tally.sample_numbers(), **sets.numbers, **codes},
         intervals=tally.intervals(evaluation.seed),
         unavailable={**evaluation.metrics.unavailable, **sets.unavailable, **without_codes},
-        caveats=sets.caveats,
+        caveats={**tally.sample_caveats(), **sets.caveats},
         bits_per_pixel=tally.mean("bits_per_pixel"),
         empirical_bits_per_pixel=use and use.effective_bits_per_pixel,
         stored_bits_per_pixel=tally.mean("stored_bits_per_pixel"),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 
 import torch
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -18,7 +19,7 @@ from .code_plot import code_facts, code_plot
 from .error_map import FULL_SCALE, error_map
 from .image_store import ImageStore
 from .latent_picture import latent_pictures
-from .rate_plot import family_of, legend, rate_plots
+from .rate_plot import family_of, finite_psnr, legend, rate_note, rate_plots
 from .table import is_baseline, table_of
 
 STRIP_FRAMES = 8
@@ -98,6 +99,7 @@ def page(
         table=table,
         notes=_notes(rows),
         plots=[Markup(plot) for plot in rate_plots(rows)],
+        rate_note=rate_note(rows),
         legend=legend(rows),
         compare=_compare(rows, store),
         sections=[section for row, section in shown if not is_baseline(row)],
@@ -148,15 +150,17 @@ def _section(row: Row, store: ImageStore) -> Section:
 def _facts(row: Row) -> str:
     parts = []
     if "psnr" in row.metrics:
-        parts.append(f"{row.metrics['psnr']:.2f} dB")
+        metric = finite_psnr([row])
+        pooled = " pooled" if metric == "psnr_pooled" else ""
+        parts.append(f"{row.metrics[metric]:.2f} dB{pooled}")
     if row.bits_per_pixel is not None:
         parts.append(f"{row.bits_per_pixel:.3f} bits/pixel")
     return ", ".join(parts)
 
 
 def _examples(row: Row, store: ImageStore) -> dict[str, list[Example]]:
-    """By role, no sample twice; of what reconstructs perfectly there is nothing to see."""
-    if row.metrics.get("psnr") == float("inf"):
+    """By role, no sample twice; where all of them are perfect there is nothing to see."""
+    if row.metrics.get("psnr_pooled") == inf:
         return {}
     found: dict[str, list[Example]] = {}
     seen: set[str] = set()

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from PIL import Image
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
@@ -49,6 +50,20 @@ def test_noise_of_known_strength_has_the_closed_form_psnr():
     mse_a = 255**2 / 10 ** (a.metrics["psnr_pooled"] / 10)
     mse_b = 255**2 / 10 ** (b.metrics["psnr_pooled"] / 10)
     assert mse_a - mse_b == pytest.approx(400, rel=0.1)
+
+
+def test_a_perfect_sample_makes_the_mean_infinite_and_the_row_says_so(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    generator = torch.Generator().manual_seed(0)
+    for name in "abc":
+        noise = torch.randint(0, 256, (64, 64, 3), generator=generator, dtype=torch.uint8)
+        Image.fromarray(noise.numpy()).save(tmp_path / f"{name}.png")
+    (row,) = evaluate(tmp_path, "jpeg:q=50", size=64, metrics=("psnr",))
+    assert row.metrics["psnr"] == math.inf
+    assert row.metrics["psnr_pooled"] < 40
+    assert row.caveats["psnr"].startswith("1 of 4 samples are reproduced exactly")
+    (perfect,) = evaluate(tmp_path, "identity", size=64, metrics=("psnr",))
+    assert "psnr" not in perfect.caveats
 
 
 def test_the_pooled_psnr_lies_below_the_mean():

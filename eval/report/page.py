@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import inf
 
-import torch
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from PIL import Image
@@ -22,7 +21,6 @@ from .latent_picture import latent_pictures
 from .rate_plot import family_of, finite_psnr, legend, rate_note, rate_plots
 from .table import is_baseline, table_of
 
-STRIP_FRAMES = 8
 BASELINE_EXAMPLES = 1
 LATENT_EXAMPLES = 4
 LATENT_SIDE = 192
@@ -36,7 +34,7 @@ class Example:
     Attributes:
         key: of the sample.
         scores: in words.
-        before: id of the original (the middle frame of a clip).
+        before: id of the original (the middle frame of a clip's strip).
         after: id of the reconstruction.
         error: id of the error map.
         strip: ids of a clip's frames, their reconstructions and error maps; empty for images.
@@ -193,9 +191,8 @@ def _example(picture: Picture, store: ImageStore) -> Example:
 
 
 def _strip(before: Tensor, after: Tensor, store: ImageStore) -> tuple[tuple[str, ...], ...]:
-    """Frames spread over the clip: originals, reconstructions, errors."""
-    chosen = torch.linspace(0, before.shape[1] - 1, min(STRIP_FRAMES, before.shape[1]))
-    frames = chosen.round().long().tolist()
+    """Frame by frame: originals, reconstructions, errors."""
+    frames = range(before.shape[1])
     return (
         tuple(store.add_frame(before[:, t], lossless=False) for t in frames),
         tuple(store.add_frame(after[:, t], lossless=False) for t in frames),

@@ -49,7 +49,7 @@ def test_mixed_rules_are_announced(tmp_path):
 
 
 def test_clips_have_strips_of_frames(tmp_path):
-    clips = row("video", 0.1, 25.0, frames=9, pictures=pictures(frames=9))
+    clips = row("video", 0.1, 25.0, frames=9, pictures=pictures(frames=8))
     page = html(tmp_path, [clips])
     # worst, median and best: originals, reconstructions and errors of eight frames each
     assert page.count('class="strip"') == 3

@@ -1,6 +1,6 @@
 """Row: the scores of one subject with everything that they depend on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -100,3 +100,11 @@ class Row:
     bad_files: Sequence[BadFile] = field(repr=False)
     pictures: Sequence[Picture] = field(repr=False)
     canonical: "Row | None" = field(default=None, repr=False)
+
+
+def with_canonical(rows: Sequence[Row]) -> Iterator[Row]:
+    """The rows, each preset's followed by the one under our own rules."""
+    for row in rows:
+        yield row
+        if row.canonical is not None:
+            yield row.canonical

@@ -9,6 +9,7 @@ from ...data.source import Listing, list_source
 from ...progress import track
 from ..subjects.opening import open_subjects
 from ..subjects.subject import Clips, Subject
+from ..told_apart import told_apart
 from .artifact_test import ArtifactTest, Material, NotExaminedError
 from .chunk_jumps import ChunkJumps
 from .drift import Drift
@@ -47,7 +48,7 @@ def examine(
     """
     material = gather_material(list_source(source), size)
     subjects = [one for name in tokenizers for one in open_subjects(name, device, dtype)]
-    return run_battery(subjects, material, show_progress=True)
+    return run_battery(told_apart(subjects), material, show_progress=True)
 
 
 def run_battery(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..battery.finding import Finding
 from ..reconstruct import ReconstructedFile
-from ..row import Picture, Row
+from ..row import Picture, Row, with_canonical
 from .code_plot import code_facts, code_plot
 from .error_map import FULL_SCALE, error_map
 from .image_store import ImageStore
@@ -253,7 +253,7 @@ def _battery(findings: Sequence[Finding], store: ImageStore) -> list[dict]:
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """What is missing or must be read with care, each once."""
-    everything = [*rows, *(row.canonical for row in rows if row.canonical is not None)]
+    everything = list(with_canonical(rows))
     caveats = {f"* {name}: {reason}" for row in everything for name, reason in row.caveats.items()}
     missing = {
         f"{name} is not measured: {reason}"

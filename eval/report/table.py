@@ -4,12 +4,12 @@ Numbers of different rules do not compare. Rows that were made under other rules
 carry a mark beside every figure, and the canonical row of a preset stands marked below it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf, isinf, isnan
 from typing import Literal
 
-from ..row import Row
+from ..row import Row, with_canonical
 from ..subjects.opening import CODECS
 
 MARKS = ("", "†", "‡", "§", "¶", "#")
@@ -157,7 +157,7 @@ class Table:
 
 def table_of(rows: Sequence[Row]) -> Table:
     """The table of these rows and of their canonical rows."""
-    flat = list(_with_canonical(rows))
+    flat = list(with_canonical(rows))
     columns = tuple(c for c in COLUMNS if any(c.value(row) is not None for row in flat))
     rules = list(dict.fromkeys((row.protocol.name, row.protocol.hash) for row in flat))
     marks = {rule[1]: MARKS[min(i, len(MARKS) - 1)] for i, rule in enumerate(rules)}
@@ -188,13 +188,6 @@ def text_of(column: Column, row: Row) -> str:
     if isinf(value):
         return "inf"
     return DASH if isnan(value) else format(value, column.form)
-
-
-def _with_canonical(rows: Sequence[Row]) -> Iterator[Row]:
-    for row in rows:
-        yield row
-        if row.canonical is not None:
-            yield row.canonical
 
 
 def _cell(column: Column, row: Row, rows: Sequence[Row], mark: str) -> Cell:

@@ -12,6 +12,7 @@ from vistok import evaluate
 from vistok.eval.protocol import PROTOCOLS
 from vistok.eval.report.report import Report
 from vistok.eval.subjects.opening import open_subject
+from vistok.eval.subjects.saved_tokenizer import Tokenizer
 
 SOURCE = "samples:heldout"
 
@@ -89,6 +90,18 @@ def test_a_tokenizer_reports_its_rate_size_and_speed():
 def test_rows_keep_the_order_of_the_tokenizers():
     rows = evaluate(SOURCE, ["bicubic:f=2", "identity", tiny_tokenizer()], size=64)
     assert [row.tokenizer for row in rows][:2] == ["bicubic:f=2", "identity"]
+
+
+def test_tokenizers_of_one_name_are_told_apart():
+    tokenizer = Tokenizer("tiny", tiny_tokenizer())
+    tokenizers = ["bicubic:f=2", tokenizer, "bicubic:f=2", tokenizer]
+    rows = evaluate(SOURCE, tokenizers, size=32, metrics=("psnr",), limit=1)
+    names = [row.tokenizer for row in rows]
+    assert names == ["bicubic:f=2", "tiny", "bicubic:f=2 (2)", "tiny (2)"]
+    assert rows[1].metrics == rows[3].metrics
+    assert tokenizer.name == "tiny"  # the caller's own is left as it is
+    (row,) = evaluate(SOURCE, [*tokenizers[:1]], size=32, metrics=("psnr",), limit=1)
+    assert row.tokenizer == "bicubic:f=2"
 
 
 def test_files_that_cannot_be_read_are_listed_not_scored(tmp_path):

@@ -37,7 +37,7 @@ def divide(
         metrics=metrics,
         intervals=tally.intervals(evaluation.seed),
         unavailable={**evaluation.metrics.unavailable, **sets.unavailable, **without_codes},
-        caveats=_with_dtype(sets.caveats, metrics, subject.dtype),
+        caveats=_with_dtype({**tally.sample_caveats(), **sets.caveats}, metrics, subject.dtype),
         bits_per_pixel=tally.mean("bits_per_pixel"),
         empirical_bits_per_pixel=use and use.effective_bits_per_pixel,
         stored_bits_per_pixel=tally.mean("stored_bits_per_pixel"),

@@ -37,6 +37,4 @@ class Extractor(ABC):
     @property
     def caveat(self) -> str | None:
         """That the weights are not the published ones; None where they are."""
-        if self.sha256.startswith(self.weights.sha256_prefix):
-            return None
-        return f"the weights are not {self.weights.file} as published (SHA-256 {self.sha256[:12]})"
+        return self.weights.caveat(self.sha256)

@@ -42,6 +42,12 @@ class ExtractorWeights:
     sha256_prefix: str
     variable: str
 
+    def caveat(self, sha256: str) -> str | None:
+        """That a file with this hash is not the published one; None where it is."""
+        if sha256.startswith(self.sha256_prefix):
+            return None
+        return f"the weights are not {self.file} as published (SHA-256 {sha256[:12]})"
+
 
 class MissingWeights(FileNotFoundError):  # noqa: N818 - says what is the case, as the built-in does
     """A file of published weights is neither here nor to be had.

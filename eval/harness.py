@@ -29,6 +29,7 @@ from .subjects.function import Function
 from .subjects.opening import open_subjects
 from .subjects.saved_tokenizer import Tokenizer
 from .subjects.subject import Subject
+from .told_apart import told_apart
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +89,7 @@ def evaluate(
         on_row: called with every row as it comes.
 
     Returns:
-        One row per tokenizer, in order.
+        One row per tokenizer, in order, none named like another.
 
     Raises:
         ValueError: an unknown metric or protocol, nothing to score, or a size a tokenizer cannot
@@ -126,7 +127,7 @@ def evaluate(
         for name, reason in own.metrics.unavailable.items():
             log.warning("%s is unavailable: %s", name, reason)
     canonical = None if rules.is_canonical else under(CANONICAL, False)
-    subjects = [subject for item in scored for subject in _subjects(item, device, dtype)]
+    subjects = told_apart([one for item in scored for one in _subjects(item, device, dtype)])
     for subject in subjects:
         subject.check([file.key for file in own.dataset.files])
     rows: list[Row] = []

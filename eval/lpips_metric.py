@@ -29,7 +29,9 @@ class LPIPS(SampleMetric):
     def __init__(self, protocol: Protocol, trunk: Trunk, device: str) -> None:
         self.name = f"lpips_{trunk}"
         self.protocol, self.device = protocol, device
-        self.sha256 = file_sha256(find(TRUNKS[trunk]))
+        weights = TRUNKS[trunk]
+        self.sha256 = file_sha256(find(weights))
+        self._weights_caveat = weights.caveat(self.sha256)
         self.network = lpips_network(trunk).to(device)
 
     def measure(self, pair: Pair) -> dict[str, Column]:
@@ -43,3 +45,7 @@ class LPIPS(SampleMetric):
     def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
         """The mean over samples."""
         return {self.name: columns[self.name].mean().item()}
+
+    def caveat(self, columns: Mapping[str, Column]) -> str | None:
+        """That the trunk's weights are not the published ones."""
+        return self._weights_caveat

@@ -1,11 +1,17 @@
 """Pictures to look at: the first samples, and by PSNR the worst, the median and the best ones.
 
 They are read and reconstructed once more when the scores are known, so that nothing has to be kept
-of the samples in between.
+of the samples in between. Of clips a few frames are kept, those that a report can show: thirteen
+whole ones of 300 frames would be gigabytes.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
 
 from ..data.evaluation_set import EvaluationSet, evaluation_batches
 from .row import Picture, Role
@@ -13,6 +19,7 @@ from .subjects.subject import Subject
 
 FIRST = 4
 OF_EACH = 3
+STRIP_FRAMES = 8
 
 
 def chosen_pictures(
@@ -25,18 +32,35 @@ def chosen_pictures(
         dataset: reads them.
         samples: keys and values by position, in order.
     """
-    roles = chosen_positions(samples)
-    batches = evaluation_batches(dataset, 1, positions=[position for position, _ in roles])
-    pictures: list[Picture] = []
-    for (position, role), batch in zip(roles, batches, strict=True):
+    chosen = chosen_positions(samples)
+    # A sample may be the first and the best one; it is reconstructed once.
+    roles = dict(chosen)
+    pictures: dict[int, Picture] = {}
+    batches = evaluation_batches(dataset, 1, positions=list(roles))
+    for (position, role), batch in zip(roles.items(), batches, strict=True):
         if batch.clips is None:
             continue  # it could be read before; the row's numbers stand
         values = {name: value for name, value in samples[position].items() if name != "key"}
         key = samples[position]["key"]
         result = subject.reconstruct(batch.clips, [key])
-        latents = tuple(grid[0].float().cpu() for grid in result.latents or ())
-        pictures.append(Picture(key, role, values, batch.clips[0], result.clips[0], latents))
-    return tuple(pictures)
+        pictures[position] = Picture(
+            key=key,
+            role=role,
+            scores=values,
+            original=strip_frames(batch.clips[0]),
+            reconstruction=strip_frames(result.clips[0]),
+            latents=tuple(grid[0].float().cpu() for grid in result.latents or ()),
+        )
+    return tuple(
+        replace(pictures[position], role=role) for position, role in chosen if position in pictures
+    )
+
+
+def strip_frames(clip: UInt8[Tensor, "3 T H W"]) -> UInt8[Tensor, "3 t H W"]:
+    """Up to eight frames spread over a clip, as a tensor of its own."""
+    T = clip.shape[1]
+    spread = torch.linspace(0, T - 1, min(STRIP_FRAMES, T))
+    return clip[:, spread.round().long()]
 
 
 def chosen_positions(samples: Mapping[int, Mapping[str, Any]]) -> list[tuple[int, Role]]:

@@ -2,6 +2,7 @@
 
 Two numbers are called PSNR in papers: the mean of the per-picture values (`psnr`), and the value of
 the squared error pooled over all pictures (`psnr_pooled`), 0.6 to 1.0 dB lower. Reports carry both.
+One perfect match, such as a black picture or a black frame, makes the mean infinite, not the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,6 +42,20 @@ class PSNR(SampleMetric):
         """The mean over samples, and the value of the pooled error."""
         pooled = psnr(columns["squared_error"].mean().item())
         return {"psnr": columns["psnr"].mean().item(), "psnr_pooled": pooled}
+
+    def caveat(self, columns: Mapping[str, Column]) -> str | None:
+        """How many samples make the mean infinite, where not all of them are perfect."""
+        infinite = int(columns["psnr"].isinf().sum())
+        perfect = int((columns["squared_error"] == 0).sum())
+        count = len(columns["psnr"])
+        if infinite == 0 or perfect == count:
+            return None
+        # A clip's value is the mean over its frames, so that one of them is enough.
+        what = "are" if infinite == perfect else "have frames that are"
+        return (
+            f"{infinite} of {count} samples {what} reproduced exactly, which makes the mean "
+            "infinite; see the pooled value"
+        )
 
 
 def squared_errors(

@@ -23,8 +23,8 @@ class Picture:
         key: of the sample.
         role: why it is shown: among the first, or by its PSNR.
         scores: the sample's values.
-        original: 8 bit.
-        reconstruction: 8 bit.
+        original: 8 bit; of a long clip the frames of its strip (see `strip_frames`).
+        reconstruction: the same frames, 8 bit.
         latents: of networks, one per grid.
     """
 

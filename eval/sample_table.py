@@ -7,24 +7,28 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .row import Row
+from .row import Row, with_canonical
+
+WORDS = ("tokenizer", "protocol", "key")
 
 
 def write_sample_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write tokenizer, key and values of all samples of all rows; the file appears whole.
+    """Write tokenizer, protocol, key and values of all samples; the file appears whole.
 
     Args:
         path: of the Parquet file; its folder is made.
-        rows: one after the other.
+        rows: one after the other, presets with their rows under our own rules.
     """
     samples: list[dict[str, Any]] = [
-        {"tokenizer": row.tokenizer, **sample} for row in rows for sample in row.per_sample
+        {"tokenizer": row.tokenizer, "protocol": row.protocol.name, **sample}
+        for row in with_canonical(rows)
+        for sample in row.per_sample
     ]
     names = dict.fromkeys(name for sample in samples for name in sample)
     columns = {
         name: pa.array(
             [sample.get(name) for sample in samples],
-            pa.string() if name in ("tokenizer", "key") else pa.float64(),
+            pa.string() if name in WORDS else pa.float64(),
         )
         for name in names
     }

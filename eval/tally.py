@@ -104,6 +104,12 @@ class Tally:
             numbers |= metric.numbers(columns)
         return numbers
 
+    def sample_caveats(self) -> dict[str, str]:
+        """Metrics with a value per sample whose number must not be read as it stands."""
+        columns = self.columns
+        found = {metric.name: metric.caveat(columns) for metric in self.metrics.per_sample}
+        return {name: caveat for name, caveat in found.items() if caveat is not None}
+
     def intervals(self, seed: int) -> dict[str, tuple[float, float]]:
         """Bootstrap intervals of the means of per-sample values, where they are finite."""
         columns = self.columns

@@ -9,6 +9,7 @@ from ...data.source import Listing, list_source
 from ...progress import track
 from ..subjects.opening import open_subjects
 from ..subjects.subject import Clips, Subject
+from ..told_apart import told_apart
 from .artifact_test import ArtifactTest, Material, NotExaminedError
 from .chunk_jumps import ChunkJumps
 from .drift import Drift
@@ -54,7 +55,9 @@ def examine(
     Returns:
         Findings, test by test; where no picture can be read, all say so.
     """
-    subjects = [one for name in tokenizers for one in open_subjects(name, device, dtype)]
+    subjects = told_apart(
+        [one for name in tokenizers for one in open_subjects(name, device, dtype)]
+    )
     try:
         material = gather_material(list_source(source), size, frames if frames > 1 else CLIP_FRAMES)
     except ValueError as error:

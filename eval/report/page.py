@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 
-import torch
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from PIL import Image
@@ -13,15 +13,14 @@ from torch import Tensor
 
 from ..battery.finding import Finding
 from ..reconstruct import ReconstructedFile
-from ..row import Picture, Row
+from ..row import Picture, Row, with_canonical
 from .code_plot import code_facts, code_plot
 from .error_map import FULL_SCALE, error_map
 from .image_store import ImageStore
 from .latent_picture import latent_pictures
-from .rate_plot import family_of, legend, rate_plots
-from .table import is_baseline, table_of
+from .rate_plot import family_of, finite_psnr, legend, rate_note, rate_plots
+from .table import caveat_notes, is_baseline, table_of
 
-STRIP_FRAMES = 8
 BASELINE_EXAMPLES = 1
 LATENT_EXAMPLES = 4
 LATENT_SIDE = 192
@@ -35,7 +34,7 @@ class Example:
     Attributes:
         key: of the sample.
         scores: in words.
-        before: id of the original (the middle frame of a clip).
+        before: id of the original (the middle frame of a clip's strip).
         after: id of the reconstruction.
         error: id of the error map.
         strip: ids of a clip's frames, their reconstructions and error maps; empty for images.
@@ -98,6 +97,7 @@ def page(
         table=table,
         notes=_notes(rows),
         plots=[Markup(plot) for plot in rate_plots(rows)],
+        rate_note=rate_note(rows),
         legend=legend(rows),
         compare=_compare(rows, store),
         sections=[section for row, section in shown if not is_baseline(row)],
@@ -148,15 +148,17 @@ def _section(row: Row, store: ImageStore) -> Section:
 def _facts(row: Row) -> str:
     parts = []
     if "psnr" in row.metrics:
-        parts.append(f"{row.metrics['psnr']:.2f} dB")
+        metric = finite_psnr([row])
+        pooled = " pooled" if metric == "psnr_pooled" else ""
+        parts.append(f"{row.metrics[metric]:.2f} dB{pooled}")
     if row.bits_per_pixel is not None:
         parts.append(f"{row.bits_per_pixel:.3f} bits/pixel")
     return ", ".join(parts)
 
 
 def _examples(row: Row, store: ImageStore) -> dict[str, list[Example]]:
-    """By role, no sample twice; of what reconstructs perfectly there is nothing to see."""
-    if row.metrics.get("psnr") == float("inf"):
+    """By role, no sample twice; where all of them are perfect there is nothing to see."""
+    if row.metrics.get("psnr_pooled") == inf:
         return {}
     found: dict[str, list[Example]] = {}
     seen: set[str] = set()
@@ -189,9 +191,8 @@ def _example(picture: Picture, store: ImageStore) -> Example:
 
 
 def _strip(before: Tensor, after: Tensor, store: ImageStore) -> tuple[tuple[str, ...], ...]:
-    """Frames spread over the clip: originals, reconstructions, errors."""
-    chosen = torch.linspace(0, before.shape[1] - 1, min(STRIP_FRAMES, before.shape[1]))
-    frames = chosen.round().long().tolist()
+    """Frame by frame: originals, reconstructions, errors."""
+    frames = range(before.shape[1])
     return (
         tuple(store.add_frame(before[:, t], lossless=False) for t in frames),
         tuple(store.add_frame(after[:, t], lossless=False) for t in frames),
@@ -252,8 +253,8 @@ def _battery(findings: Sequence[Finding], store: ImageStore) -> list[dict]:
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """What is missing or must be read with care, each once."""
-    everything = [*rows, *(row.canonical for row in rows if row.canonical is not None)]
-    caveats = {f"* {name}: {reason}" for row in everything for name, reason in row.caveats.items()}
+    everything = list(with_canonical(rows))
+    caveats = [f"* {note}" for note in caveat_notes(rows)]
     missing = {
         f"{name} is not measured: {reason}"
         for row in everything
@@ -261,4 +262,4 @@ def _notes(rows: Sequence[Row]) -> list[str]:
         if reason != "has no codebook"
     }
     bad = {f"left out {bad.path}: {bad.reason}" for row in everything for bad in row.bad_files}
-    return [*sorted(caveats), *sorted(missing), *sorted(bad)]
+    return [*caveats, *sorted(missing), *sorted(bad)]

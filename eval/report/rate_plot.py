@@ -1,11 +1,12 @@
 """Rate and distortion: every tokenizer beside the curves of the codecs.
 
 Sweeps of a codec are joined to a curve. Continuous tokenizers are rings: their rate is that of 16
-bits per latent value, which no entropy coder has seen.
+bits per latent value, which no entropy coder has seen. Where single perfect samples make the mean
+PSNR of a row infinite, all rows stand at their pooled PSNR, so that none is left out.
 """
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from math import inf, isfinite
 
 from ..row import Row
 from ..subjects.opening import CODECS
@@ -18,10 +19,10 @@ NUM_PLOTS = 3
 
 def rate_plots(rows: Sequence[Row]) -> list[str]:
     """Up to three charts over bits per pixel: PSNR, LPIPS and rFID, or what there is instead."""
-    comparable = [row for row in rows if row.protocol == rows[0].protocol]
+    comparable = _comparable(rows)
     colours = {name: colour for colour, name, _ in legend(rows)}
     plots = []
-    for metric in SHOWN:
+    for metric in _shown(comparable):
         points = [row for row in comparable if _has_point(row, metric)]
         if len(points) >= 2 and len(plots) < NUM_PLOTS:
             plots.append(_plot(points, metric, colours))
@@ -30,15 +31,32 @@ def rate_plots(rows: Sequence[Row]) -> list[str]:
 
 def legend(rows: Sequence[Row]) -> list[tuple[int, str, bool]]:
     """Colour, name and whether a ring, of every curve and point."""
-    shown = [
-        row
-        for row in rows
-        if row.protocol == rows[0].protocol and any(_has_point(row, metric) for metric in SHOWN)
-    ]
+    comparable = _comparable(rows)
+    metrics = _shown(comparable)
+    shown = [row for row in comparable if any(_has_point(row, metric) for metric in metrics)]
     return [
         (colour, name, members[0].values_per_pixel is not None)
         for colour, (name, members) in enumerate(_families(shown).items())
     ]
+
+
+def rate_note(rows: Sequence[Row]) -> str:
+    """Why PSNR is drawn pooled, where it is."""
+    if finite_psnr(_comparable(rows)) == "psnr":
+        return ""
+    return (
+        "PSNR is pooled over all samples here: some are reproduced exactly, which makes the mean "
+        "of a row infinite."
+    )
+
+
+def finite_psnr(rows: Sequence[Row]) -> str:
+    """The PSNR to compare rows by: pooled where a mean is infinite and the pooled one is not."""
+    is_hidden = any(
+        row.metrics.get("psnr") == inf and isfinite(row.metrics.get("psnr_pooled", inf))
+        for row in rows
+    )
+    return "psnr_pooled" if is_hidden else "psnr"
 
 
 def family_of(row: Row) -> str:
@@ -83,6 +101,15 @@ def _families(rows: Sequence[Row]) -> dict[str, list[Row]]:
     for row in rows:
         families.setdefault(family_of(row), []).append(row)
     return families
+
+
+def _comparable(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.protocol == rows[0].protocol]
+
+
+def _shown(rows: Sequence[Row]) -> tuple[str, ...]:
+    """The metrics to draw, the most telling first."""
+    return tuple(finite_psnr(rows) if metric == "psnr" else metric for metric in SHOWN)
 
 
 def _has_point(row: Row, metric: str) -> bool:

@@ -1,6 +1,5 @@
 """Reports: report.json for machines, report.md to paste, report.html to read (one file)."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from ..battery.finding import Finding
 from ..protocol import Protocol
 from ..reconstruct import ReconstructedFile
 from ..row import Row
+from ..told_apart import distinct_names
 from .markdown import markdown
 from .page import page
 from .provenance import machine, versions
@@ -39,7 +39,10 @@ class Report:
     battery: Sequence[Finding] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", _told_apart(self.rows))
+        # Rows of several evaluations may have one name.
+        names = distinct_names([row.tokenizer for row in self.rows])
+        rows = [replace(row, tokenizer=name) for row, name in zip(self.rows, names, strict=True)]
+        object.__setattr__(self, "rows", tuple(rows))
 
     def entry(self) -> ReportEntry:
         """The typed content of report.json."""
@@ -93,15 +96,3 @@ class Report:
             ("machine", machine()),
             ("versions", ", ".join(f"{name} {number}" for name, number in versions().items())),
         ]
-
-
-def _told_apart(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Rows of one name are numbered: tokenizers given as Python objects have none of their own."""
-    seen: Counter[str] = Counter()
-    named = []
-    for row in rows:
-        seen[row.tokenizer] += 1
-        number = seen[row.tokenizer]
-        name = row.tokenizer if number == 1 else f"{row.tokenizer} ({number})"
-        named.append(row if number == 1 else replace(row, tokenizer=name))
-    return tuple(named)

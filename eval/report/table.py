@@ -6,7 +6,7 @@ carry a mark beside every figure, and the canonical row of a preset stands marke
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import isinf, isnan
+from math import inf, isinf, isnan
 from typing import Literal
 
 from ..row import Row, with_canonical
@@ -226,6 +226,8 @@ def _is_best(column: Column, row: Row, rows: Sequence[Row]) -> bool:
     ]
     value = column.value(row)
     if column.better is None or is_baseline(row) or len(others) < 2:
+        return False
+    if value == inf:  # one perfect sample is enough for an infinite mean
         return False
     return value == (max(others) if column.better == "high" else min(others))
 

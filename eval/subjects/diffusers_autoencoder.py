@@ -62,6 +62,9 @@ class DiffusersAutoencoder(Subject):
         self._joins_frames = isinstance(model, AutoencoderKLTemporalDecoder)
         if isinstance(model, VQModel):
             self.group_sizes = (model.config["num_vq_embeddings"],)
+        if self.model.config.get("regularizer") == "fsq":  # a discrete VidTok
+            self.group_sizes = (self.model.regularization.codebook_size,)
+        self._leading_frames = _leading_frames(model)
         self._warm = False
         self._fingerprint: str | None = None
 
@@ -86,10 +89,10 @@ class DiffusersAutoencoder(Subject):
         if not self.sees_clips:
             pixels = pixels.transpose(1, 2).flatten(0, 1)
         if not self._warm:
-            self._decode(self._encode(pixels), T)
+            self._decode(self._encode(pixels)[0], T)
             self._warm = True
         start = now(self.model.device)
-        latents = self._encode(pixels)
+        latents, indices = self._encode(pixels)
         encoded = now(self.model.device)
         decoded = self._decode(latents, T)
         end = now(self.model.device)
@@ -103,23 +106,26 @@ class DiffusersAutoencoder(Subject):
             bits_per_pixel=(self._bits(latents) / num_pixels,) * B,
             encode_seconds=encoded - start,
             decode_seconds=end - encoded,
-            indices=self._indices(latents),
+            indices=self._grids(latents, indices),
             latents=(latents,),
             values_per_pixel=None if self.group_sizes else latents[0].numel() / num_pixels,
         )
 
-    def _encode(self, pixels: Tensor) -> Tensor:
-        """Latents, the posterior's mode where there is a posterior."""
+    def _encode(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Latents, the mode where there is a posterior; and indices where the class tells them."""
+        if self._leading_frames:
+            first = pixels[:, :, :1].expand(-1, -1, self._leading_frames, -1, -1)
+            pixels = torch.cat((first, pixels), dim=2)
         encoded = self.model.encode(pixels)
         match encoded:
             case AutoencoderKLOutput() | ConsistencyDecoderVAEOutput():
-                return encoded.latent_dist.mode()
+                return encoded.latent_dist.mode(), None
             case EncoderOutput():
-                return encoded.latent
+                return encoded.latent, None
             case VQEncoderOutput() | AutoencoderTinyOutput():
-                return encoded.latents
-            case (Tensor() as codes, Tensor()):  # a discrete VidTok: codes and indices
-                return codes
+                return encoded.latents, None
+            case (Tensor() as codes, Tensor() as indices):  # a discrete VidTok
+                return codes, indices
         raise ValueError(
             f"{self.name}: {type(self.model).__name__} encodes to {type(encoded).__name__}, which "
             "vistok does not know; score it as a Python function with vistok.evaluate"
@@ -151,14 +157,16 @@ class DiffusersAutoencoder(Subject):
             return latents[0, 0].numel() * sum(map(log2, self.group_sizes))
         return float(latents[0].numel() * STORED_BITS)
 
-    def _indices(self, latents: Tensor) -> tuple[Tensor, ...] | None:
-        """Indices of a VQModel, which gives them away only inside its quantizer."""
+    def _grids(self, latents: Tensor, indices: Tensor | None) -> tuple[Tensor, ...] | None:
+        """Indices of discrete models; a VQModel gives them away only inside its quantizer."""
         if not self.group_sizes:
             return None
         B, _, T, h, w = latents.shape
-        frames = latents.transpose(1, 2).flatten(0, 1)
-        _, _, (_, _, indices) = self.model.quantize(frames)
-        return (indices.view(B, T, h, w, 1),)
+        if indices is None:
+            frames = latents.transpose(1, 2).flatten(0, 1)
+            _, _, (_, _, indices) = self.model.quantize(frames)
+        assert indices is not None, "a discrete model has indices"
+        return (indices.long().view(B, T, h, w, 1),)
 
 
 def picture_autoencoders() -> dict[str, type[ModelMixin]]:
@@ -241,6 +249,15 @@ def _sees_clips(model: nn.Module) -> bool:
     """Whether the encoder's first convolution has a time axis."""
     encoder = model.get_submodule("encoder")
     return any(isinstance(layer, nn.Conv3d) for layer in encoder.modules())
+
+
+def _leading_frames(model: Any) -> int:
+    """How often the first frame stands before a clip.
+
+    A causal VidTok's `decode` cuts these frames off again, but only its `forward` puts them there.
+    """
+    is_causal_vidtok = "regularizer" in model.config and model.config["is_causal"]
+    return model.temporal_compression_ratio - 1 if is_causal_vidtok else 0
 
 
 def _size(pixels: Tensor) -> str:

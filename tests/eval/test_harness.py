@@ -6,12 +6,14 @@ import math
 import jaxtyping
 import pytest
 import torch
+from PIL import Image
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.eval.protocol import PROTOCOLS
 from vistok.eval.report.report import Report
 from vistok.eval.subjects.opening import open_subject
+from vistok.eval.subjects.saved_tokenizer import Tokenizer
 
 SOURCE = "samples:heldout"
 
@@ -52,6 +54,20 @@ def test_noise_of_known_strength_has_the_closed_form_psnr():
     assert mse_a - mse_b == pytest.approx(400, rel=0.1)
 
 
+def test_a_perfect_sample_makes_the_mean_infinite_and_the_row_says_so(tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "black.png")
+    generator = torch.Generator().manual_seed(0)
+    for name in "abc":
+        noise = torch.randint(0, 256, (64, 64, 3), generator=generator, dtype=torch.uint8)
+        Image.fromarray(noise.numpy()).save(tmp_path / f"{name}.png")
+    (row,) = evaluate(tmp_path, "jpeg:q=50", size=64, metrics=("psnr",))
+    assert row.metrics["psnr"] == math.inf
+    assert row.metrics["psnr_pooled"] < 40
+    assert row.caveats["psnr"].startswith("1 of 4 samples are reproduced exactly")
+    (perfect,) = evaluate(tmp_path, "identity", size=64, metrics=("psnr",))
+    assert "psnr" not in perfect.caveats
+
+
 def test_the_pooled_psnr_lies_below_the_mean():
     (row,) = evaluate(SOURCE, "bicubic:f=8", size=128)
     assert row.metrics["psnr_pooled"] < row.metrics["psnr"]
@@ -86,6 +102,18 @@ def test_scores_of_other_weights_than_float32_carry_a_caveat(dtype):
 def test_rows_keep_the_order_of_the_tokenizers():
     rows = evaluate(SOURCE, ["bicubic:f=2", "identity", tiny_tokenizer()], size=64)
     assert [row.tokenizer for row in rows][:2] == ["bicubic:f=2", "identity"]
+
+
+def test_tokenizers_of_one_name_are_told_apart():
+    tokenizer = Tokenizer("tiny", tiny_tokenizer())
+    tokenizers = ["bicubic:f=2", tokenizer, "bicubic:f=2", tokenizer]
+    rows = evaluate(SOURCE, tokenizers, size=32, metrics=("psnr",), limit=1)
+    names = [row.tokenizer for row in rows]
+    assert names == ["bicubic:f=2", "tiny", "bicubic:f=2 (2)", "tiny (2)"]
+    assert rows[1].metrics == rows[3].metrics
+    assert tokenizer.name == "tiny"  # the caller's own is left as it is
+    (row,) = evaluate(SOURCE, [*tokenizers[:1]], size=32, metrics=("psnr",), limit=1)
+    assert row.tokenizer == "bicubic:f=2"
 
 
 def test_files_that_cannot_be_read_are_listed_not_scored(tmp_path):

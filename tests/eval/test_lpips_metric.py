@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from pictures import noisy_pair
+from vistok import evaluate
 from vistok.eval.lpips_metric import LPIPS
-from vistok.eval.lpips_network import lpips_network
+from vistok.eval.lpips_network import TRUNKS, lpips_network
 from vistok.eval.protocol import CANONICAL, PROTOCOLS
 
 pytestmark = pytest.mark.usefixtures("alexnet_file")
@@ -34,6 +35,12 @@ def test_presets_on_floats_see_what_rounding_hides():
     rounded = LPIPS(CANONICAL, "alex", "cpu").measure(pair)["lpips_alex"]
     assert floats.item() > 0
     assert floats.item() != rounded.item()
+
+
+def test_other_weights_than_the_published_ones_are_announced():
+    (row,) = evaluate("samples:heldout", "bicubic:f=4", size=64, metrics=("lpips_alex",))
+    assert "not alexnet-owt-7be5be79.pth as published" in row.caveats["lpips_alex"]
+    assert TRUNKS["alex"].caveat(TRUNKS["alex"].sha256_prefix + "0" * 56) is None
 
 
 @torch.inference_mode()

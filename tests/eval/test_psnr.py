@@ -55,6 +55,32 @@ def test_vidtok_adds_its_epsilon_to_the_error_of_values_in_0_1():
     assert measured == pytest.approx(80.0)
 
 
+def measured_caveat(pair: Pair, protocol: str = CANONICAL.name) -> str | None:
+    metric = PSNR(PROTOCOLS[protocol])
+    return metric.caveat(metric.measure(pair))
+
+
+def test_the_caveat_counts_the_samples_that_make_the_mean_infinite():
+    pair = noisy_pair(clips=3, frames=1, size=8)
+    assert measured_caveat(pair) is None
+    pair.reconstructions[1] = pair.originals[1]
+    assert measured_caveat(pair) == (
+        "1 of 3 samples are reproduced exactly, which makes the mean infinite; see the pooled value"
+    )
+    everything = Pair(pair.originals, pair.originals.clone(), None)
+    assert measured_caveat(everything) is None  # then infinity is the whole truth
+
+
+def test_a_perfect_frame_makes_its_clip_infinite_and_the_caveat_says_so():
+    pair = noisy_pair(clips=3, frames=4, size=8)
+    pair.originals[:, :, 0] = pair.reconstructions[:, :, 0] = 0  # clips that begin in black
+    caveat = measured_caveat(pair)
+    assert caveat is not None
+    assert caveat.startswith("3 of 3 samples have frames that are reproduced exactly")
+    assert measured_caveat(pair, "tokenbench") is None  # one error per clip
+    assert measured_caveat(pair, "vidtok") is None  # an error is added to every frame's
+
+
 @pytest.mark.parametrize("name", ["vistok-eval-v1", "wetok", "titok"])
 def test_psnr_equals_scikit_images_on_the_protocols_8_bit_values(name):
     pair = noisy_pair(clips=3, frames=1, size=24)

@@ -46,9 +46,14 @@ def test_material_is_the_first_readable_pictures_and_clips(tmp_path):
         gather_material(list_source(tmp_path), 32)
 
 
-def test_subjects_are_examined_by_their_names():
-    findings = examine("samples:heldout", ["identity", "bicubic:f=2"], 48, "cpu", torch.float32)
-    assert {finding.tokenizer for finding in findings} == {"identity", "bicubic:f=2"}
+def test_subjects_are_examined_by_their_names_and_told_apart():
+    names = ["identity", "bicubic:f=2", "bicubic:f=2"]
+    findings = examine("samples:heldout", names, 48, "cpu", torch.float32)
+    assert [finding.tokenizer for finding in findings if finding.test == "drift"] == [
+        "identity",
+        "bicubic:f=2",
+        "bicubic:f=2 (2)",
+    ]
     drift = {f.tokenizer: f.numbers["psnr_8_db"] for f in findings if f.test == "drift"}
     assert drift["bicubic:f=2"] < drift["identity"] == float("inf")
 

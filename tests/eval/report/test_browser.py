@@ -34,7 +34,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     flat = photos(64)[0, :, 0]
     battery = [Finding("flat_field", "a", {"stride_2_levels": 1.2}, "a pattern", picture=flat)]
-    clip = row("video model", 0.1, 25.0, pictures=pictures(frames=9))
+    clip = row("video model", 0.1, 25.0, pictures=pictures(frames=8))
     rows = [*some_rows(), clip, preset_row()]
     Report("a source", CANONICAL, rows, battery=battery).write(folder)
     return folder / "report.html"

@@ -49,7 +49,7 @@ def test_mixed_rules_are_announced(tmp_path):
 
 
 def test_clips_have_strips_of_frames(tmp_path):
-    clips = row("video", 0.1, 25.0, frames=9, pictures=pictures(frames=9))
+    clips = row("video", 0.1, 25.0, frames=9, pictures=pictures(frames=8))
     page = html(tmp_path, [clips])
     # worst, median and best: originals, reconstructions and errors of eight frames each
     assert page.count('class="strip"') == 3
@@ -73,6 +73,35 @@ def test_findings_stand_in_the_page_with_their_pictures(tmp_path):
     assert "1.25" in page
     assert "b: too small" in page
     assert "Artifacts" not in html(tmp_path, [row("a", 0.5, 20.0)])
+
+
+def with_a_perfect_sample(name, rate, pooled):
+    made = row(name, rate, float("inf"), pictures=pictures())
+    made.metrics["psnr_pooled"] = pooled
+    return made
+
+
+def test_a_perfect_sample_does_not_hide_the_others(tmp_path):
+    rows = [
+        with_a_perfect_sample("a/model", 0.5, 24.13),
+        with_a_perfect_sample("jpeg:q=50", 1.0, 27.5),
+        row("jpeg:q=90", 2.0, 33.0),
+    ]
+    page = html(tmp_path, rows)
+    assert "Reconstructions" in page
+    assert "24.13 dB pooled" in page
+    (plot,) = re.findall(r"<svg[^>]*pooled PSNR \(dB\) over bits per pixel.*?</svg>", page, re.S)
+    assert "a/model: 24.13 at 0.5 bits per pixel" in plot
+    # the codec's curve is drawn by the same measure: 33 dB is its mean, 32.5 its pooled value
+    assert "jpeg:q=90: 32.50 at 2 bits per pixel" in plot
+    assert "PSNR is pooled over all samples here" in page
+
+
+def test_without_perfect_samples_plots_show_the_mean(tmp_path):
+    rows = [row("identity", 24.0, float("inf")), row("a", 0.5, 20.0), row("b", 1.0, 25.0)]
+    page = html(tmp_path, rows)
+    assert "a: 20.00 at 0.5 bits per pixel" in page
+    assert "pooled over all samples" not in page
 
 
 def test_a_perfect_reconstruction_is_not_shown_and_nothing_else_breaks(tmp_path):

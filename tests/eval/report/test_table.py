@@ -41,6 +41,14 @@ def test_the_best_tokenizer_is_told_by_the_direction_of_the_metric():
     assert not any(cell.best for cell in cells([discrete_row()], "psnr"))
 
 
+def test_a_mean_that_one_perfect_sample_made_infinite_is_not_the_best():
+    lucky = row("lucky", 0.5, float("inf"))
+    lucky.metrics["psnr_pooled"] = 22.0
+    rows = [lucky, row("better", 0.5, 30.0)]
+    assert [cell.best for cell in cells(rows, "psnr")] == [False, False]
+    assert [cell.best for cell in cells(rows, "psnr_pooled")] == [False, True]
+
+
 def test_cells_carry_their_interval_caveat_and_reason():
     (psnr,), (rfid,) = cells([discrete_row()], "psnr"), cells([discrete_row()], "rfid")
     assert psnr.note == "95 % interval 23.00 … 25.00"

@@ -11,6 +11,7 @@ from diffusers import (
     AutoencoderKLTemporalDecoder,
     AutoencoderKLWan,
     AutoencoderTiny,
+    AutoencoderVidTok,
     VQModel,
 )
 
@@ -62,6 +63,10 @@ DC = {
 TINY = {"encoder_block_out_channels": (8, 8), "decoder_block_out_channels": (8, 8)}
 TINY |= {"num_encoder_blocks": (1, 1), "num_decoder_blocks": (1, 1)}
 
+VIDTOK = {"ch": 32, "ch_mult": [1, 1], "num_res_blocks": 1, "z_channels": 3}
+VIDTOK |= {"spatial_ds": [0], "tempo_ds": [0], "spatial_us": [1], "tempo_us": [1]}
+FSQ = {"double_z": False, "regularizer": "fsq", "codebook_size": 8**3}
+
 # class, tiny config, latent values per pixel of an image
 CASES = {
     "AutoencoderKL": (AutoencoderKL, {**UNET, **TWICE_UP, "latent_channels": 4}, 4 / 4),
@@ -71,8 +76,9 @@ CASES = {
     "AutoencoderKLWan": (AutoencoderKLWan, WAN, 4 / 4),
     "AutoencoderKLLTXVideo": (AutoencoderKLLTXVideo, LTX, 8 / 16),
     "denoising LTX": (AutoencoderKLLTXVideo, {**LTX, "timestep_conditioning": True}, 8 / 16),
+    "AutoencoderVidTok": (AutoencoderVidTok, VIDTOK, 3 / 4),
 }
-FOR_CLIPS = ("AutoencoderKLWan", "AutoencoderKLLTXVideo", "denoising LTX")
+FOR_CLIPS = ("AutoencoderKLWan", "AutoencoderKLLTXVideo", "denoising LTX", "AutoencoderVidTok")
 
 
 def save(case: str, folder) -> str:
@@ -133,6 +139,37 @@ def test_a_discrete_model_has_indices_and_the_rate_of_its_codebook(tmp_path):
         frames = codes[:, 0].permute(0, 3, 1, 2)
         decoded = subject.model.decode(frames, force_not_quantize=True).sample
     assert torch.equal(result.clips[:, :, 0], to_uint8(decoded))
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("is_causal", "frames"), [(True, 9), (True, 1), (False, 16)])
+def test_a_discrete_vidtok_has_indices_and_the_rate_of_its_codebook(is_causal, frames, tmp_path):
+    torch.manual_seed(0)
+    model = AutoencoderVidTok(**VIDTOK, **FSQ, is_causal=is_causal).eval()
+    model.save_pretrained(tmp_path)
+    subject = open_subject(f"diffusers:AutoencoderVidTok:{tmp_path}")
+    clips = noise(frames)
+    result = subject.reconstruct(clips, ["a", "b"])
+    assert torch.equal(result.clips, to_uint8(model(to_pixels(clips)).sample))
+    latent_frames = frames // 2 + is_causal
+    assert result.bits_per_pixel == (9 * latent_frames / frames / 4,) * 2  # 9 bits of 512 codes
+    assert result.values_per_pixel is None
+    assert subject.group_sizes == (512,)
+    (indices,) = result.indices
+    assert indices.shape == (2, latent_frames, 16, 16, 1)
+    decoded = model.decode(indices[..., 0], decode_from_indices=True)
+    # the same codes, rebuilt in another order of the arithmetic
+    torch.testing.assert_close(result.pixels, decoded.clamp(-1, 1), atol=1e-5, rtol=0)
+
+
+def test_the_codes_of_a_discrete_vidtok_are_counted(tmp_path):
+    torch.manual_seed(0)
+    AutoencoderVidTok(**VIDTOK, **FSQ).save_pretrained(tmp_path)
+    (row,) = evaluate("samples:heldout", f"diffusers:AutoencoderVidTok:{tmp_path}", size=32)
+    assert row.bits_per_pixel == 9 / 4
+    assert row.values_per_pixel is None
+    assert 0 < row.metrics["codebook_usage"] <= 1
+    assert row.code_use.nominal_bits_per_pixel == pytest.approx(row.bits_per_pixel)
 
 
 def test_a_length_that_the_class_does_not_keep_is_refused(tmp_path):

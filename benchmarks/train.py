@@ -1,4 +1,4 @@
-"""What the training loop costs: `python benchmarks/train.py [--output FILE] [--steps N]`.
+"""What the training loop costs: `python benchmarks/train.py [--output FILE] [--only WORDS]`.
 
 The same networks, losses and data are trained by `vistok train` and by a bare PyTorch loop
 (forward, backward, clip, step, torch's moving average; no accelerate, no log), in turn, in one run.
@@ -146,10 +146,12 @@ def memory_of(name: str, overrides: list[str]) -> float:
     return (peak_bytes() - before) / 2**20
 
 
-def overheads(steps: int, rounds: int) -> Iterator[tuple[str, str]]:
+def overheads(steps: int, rounds: int, only: str) -> Iterator[tuple[str, str]]:
     """The loop against a bare one."""
     for name in SMALL:
         for title, game in (("", PLAIN), (" with a discriminator", GAME)):
+            if only not in f"{name}{title}":
+                continue
             case = Case(name, game)
             taken = step_seconds(case, steps, rounds, ("bare", "vistok"))
             share = taken["vistok"] / taken["bare"] - 1
@@ -161,7 +163,7 @@ def overheads(steps: int, rounds: int) -> Iterator[tuple[str, str]]:
             )
 
 
-def trade_offs(steps: int, rounds: int) -> Iterator[tuple[str, str]]:
+def trade_offs(steps: int, rounds: int, only: str) -> Iterator[tuple[str, str]]:
     """Memory against time."""
     name = "image_fsq_f8"
     batch = load_run_config(name, ["data.source=x"]).train.batch_size if ON_GPU else 4
@@ -181,6 +183,8 @@ def trade_offs(steps: int, rounds: int) -> Iterator[tuple[str, str]]:
     if ON_GPU:
         ways |= {"bf16": fast[:1], "bf16, compiled": fast}
     for title, overrides in ways.items():
+        if only not in f"{name}: {title}":
+            continue
         case = Case(name, (*PLAIN, *overrides))
         taken = step_seconds(case, steps, rounds, ("vistok",))["vistok"]
         yield f"{name}: {title}", f"{taken:.2f} s per step, {peak_mib(case):.0f} MiB"
@@ -192,6 +196,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="rows whose name holds these words")
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.memory:
@@ -210,7 +215,7 @@ def main() -> None:
         "|---|---|",
     ]
     for part in (overheads, trade_offs):
-        for label, figure in part(arguments.steps, arguments.rounds):
+        for label, figure in part(arguments.steps, arguments.rounds, arguments.only):
             lines.append(f"| {label} | {figure} |")
             print(f"{label:<56} {figure}", flush=True)
     if arguments.output:

@@ -57,7 +57,8 @@ class Run:
             judged = discriminator_objective(
                 self.adversary.discriminator, pixels, output.pixels, self.adversary, step
             )
-            judged.loss.backward()
+            if judged.loss.requires_grad:  # not before the start
+                judged.loss.backward()
             self.discriminator_optimizer.step()
             self.discriminator_optimizer.zero_grad()
             terms = played.terms | judged.terms

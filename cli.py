@@ -542,7 +542,8 @@ def _one_of(option: str, value: str, allowed: Any) -> Any:
 
 def _report_bad(files: Any) -> None:
     for bad in files:
-        sys.stderr.write(f"left out {bad.path}: {bad.reason} {bad.exception}".rstrip() + "\n")
+        kind = f" ({bad.exception})" if bad.exception not in bad.reason else ""
+        sys.stderr.write(f"left out {bad.path}: {bad.reason}{kind}\n")
 
 
 def _print_json(value: Any) -> None:

@@ -374,7 +374,7 @@ class VisualTokenizer(StrictModel):
         """From the encoder's output to pixels on one path."""
         encoding, quantized = self._squeeze(moments, size, self._on(path))
         given = options.get("noise") is not None or options.get("generator") is not None
-        inputs = DecodeOptions(**options)
+        inputs: DecodeOptions = {**options}
         if self.training and self.decoder.generative and not given:
             inputs["noise"] = torch.randn_like(encoding.code)
         codes, conditions = DecoderInputs(self.decoder, inputs).next(encoding.code)

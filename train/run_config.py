@@ -268,20 +268,20 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _every_setting_has_an_effect(self) -> "RunConfig":
-        train, kind = self.train, self.model.bottleneck.kind
-        changed = {
-            "train.path_mode": train.path_mode != "both",
-            "train.losses.continuous_path_weight": train.losses.continuous_path_weight != 1.0,
+        losses, kind = self.train.losses, self.model.bottleneck.kind
+        of_two_paths = {
+            "train.path_mode": self.train.path_mode != "both",
+            "train.losses.continuous_path_weight": losses.continuous_path_weight != 1.0,
         }
-        for name in changed:
-            if changed[name] and kind != "dual_path":
+        for name, is_set in of_two_paths.items():
+            if is_set and not self.is_dual_path:
                 raise ValueError(
                     f"{name} belongs to model.bottleneck.kind=dual_path, not to {kind}"
                 )
-        if train.losses.temporal_difference_weight and self.data.frames == 1:
+        weight = losses.temporal_difference_weight
+        if weight and self.data.frames == 1:
             raise ValueError(
-                f"train.losses.temporal_difference_weight="
-                f"{train.losses.temporal_difference_weight:g} needs data.frames > 1"
+                f"train.losses.temporal_difference_weight={weight:g} needs data.frames > 1"
             )
         return self
 
@@ -293,8 +293,7 @@ class RunConfig(Section):
                 "train.adversarial.adaptive looks at the decoder's last layer, which "
                 "train.freeze holds; set train.adversarial.adaptive=false"
             )
-        passes_by_quantizer = self.train.path_mode not in ("both", "discrete")
-        if self.is_dual_path and passes_by_quantizer and {"encoder", "decoder"} <= frozen:
+        if self._skips_the_quantizer and {"encoder", "decoder"} <= frozen:
             raise ValueError(
                 f"train.path_mode={self.train.path_mode} has steps of the continuous path, which "
                 "can learn nothing: train.freeze holds encoder and decoder; set it to discrete"
@@ -313,7 +312,7 @@ class RunConfig(Section):
         """Whether layers stay idle at some steps: a path's, or on images those that shrink time."""
         import torch
 
-        if self.is_dual_path and self.train.path_mode not in ("both", "discrete"):
+        if self._skips_the_quantizer:
             return True
         if self.data.frames > 1 and self.data.image_ratio == 0:
             return False
@@ -324,6 +323,11 @@ class RunConfig(Section):
     def is_dual_path(self) -> bool:
         """Whether the tokenizer has a continuous and a discrete path."""
         return self.model.bottleneck.kind == "dual_path"
+
+    @property
+    def _skips_the_quantizer(self) -> bool:
+        """Whether some steps, or all, take the continuous path alone."""
+        return self.is_dual_path and self.train.path_mode not in ("both", "discrete")
 
     def path(self, step: int) -> PathName | Literal["both"] | None:
         """The path that a step takes, the same on every rank; None where there is only one."""

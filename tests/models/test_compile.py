@@ -18,11 +18,19 @@ import torch
 sys.path.insert(0, {str(SUPPORT)!r})
 from tiny import tiny_tokenizer
 
-for kind, frames in (("image", 1), ("video", 5)):
-    tokenizer = tiny_tokenizer(kind, {{"kind": "fsq", "levels": [8, 5]}}).train()
+fsq = {{"kind": "fsq", "levels": [8, 5]}}
+dual = {{
+    "kind": "dual_path",
+    "continuous": {{"kind": "plain", "latent_channels": 2}},
+    "quantizer": fsq,
+}}
+for kind, frames, bottleneck, path in (
+    ("image", 1, fsq, None), ("video", 5, fsq, None), ("image", 1, dual, "both")
+):
+    tokenizer = tiny_tokenizer(kind, bottleneck).train()
     pixels = torch.rand(1, 3, frames, 16, 16) * 2 - 1
-    eager = tokenizer(pixels)
-    compiled = torch.compile(tokenizer, fullgraph=True, backend="aot_eager")(pixels)
+    eager = tokenizer(pixels, path=path)
+    compiled = torch.compile(tokenizer, fullgraph=True, backend="aot_eager")(pixels, path=path)
     torch.testing.assert_close(compiled.pixels, eager.pixels)
     assert torch.equal(compiled.encoding.index, eager.encoding.index)
     compiled.pixels.sum().backward()

@@ -256,7 +256,9 @@ class Game:
         if "lecam_after" in step:
             assert_close(torch.stack([lecam.real, lecam.fake]), step["lecam_after"], what)
         slopes = part(self.tensors, f"{number}.disc.grad_")
-        if slopes:
+        if not objective.loss.requires_grad:  # before the start, where theirs is zero
+            assert not any(slope.any() for slope in slopes.values()), what
+        elif slopes:
             objective.loss.backward()
             first = next(self.discriminator.parameters())
             (slope,) = slopes.values()  # of the first convolution

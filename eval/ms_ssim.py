@@ -57,10 +57,6 @@ class MultiScaleSSIM(SampleMetric):
         """The mean over samples."""
         return {"ms_ssim": columns["ms_ssim"].mean().item()}
 
-    def caveat(self, columns: Mapping[str, Column]) -> str | None:
-        """Nothing to add."""
-        return None
-
 
 def multi_scale_ssim(a: Num[Tensor, "N C H W"], b: Num[Tensor, "N C H W"]) -> Float64[Tensor, "N"]:
     """MS-SSIM of every picture."""

@@ -33,9 +33,9 @@ class SampleMetric(ABC):
     def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
         """What goes into the table, of the values of all samples."""
 
-    @abstractmethod
     def caveat(self, columns: Mapping[str, Column]) -> str | None:
-        """What a reader of the numbers must know; None where there is nothing."""
+        """What a reader of the numbers must know; None where there is nothing, as with most."""
+        return None
 
 
 class NotApplicableError(ValueError):

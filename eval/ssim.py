@@ -70,10 +70,6 @@ class SSIM(SampleMetric):
         """The mean over samples."""
         return {"ssim": columns["ssim"].mean().item()}
 
-    def caveat(self, columns: Mapping[str, Column]) -> str | None:
-        """Nothing to add."""
-        return None
-
 
 def similarity_maps(
     a: Num[Tensor, "N C H W"], b: Num[Tensor, "N C H W"], window: Window = "gaussian11"

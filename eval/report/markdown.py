@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from ..battery.finding import Finding
 from ..row import Row
-from .table import DASH, Table, caveat_notes, table_of
+from .notes import notes
+from .table import DASH, Table, table_of
 
 
 def markdown(
@@ -20,9 +21,9 @@ def markdown(
     """
     table = table_of(rows)
     parts = [f"# Tokenizer report\n\n{_escape(source)}", _table(table)]
-    notes = _notes(rows, table)
-    if notes:
-        parts.append("\n".join(f"- {note}" for note in notes))
+    said = [*_marks(table), *notes(rows, star="\\*")]
+    if said:
+        parts.append("\n".join(f"- {note}" for note in said))
     if findings:
         parts.append("## Artifact battery\n\n" + _battery(findings))
     parts.append("## How these numbers were made\n\n" + "\n".join(f"- {p}" for p in provenance))
@@ -41,23 +42,11 @@ def _table(table: Table) -> str:
     )
 
 
-def _notes(rows: Sequence[Row], table: Table) -> list[str]:
-    """Marks, caveats, what is missing, and files that were left out."""
-    marks = [
+def _marks(table: Table) -> list[str]:
+    return [
         f"{mark or 'no mark'}: rules {rules}; figures of different marks do not compare"
         for mark, rules in table.legend
     ]
-    caveats = [f"\\* {note}" for note in caveat_notes(rows)]
-    missing = {
-        f"{name} is not measured: {reason}"
-        for line in table.lines
-        for name, reason in line.row.unavailable.items()
-        if reason != "has no codebook"
-    }
-    bad = {
-        f"left out {bad.path}: {bad.reason}" for line in table.lines for bad in line.row.bad_files
-    }
-    return [*marks, *caveats, *sorted(missing), *sorted(bad)]
 
 
 def _battery(findings: Sequence[Finding]) -> str:

@@ -13,13 +13,14 @@ from torch import Tensor
 
 from ..battery.finding import Finding
 from ..reconstruct import ReconstructedFile
-from ..row import Picture, Row, with_canonical
+from ..row import Picture, Row
 from .code_plot import code_facts, code_plot
 from .error_map import FULL_SCALE, error_map
 from .image_store import ImageStore
 from .latent_picture import latent_pictures
+from .notes import notes
 from .rate_plot import family_of, finite_psnr, legend, rate_note, rate_plots
-from .table import caveat_notes, is_baseline, table_of
+from .table import is_baseline, table_of
 
 BASELINE_EXAMPLES = 1
 LATENT_EXAMPLES = 4
@@ -95,7 +96,7 @@ def page(
         title=title,
         facts=facts,
         table=table,
-        notes=_notes(rows),
+        notes=notes(rows),
         plots=[Markup(plot) for plot in rate_plots(rows)],
         rate_note=rate_note(rows),
         legend=legend(rows),
@@ -249,17 +250,3 @@ def _battery(findings: Sequence[Finding], store: ImageStore) -> list[dict]:
             }
         )
     return tests
-
-
-def _notes(rows: Sequence[Row]) -> list[str]:
-    """What is missing or must be read with care, each once."""
-    everything = list(with_canonical(rows))
-    caveats = [f"* {note}" for note in caveat_notes(rows)]
-    missing = {
-        f"{name} is not measured: {reason}"
-        for row in everything
-        for name, reason in row.unavailable.items()
-        if reason != "has no codebook"
-    }
-    bad = {f"left out {bad.path}: {bad.reason}" for row in everything for bad in row.bad_files}
-    return [*caveats, *sorted(missing), *sorted(bad)]

@@ -173,16 +173,6 @@ def table_of(rows: Sequence[Row]) -> Table:
     return Table(columns, lines, legend if len(rules) > 1 else ())
 
 
-def caveat_notes(rows: Sequence[Row]) -> list[str]:
-    """Every reason once, behind the names of all metrics that it holds for."""
-    names: dict[str, list[str]] = {}
-    for row in with_canonical(rows):
-        for name, reason in row.caveats.items():
-            if name not in names.setdefault(reason, []):
-                names[reason].append(name)
-    return sorted(f"{', '.join(sorted(found))}: {reason}" for reason, found in names.items())
-
-
 def is_baseline(row: Row) -> bool:
     """Whether a row is no tokenizer: a codec, shrinking and enlarging, or the pictures."""
     return row.tokenizer.partition(":")[0] in (*CODECS, "bicubic", "identity")

@@ -6,7 +6,8 @@ from made_rows import discrete_row, preset_row, row, some_rows
 from vistok.data.media import BadFile
 from vistok.eval.protocol import CANONICAL
 from vistok.eval.report.markdown import markdown
-from vistok.eval.report.table import caveat_notes, table_of
+from vistok.eval.report.notes import caveat_notes
+from vistok.eval.report.table import table_of
 
 
 def cells(rows, key):

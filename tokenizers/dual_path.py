@@ -14,7 +14,7 @@ from typing import Any, Literal
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from .nested import build_continuous, build_inner
+from .nested import build_continuous, build_quantizer
 from .posterior import Gaussian
 from .quantizer import Bottleneck, Quantized, Quantizer
 
@@ -32,8 +32,8 @@ class DualPath(Quantizer):
 
     def __init__(self, continuous: Mapping[str, Any], quantizer: Mapping[str, Any]) -> None:
         super().__init__()
-        self.continuous = build_continuous(continuous, "continuous")
-        (self.quantizer,) = build_inner(quantizer, 1, "quantizer")
+        self.continuous = build_continuous(continuous)
+        self.quantizer = build_quantizer(quantizer)
         channels = self.continuous.code_dim
         if (self.quantizer.dim, self.quantizer.code_dim) != (channels, channels):
             raise ValueError(

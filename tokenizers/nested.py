@@ -13,32 +13,40 @@ def build_inner(options: Mapping[str, Any], count: int, count_name: str) -> list
     Raises:
         ValueError: the options do not describe a quantizer, or there is none.
     """
-    # the table names the quantizers that nest, which import this module
-    from .bottlenecks import BOTTLENECKS
-
     if count < 1:
         raise ValueError(f"{count_name} must be >= 1, got {count}")
-    inner = [build(BOTTLENECKS, options, "quantizer") for _ in range(count)]
-    if not isinstance(inner[0], Quantizer):
-        known = ", ".join(kind for kind, c in BOTTLENECKS.items() if issubclass(c, Quantizer))
-        raise ValueError(
-            f"quantizer.kind must be discrete, one of {known}; got {options['kind']!r}"
-        )
-    return inner
+    return [build_quantizer(options) for _ in range(count)]
 
 
-def build_continuous(options: Mapping[str, Any], where: str) -> Bottleneck:
+def build_quantizer(options: Mapping[str, Any]) -> Quantizer:
+    """One quantizer.
+
+    Raises:
+        ValueError: the options do not describe one.
+    """
+    quantizer = _build(options, "quantizer", discrete=True)
+    assert isinstance(quantizer, Quantizer), "discrete bottlenecks are"
+    return quantizer
+
+
+def build_continuous(options: Mapping[str, Any]) -> Bottleneck:
     """One continuous bottleneck.
 
     Raises:
         ValueError: the options do not describe one.
     """
+    return _build(options, "continuous", discrete=False)
+
+
+def _build(options: Mapping[str, Any], where: str, discrete: bool) -> Bottleneck:
+    # the table names the bottlenecks that nest, which import this module
     from .bottlenecks import BOTTLENECKS
 
     bottleneck = build(BOTTLENECKS, options, where)
-    if isinstance(bottleneck, Quantizer):
-        known = ", ".join(k for k, c in BOTTLENECKS.items() if not issubclass(c, Quantizer))
+    if isinstance(bottleneck, Quantizer) != discrete:
+        kinds = (k for k, c in BOTTLENECKS.items() if issubclass(c, Quantizer) == discrete)
         raise ValueError(
-            f"{where}.kind must be continuous, one of {known}; got {options['kind']!r}"
+            f"{where}.kind must be {'discrete' if discrete else 'continuous'}, "
+            f"one of {', '.join(kinds)}; got {options['kind']!r}"
         )
     return bottleneck

@@ -158,10 +158,10 @@ class VisualTokenizer(StrictModel):
         """Layout of a clip of a legal size (T, H, W); raises with the nearest legal sizes."""
         return self.size_rule.layout(size)
 
-    def _on(self, path: str | None) -> Bottleneck:
+    def _on(self, path: PathName | Literal["both"] | None) -> Bottleneck:
         """The bottleneck of a path; of the one taken unasked when it is None."""
-        ways = {str(name): bottleneck for name, bottleneck in paths_of(self.bottleneck).items()}
-        path = path or self.paths[0]
+        ways = paths_of(self.bottleneck)
+        path = path or next(iter(ways))
         if path not in ways:
             raise ValueError(f"path must be {' or '.join(ways)} for this tokenizer, got {path!r}")
         return ways[path]
@@ -369,7 +369,11 @@ class VisualTokenizer(StrictModel):
         return joined({name: self._forward_on(name, moments, size, options) for name in names})
 
     def _forward_on(
-        self, path: str | None, moments: Tensor, size: Size, options: ForwardOptions
+        self,
+        path: PathName | Literal["both"] | None,
+        moments: Tensor,
+        size: Size,
+        options: ForwardOptions,
     ) -> Output:
         """From the encoder's output to pixels on one path."""
         encoding, quantized = self._squeeze(moments, size, self._on(path))

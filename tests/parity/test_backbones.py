@@ -182,6 +182,13 @@ def wan_case(sidecar: dict, tensors: Tensors) -> tuple[CausalEncoder, CausalDeco
     return encoder, decoder, z
 
 
+def whole_wan_case(sidecar: dict, tensors: Tensors) -> tuple[CausalEncoder, CausalDecoder, int]:
+    """With the decoder's weights, too, where its names are Wan's alone."""
+    encoder, decoder, z = wan_case(sidecar, tensors)
+    load(decoder, tensors, wan_decoder_name(len(sidecar["vae_params"]["dim_mult"])), "sd.model.")
+    return encoder, decoder, z
+
+
 def is_first_frame(sidecar: dict) -> bool:
     return "hybrid" in sidecar.get("target", "")
 
@@ -191,10 +198,7 @@ def test_onevae_gives_the_stored_latents_and_reconstructions(parity_folder):
         return "vae_params" in sidecar and not is_first_frame(sidecar)
 
     for sidecar, tensors in cases(parity_folder, "onevae", plain):
-        encoder, decoder, z = wan_case(sidecar, tensors)
-        load(
-            decoder, tensors, wan_decoder_name(len(sidecar["vae_params"]["dim_mult"])), "sd.model."
-        )
+        encoder, decoder, z = whole_wan_case(sidecar, tensors)
         with torch.no_grad():
             latents = encoder(tensors["input"])[:, :z]
             torch.testing.assert_close(latents, tensors["latent"], atol=1e-5, rtol=0)
@@ -214,10 +218,7 @@ def test_onevae_gives_the_stored_codes_and_gradients_on_both_paths(parity_folder
         return "grad_note" in sidecar and not is_first_frame(sidecar)
 
     for sidecar, tensors in cases(parity_folder, "onevae", with_gradients):
-        encoder, decoder, z = wan_case(sidecar, tensors)
-        load(
-            decoder, tensors, wan_decoder_name(len(sidecar["vae_params"]["dim_mult"])), "sd.model."
-        )
+        encoder, decoder, z = whole_wan_case(sidecar, tensors)
         fsq = {"kind": "fsq", "levels": sidecar["quant_config"]["levels"]}
         tokens = sidecar["quant_config"]["num_codebooks"]
         bottleneck = DualPath(

@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -89,15 +90,14 @@ def measure(
     batches = [b.clips for b in evaluation_batches(dataset, BATCH) if b.clips is not None]
     inception = Inception("tf1", "rounded", "cpu")
     count = sum(map(len, batches))
-    frechet = cost(lambda: distance(inception.dim))
+    frechet = cost(partial(distance, inception.dim))
     subject = Tokenizer("model", tokenizer)  # one for all rounds, as it warms up once
     bare(tokenizer, inception, batches[:1])
     evaluation(source, subject, BATCH, folder / "warm")
     floors, totals = [], []
     for number in range(rounds):
-        floors.append(cost(lambda: bare(tokenizer, inception, batches)).per(count))
-        parts = folder / str(number)
-        work = lambda parts=parts: evaluation(source, subject, limit, parts)  # noqa: E731
+        floors.append(cost(partial(bare, tokenizer, inception, batches)).per(count))
+        work = partial(evaluation, source, subject, limit, folder / str(number))
         totals.append(cost(work).per(count))
     floor, total = middle(floors), middle(totals)
     cpu = (total.cpu * PLANNED + frechet.cpu) / (floor.cpu * PLANNED)

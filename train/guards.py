@@ -30,13 +30,8 @@ def check_precision(accelerator: Accelerator) -> None:
         )
 
 
-def check_resume(state: State, steps: int, world_size: int) -> None:
-    """Refuse, or say aloud, what a checkpoint cannot be continued with."""
-    if steps < state["step"]:
-        raise ValueError(
-            f"train.steps={steps} lies before the run's checkpoint of step {state['step']}; "
-            "choose another --output to train a shorter run"
-        )
+def check_resume(state: State, world_size: int) -> None:
+    """Say aloud in what a run that goes on from a checkpoint differs from an undisturbed one."""
     if world_size != state["world_size"]:
         log.warning(
             "this run had %d process(es) so far and goes on with %d: from here on batches are "

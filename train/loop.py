@@ -26,7 +26,7 @@ from .discriminator_objective import discriminator_objective
 from .finished_tokenizer import save_tokenizer
 from .guards import Guard, check_precision, check_resume
 from .log_entry import log_entry, progress_note
-from .metrics_log import MetricsLog, read_metrics
+from .metrics_log import MetricsLog
 from .objective import generator_objective
 from .run_config import RunConfig
 from .run_data import open_training_set, shown_clips, training_batches
@@ -125,7 +125,7 @@ def train(
     if newest is not None:
         checkpoint = load_checkpoint(newest)
         start_step = checkpoint["step"]
-        check_resume(checkpoint, options.steps, world_size)
+        check_resume(checkpoint, world_size)
         state.load(checkpoint, accelerator)
         log.info("resuming from %s", newest)
     state.train_mode(options.freeze)
@@ -141,7 +141,7 @@ def train(
     group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
     code_use, means = CodeStatistics(group_sizes), TermMeans()
     game_starts = options.adversarial.start_step if judge else options.steps
-    watch = BalanceWatch(game_starts, read_metrics(folder.metrics))
+    watch = BalanceWatch(game_starts, metrics.past if metrics else ())
     best = BestTokenizer(folder.best, config, start_step)
     guard, stop = Guard(accelerator, folder, options.grad_clip_norm), StopSignal()
     progress = ProgressLine(

@@ -14,12 +14,15 @@ class MetricsLog:
     Args:
         path: the file.
         resume_step: the step that the run goes on from.
+
+    Attributes:
+        past: the lines up to that step.
     """
 
     def __init__(self, path: Path, resume_step: int) -> None:
         self.path = path
-        kept = [entry for entry in read_metrics(path) if entry["step"] <= resume_step]
-        write_text_whole(path, "".join(_line(entry) for entry in kept))
+        self.past = [entry for entry in read_metrics(path) if entry["step"] <= resume_step]
+        write_text_whole(path, "".join(_line(entry) for entry in self.past))
 
     def write(self, entry: dict[str, Any]) -> None:
         """Append one line."""

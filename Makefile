@@ -24,7 +24,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 schema: $(VENV)/.installed
-	$(BIN)/python -m vistok.train.config_file configs/schema.json
+	$(BIN)/python -m vistok.train.config.files configs/schema.json
 	$(BIN)/python -m vistok.eval.report.schema
 
 $(VENV)/bin/python:

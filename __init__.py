@@ -10,52 +10,52 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .eval.harness import evaluate as evaluate
-    from .models.stage import Stage as Stage
-    from .tokenizers.bsq import BSQ as BSQ
+    from .eval.harness.evaluate import evaluate as evaluate
+    from .models.blocks.stage import Stage as Stage
+    from .tokenizers.bottlenecks.bottleneck import Quantized as Quantized
+    from .tokenizers.bottlenecks.bottleneck import Quantizer as Quantizer
+    from .tokenizers.bottlenecks.bsq import BSQ as BSQ
+    from .tokenizers.bottlenecks.deterministic import Plain as Plain
+    from .tokenizers.bottlenecks.dual_path import DualPath as DualPath
+    from .tokenizers.bottlenecks.fixed_sigma import FixedSigma as FixedSigma
+    from .tokenizers.bottlenecks.fsq import FSQ as FSQ
+    from .tokenizers.bottlenecks.gq import GQ as GQ
+    from .tokenizers.bottlenecks.ibq import IBQ as IBQ
+    from .tokenizers.bottlenecks.kl import KL as KL
+    from .tokenizers.bottlenecks.lfq import LFQ as LFQ
+    from .tokenizers.bottlenecks.multi_token import MultiToken as MultiToken
+    from .tokenizers.bottlenecks.residual import Residual as Residual
+    from .tokenizers.bottlenecks.simvq import SimVQ as SimVQ
+    from .tokenizers.bottlenecks.vq import VQ as VQ
     from .tokenizers.code_statistics import CodeStatistics as CodeStatistics
-    from .tokenizers.dual_path import DualPath as DualPath
     from .tokenizers.encoding import Encoding as Encoding
     from .tokenizers.encoding import Output as Output
-    from .tokenizers.fixed_sigma import FixedSigma as FixedSigma
-    from .tokenizers.fsq import FSQ as FSQ
-    from .tokenizers.gq import GQ as GQ
-    from .tokenizers.ibq import IBQ as IBQ
-    from .tokenizers.kl import KL as KL
     from .tokenizers.layout import Layout as Layout
-    from .tokenizers.lfq import LFQ as LFQ
-    from .tokenizers.multi_token import MultiToken as MultiToken
-    from .tokenizers.plain import Plain as Plain
-    from .tokenizers.quantizer import Quantized as Quantized
-    from .tokenizers.quantizer import Quantizer as Quantizer
-    from .tokenizers.residual import Residual as Residual
-    from .tokenizers.simvq import SimVQ as SimVQ
     from .tokenizers.tokenizer import VisualTokenizer as VisualTokenizer
-    from .tokenizers.vq import VQ as VQ
 
 _HOMES = {
-    "BSQ": "tokenizers.bsq",
+    "BSQ": "tokenizers.bottlenecks.bsq",
     "CodeStatistics": "tokenizers.code_statistics",
-    "DualPath": "tokenizers.dual_path",
+    "DualPath": "tokenizers.bottlenecks.dual_path",
     "Encoding": "tokenizers.encoding",
-    "FSQ": "tokenizers.fsq",
-    "FixedSigma": "tokenizers.fixed_sigma",
-    "GQ": "tokenizers.gq",
-    "IBQ": "tokenizers.ibq",
-    "KL": "tokenizers.kl",
-    "LFQ": "tokenizers.lfq",
+    "FSQ": "tokenizers.bottlenecks.fsq",
+    "FixedSigma": "tokenizers.bottlenecks.fixed_sigma",
+    "GQ": "tokenizers.bottlenecks.gq",
+    "IBQ": "tokenizers.bottlenecks.ibq",
+    "KL": "tokenizers.bottlenecks.kl",
+    "LFQ": "tokenizers.bottlenecks.lfq",
     "Layout": "tokenizers.layout",
-    "MultiToken": "tokenizers.multi_token",
+    "MultiToken": "tokenizers.bottlenecks.multi_token",
     "Output": "tokenizers.encoding",
-    "Plain": "tokenizers.plain",
-    "Quantized": "tokenizers.quantizer",
-    "Quantizer": "tokenizers.quantizer",
-    "Residual": "tokenizers.residual",
-    "SimVQ": "tokenizers.simvq",
-    "Stage": "models.stage",
-    "VQ": "tokenizers.vq",
+    "Plain": "tokenizers.bottlenecks.deterministic",
+    "Quantized": "tokenizers.bottlenecks.bottleneck",
+    "Quantizer": "tokenizers.bottlenecks.bottleneck",
+    "Residual": "tokenizers.bottlenecks.residual",
+    "SimVQ": "tokenizers.bottlenecks.simvq",
+    "Stage": "models.blocks.stage",
+    "VQ": "tokenizers.bottlenecks.vq",
     "VisualTokenizer": "tokenizers.tokenizer",
-    "evaluate": "eval.harness",
+    "evaluate": "eval.harness.evaluate",
 }
 
 

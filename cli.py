@@ -68,7 +68,7 @@ def train(
     ] = False,
 ) -> None:
     """Train a tokenizer; run again with the same --output to go on where it stopped."""
-    from .train.config_file import dump_stages, load_stages
+    from .train.config.files import dump_stages, load_stages
 
     overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
     stages = load_stages(config, overrides)
@@ -76,8 +76,8 @@ def train(
         print(dump_stages(stages), end="")
         return
     from .output_file import check_output_folder
+    from .train.run.preemption import leaving_on_signal
     from .train.stages import train_stages
-    from .train.stop_signal import leaving_on_signal
 
     folder = output or Path("runs") / Path(config).stem
     check_output_folder(folder)
@@ -106,8 +106,8 @@ def reconstruct(
     as_json: AsJson = False,
 ) -> None:
     """Encode and decode images and videos of any size and length."""
-    from .data.media import READ_ERRORS, bad_file
-    from .data.source import list_source
+    from .data.sources.media import READ_ERRORS, bad_file
+    from .data.sources.source import list_source
     from .eval.reconstruct import check_outputs, reconstruct_file
     from .output_file import check_output_folder
     from .plain_json import finite_numbers
@@ -277,14 +277,14 @@ def evaluate_command(
     Run again with the same --output, an evaluation that was stopped goes on. Several processes:
     torchrun --nproc-per-node 2 -m vistok eval ...
     """
-    from .eval.harness import evaluate
-    from .eval.metrics import check_metrics, usual_metrics
+    from .eval.harness.evaluate import evaluate
+    from .eval.harness.reference_statistics import default_cache_folder
+    from .eval.harness.result import with_canonical
+    from .eval.harness.resuming import remove_parts
+    from .eval.metrics.catalog import check_metrics, usual_metrics
     from .eval.process_group import torchrun_processes
     from .eval.protocol import PROTOCOLS
-    from .eval.reference import default_cache_folder
-    from .eval.resuming import remove_parts
-    from .eval.row import with_canonical
-    from .eval.sample_table import write_sample_table
+    from .eval.report.sample_table import write_sample_table
     from .output_file import check_output_folder
 
     rules = PROTOCOLS[_one_of("--protocol", protocol, PROTOCOLS)]
@@ -315,7 +315,7 @@ def evaluate_command(
             on_row=_say_row,
         )
     if _is_first_process():
-        from .eval.battery.battery import examine
+        from .eval.diagnostics.battery import examine
 
         write_sample_table(output / "samples.parquet", rows)
         kind = _dtype(dtype)
@@ -389,7 +389,7 @@ def convert(
 ) -> None:
     """Turn a published checkpoint into a tokenizer, or back; strict, tensor by tensor."""
     from .output_file import check_output_folder
-    from .tokenizers.converters.families import make_converter
+    from .tokenizers.converters.catalog import make_converter
     from .tokenizers.tokenizer import VisualTokenizer
 
     converter = make_converter(family, {"weights": weights, "bits_per_group": bits_per_group})
@@ -430,8 +430,8 @@ def inspect(
     """Count and measure the files of a source, list bad ones, draw a contact sheet."""
     from dataclasses import asdict
 
-    from .data.contact_sheet import write_contact_sheet
-    from .data.inspection import inspect_source
+    from .data.inspection.contact_sheet import write_contact_sheet
+    from .data.inspection.inspection import inspect_source
     from .output_file import check_output_folder
 
     sheet = output if output.suffix.lower() == ".png" else output / "contact_sheet.png"

@@ -14,23 +14,23 @@ import torch
 import yaml
 
 from .config import flatten
-from .data.bundled import SAMPLES
 from .data.pixels import to_pixels
-from .data.source import list_source
+from .data.sources.bundled import SAMPLES
+from .data.sources.source import list_source
 from .encode.decode import decode_shards
 from .encode.job import encode_source
-from .eval.harness import evaluate
-from .eval.metrics import QUICK_METRICS
+from .eval.harness.evaluate import evaluate
+from .eval.metrics.catalog import QUICK_METRICS
 from .eval.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report.report import Report
 from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer
-from .train.config_file import load_run_config
+from .train.config.files import load_run_config
+from .train.config.run_config import RunConfig
 from .train.loop import train
-from .train.metrics_log import read_metrics
-from .train.objective import generator_objective
-from .train.run_config import RunConfig
-from .train.run_folder import RunFolder
+from .train.losses.generator import generator_objective
+from .train.monitor.metrics_log import read_metrics
+from .train.run.run_folder import RunFolder
 
 HELDOUT = "samples:heldout"
 CLIP_FRAMES = 17

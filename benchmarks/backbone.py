@@ -21,10 +21,10 @@ from peak_memory import peak_bytes
 from torch import Tensor, nn
 
 from vistok import VisualTokenizer
+from vistok.models.blocks.stream_state import StreamState
 from vistok.models.cost import measure_cost
-from vistok.models.stream_state import StreamState
-from vistok.models.wan import wan_options
-from vistok.train.config_file import load_run_config
+from vistok.models.published.wan import wan_options
+from vistok.train.config.files import load_run_config
 
 WAN = wan_options(96, (1, 2, 4, 4), (False, True, True))
 DIFFUSERS_WAN = {"base_dim": 96, "z_dim": 16, "temperal_downsample": [False, True, True]}

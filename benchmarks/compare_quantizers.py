@@ -20,8 +20,8 @@ import torch
 
 from vistok import VisualTokenizer, evaluate
 from vistok.component import validate
+from vistok.train.config.run_config import RunConfig
 from vistok.train.loop import train
-from vistok.train.run_config import RunConfig
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"

@@ -30,15 +30,15 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from vistok.data.bundled import SAMPLES
-from vistok.data.crop import CropRules
-from vistok.data.image import to_tensor
-from vistok.data.order import BatchPositions
+from vistok.data.codecs.image import to_tensor
+from vistok.data.codecs.video import read_frames
 from vistok.data.resize import adm_resize
-from vistok.data.source import list_source
-from vistok.data.training_loader import training_loader
-from vistok.data.training_set import TrainingSet, WeightedFiles
-from vistok.data.video import read_frames
+from vistok.data.sources.bundled import SAMPLES
+from vistok.data.sources.source import list_source
+from vistok.data.training.crop import CropRules
+from vistok.data.training.loader import training_loader
+from vistok.data.training.order import BatchPositions
+from vistok.data.training.training_set import TrainingSet, WeightedFiles
 
 ROUNDS, BATCH, SIZE, SHORT_SIDE = 5, 8, 224, 256
 

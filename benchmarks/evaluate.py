@@ -28,12 +28,12 @@ from torch import Tensor
 from vistok import VisualTokenizer, evaluate
 from vistok.data.evaluation_set import EvaluationSet, evaluation_batches
 from vistok.data.pixels import to_pixels
-from vistok.data.source import list_source
-from vistok.eval.feature_statistics import FeatureStatistics
-from vistok.eval.frechet import frechet_distance
-from vistok.eval.inception import INCEPTION_WEIGHTS, Inception, unloaded_inception
-from vistok.eval.subjects.saved_tokenizer import Tokenizer
-from vistok.train.config_file import load_run_config
+from vistok.data.sources.source import list_source
+from vistok.eval.features.inception import INCEPTION_WEIGHTS, Inception, unloaded_inception
+from vistok.eval.metrics.feature_statistics import FeatureStatistics
+from vistok.eval.metrics.frechet import frechet_distance
+from vistok.eval.reconstructors.saved_tokenizer import Tokenizer
+from vistok.train.config.files import load_run_config
 
 BATCH, SIZE = 8, 256
 METRICS = ("psnr", "ssim", "ms_ssim", "rfid")

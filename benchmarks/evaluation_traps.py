@@ -25,15 +25,15 @@ from matplotlib import pyplot as plt
 from PIL import Image
 from torch import Tensor
 
-from vistok.data.image import read_image, to_tensor
+from vistok.data.codecs.image import read_image, to_tensor
 from vistok.data.pixels import to_pixels, to_uint8
 from vistok.data.resize import adm_center_crop, pillow_center_crop
-from vistok.data.source import list_source
-from vistok.eval.feature_statistics import FeatureStatistics
-from vistok.eval.frechet import frechet_distance
-from vistok.eval.psnr import psnr, squared_errors
-from vistok.eval.ssim import similarity_maps
-from vistok.eval.subjects.image_codec import ImageCodec
+from vistok.data.sources.source import list_source
+from vistok.eval.metrics.feature_statistics import FeatureStatistics
+from vistok.eval.metrics.frechet import frechet_distance
+from vistok.eval.metrics.psnr import psnr, squared_errors
+from vistok.eval.metrics.ssim import similarity_maps
+from vistok.eval.reconstructors.image_codec import ImageCodec
 from vistok.progress import track
 
 SIZE = 256

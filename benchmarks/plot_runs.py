@@ -11,7 +11,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from vistok.train.metrics_log import read_metrics
+from vistok.train.monitor.metrics_log import read_metrics
 
 USUAL_KEYS = ["eval_psnr", "train_psnr", "logits_real,logits_fake", "gradient_norm"]
 

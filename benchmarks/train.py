@@ -27,14 +27,14 @@ from peak_memory import peak_bytes
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vistok.data.pixels import to_pixels
-from vistok.train.adversary import build_adversary
-from vistok.train.config_file import load_run_config
-from vistok.train.discriminator_objective import discriminator_objective
+from vistok.train.config.files import load_run_config
+from vistok.train.config.run_config import RunConfig
 from vistok.train.loop import train
-from vistok.train.metrics_log import read_metrics
-from vistok.train.objective import generator_objective
-from vistok.train.run_config import RunConfig
-from vistok.train.run_data import open_training_set, training_batches
+from vistok.train.losses.discriminator import discriminator_objective
+from vistok.train.losses.gan import build_adversary
+from vistok.train.losses.generator import generator_objective
+from vistok.train.monitor.metrics_log import read_metrics
+from vistok.train.run.training_data import open_training_set, training_batches
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")

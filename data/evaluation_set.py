@@ -9,10 +9,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .image import read_image, to_picture, to_tensor
-from .media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
+from .codecs.image import read_image, to_picture, to_tensor
+from .codecs.video import clip_frames
 from .resize import CENTER_CROPS
-from .video import clip_frames
+from .sources.media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
 
 Sample = tuple[int, Tensor | None, BadFile | None]
 

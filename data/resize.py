@@ -10,7 +10,7 @@ from functools import partial
 
 from PIL import Image
 
-from .image import MAX_PIXELS
+from .codecs.image import MAX_PIXELS
 
 
 def adm_resize(image: Image.Image, short_side: int) -> Image.Image:

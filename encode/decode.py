@@ -9,8 +9,8 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from ..data.codecs.write import write_image, write_video
 from ..data.pixels import to_uint8
-from ..data.write import write_image, write_video
 from ..progress import track
 from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.layout import Layout

@@ -12,18 +12,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
-from ..data.media import BadFile
 from ..data.pixels import to_pixels
-from ..data.source import list_source
-from ..data.training_loader import bad_limit
+from ..data.sources.media import BadFile
+from ..data.sources.source import list_source
+from ..data.training.loader import bad_limit
+from ..eval_mode import evaluating
 from ..output_file import write_text_whole
 from ..progress import ProgressLine
 from ..tokenizers.encoding import Encoding
-from ..tokenizers.evaluating import evaluating
 from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.tokenizer import VisualTokenizer
-from .plan import Plan, What, listing_hash
-from .samples import EncodingSample, EncodingSamples
+from .dataset import EncodingSample, EncodingSamples
+from .job_spec import Plan, What, listing_hash
 from .shard import Record, ShardFacts, finished_shard, latent_schema, token_schema, write_shard
 
 log = logging.getLogger(__name__)

@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..data.media import BadFile
+from ..data.sources.media import BadFile
 
 Record = dict[str, Any]
 METADATA_KEY = b"vistok"

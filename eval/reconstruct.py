@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from ..data.image import read_image, to_tensor
-from ..data.media import MediaFile
+from ..data.codecs.image import read_image, to_tensor
+from ..data.codecs.video import probe_video, read_frames
+from ..data.codecs.write import write_image, write_video
 from ..data.pixels import to_pixels, to_uint8
-from ..data.video import probe_video, read_frames
-from ..data.write import write_image, write_video
+from ..data.sources.media import MediaFile
 from ..tokenizers.tokenizer import VisualTokenizer
-from .psnr import psnr, squared_errors
+from .metrics.psnr import psnr, squared_errors
 
 CHUNK_FRAMES = 16
 STRIP_FRAMES = 5

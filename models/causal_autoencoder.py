@@ -16,17 +16,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .block_style import BlockStyle, NormKind, SpatialPadding, TemporalPadding
-from .causal_conv import CausalConv3d
-from .conditions import Conditions
-from .downsample import DOWN
-from .norm import make_norm
-from .patchify import ChannelOrder, depth_to_space, space_to_depth
-from .stage import Stage, compression
-from .stage_blocks import StageBlocks, run_stages
-from .stream_state import StreamState
-from .timestep import TimestepEmbedder, modulation
-from .upsample import UP
+from .blocks.block_config import BlockStyle, NormKind, SpatialPadding, TemporalPadding
+from .blocks.causal_conv import CausalConv3d
+from .blocks.conditions import Conditions
+from .blocks.downsample import DOWN
+from .blocks.norm import make_norm
+from .blocks.patchify import ChannelOrder, depth_to_space, space_to_depth
+from .blocks.stage import Stage, compression
+from .blocks.stage_blocks import StageBlocks, run_stages
+from .blocks.stream_state import StreamState
+from .blocks.timestep import TimestepEmbedder, modulation
+from .blocks.upsample import UP
 
 PatchOrder = Literal["channel_first", "column_first"]
 

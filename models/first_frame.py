@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .block_style import BlockStyle
+from .blocks.block_config import BlockStyle
+from .blocks.conditions import Conditions
+from .blocks.downsample import SplitDown
+from .blocks.stage import Stage
+from .blocks.stage_blocks import StageBlocks, run_stages
+from .blocks.stream_state import StreamState, continues
 from .causal_autoencoder import CausalDecoder, CausalEncoder
-from .conditions import Conditions
-from .downsample import SplitDown
-from .stage import Stage
-from .stage_blocks import StageBlocks, run_stages
-from .stream_state import StreamState, continues
 
 Grids = tuple[Tensor, ...]
 

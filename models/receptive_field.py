@@ -7,8 +7,8 @@ and group norms see the whole frame: the span is then None.
 
 from collections.abc import Sequence
 
+from .blocks.stage import Stage
 from .causal_autoencoder import CausalDecoder, CausalEncoder
-from .stage import Stage
 
 Span = tuple[int, int]
 

@@ -10,8 +10,8 @@ import yaml
 from PIL import Image
 
 from tiny import tiny_image_configs, tiny_wetok
-from vistok.data.image import read_image
-from vistok.data.video import count_frames
+from vistok.data.codecs.image import read_image
+from vistok.data.codecs.video import count_frames
 
 
 def vistok(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -72,7 +72,7 @@ def test_pictures_go_to_tokens_and_back(tokenizer, tmp_path):
 
 
 def test_a_photo_and_a_clip_are_reconstructed(tokenizer, tmp_path):
-    from vistok.data.bundled import SAMPLES
+    from vistok.data.sources.bundled import SAMPLES
 
     photo, clip = SAMPLES / "images" / "kodim15.jpg", SAMPLES / "videos" / "asl_bird_0.mp4"
     result = vistok("reconstruct", photo, clip, "--tokenizer", tokenizer, "--output", tmp_path,

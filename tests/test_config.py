@@ -6,8 +6,8 @@ import pytest
 
 from vistok.component import validate
 from vistok.config import dump, flatten, load_config, merge, shipped_names
-from vistok.train.config_file import check_shapes, load_run_config
-from vistok.train.run_config import RunConfig
+from vistok.train.config.files import check_shapes, load_run_config
+from vistok.train.config.run_config import RunConfig
 
 SOURCE = "data.source=samples:train"
 

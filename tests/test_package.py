@@ -22,16 +22,16 @@ import yaml
 
 import vistok
 from vistok.component import build
-from vistok.data.crop import CropRules
-from vistok.data.order import Place
-from vistok.data.source import list_source
-from vistok.data.training_set import TrainingSet, WeightedFiles
-from vistok.tokenizers.bottlenecks import BOTTLENECKS
+from vistok.data.sources.source import list_source
+from vistok.data.training.crop import CropRules
+from vistok.data.training.order import Place
+from vistok.data.training.training_set import TrainingSet, WeightedFiles
+from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
+from vistok.tokenizers.bottlenecks.fsq import FSQ
 from vistok.tokenizers.encoding import Encoding, Output
-from vistok.tokenizers.fsq import FSQ
 from vistok.tokenizers.layout import Layout
 from vistok.tokenizers.tokenizer import VisualTokenizer
-from vistok.train.config_file import json_schema, load_run_config
+from vistok.train.config.files import json_schema, load_run_config
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -53,7 +53,17 @@ MAY_IMPORT = {
     "train": {"eval", "tokenizers", "models", "data"},
     "encode": {"eval", "tokenizers", "models", "data"},
 }
-LEAVES = {"component", "config", "progress", "device", "output_file", "plain_json"}
+LEAVES = {
+    "component",
+    "config",
+    "device",
+    "distributed",
+    "eval_mode",
+    "output_file",
+    "plain_json",
+    "progress",
+    "seeding",
+}
 ENTRANCES = {"cli", "quickstart", "__init__", "__main__"}
 
 
@@ -91,7 +101,7 @@ def in_package(name: str) -> bool:
     return not top.startswith(".") and not (below and top in BESIDE_THE_PACKAGE)
 
 
-# Modules by dotted name below `vistok`: "tokenizers.fsq", "cli", "__init__".
+# Modules by dotted name below `vistok`: "tokenizers.bottlenecks.fsq", "cli", "__init__".
 MODULES = {
     name.removesuffix(".py").replace("/", "."): ROOT / name
     for name in sorted(files_on_disk())
@@ -152,7 +162,7 @@ from typing import TYPE_CHECKING
 import torch, tokenizers
 from ..config import dump
 from .. import component, __version__
-from . import fsq
+from . import tokenizer
 if TYPE_CHECKING:
     from .kl import KL
 else:
@@ -162,13 +172,13 @@ try:
 except ImportError:
     pass
 def late():
-    from ..models.norm import NORMS
+    from ..models.blocks.norm import NORMS
 """
     at_import_time = {"config", "component", "__init__"} | {
-        f"tokenizers.{name}" for name in ("fsq", "plain", "layout")
+        f"tokenizers.{name}" for name in ("tokenizer", "plain", "layout")
     }
     assert imported_modules("tokenizers.x", source, at_import_time=True) == at_import_time
-    everything = at_import_time | {"tokenizers.kl", "models.norm"}
+    everything = at_import_time | {"tokenizers.kl", "models.blocks.norm"}
     assert imported_modules("tokenizers.x", source) == everything
 
 

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from .all_ranks import gather_from_ranks, sum_over_ranks
+from ..distributed import gather_from_ranks, sum_over_ranks
 
 # Groups above this size are counted by the codes that occur: 2^24 counters are 128 MiB.
 MAX_DENSE_CODES = 2**24

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ..component import did_you_mean
+from ..models.blocks.conditions import Conditions
 from ..models.causal_autoencoder import CausalDecoder
-from ..models.conditions import Conditions
 from .noise_source import Generators, NoiseSource
 
 Grids = Tensor | Sequence[Tensor]

@@ -8,8 +8,8 @@ from diffusers.models.autoencoders.vae import DecoderOutput
 from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from torch import Tensor
 
+from .bottlenecks.posterior import Gaussian
 from .encoding import Encoding
-from .posterior import Gaussian
 
 
 @runtime_checkable

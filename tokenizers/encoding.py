@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from .bottlenecks.posterior import Gaussian, Posterior
 from .layout import Layout
-from .posterior import Gaussian, Posterior
 
 T = TypeVar("T")
 

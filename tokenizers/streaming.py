@@ -5,9 +5,9 @@ from typing import TypeVar
 
 from torch import Tensor
 
+from ..models.blocks.stream_state import StreamState
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.receptive_field import sees_whole_clip
-from ..models.stream_state import StreamState
 from .size_rule import SizeRule, check_pixels
 
 Chunk = TypeVar("Chunk")

@@ -16,10 +16,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..models.blocks.conditions import Conditions
+from ..models.blocks.stream_state import StreamState
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
-from ..models.conditions import Conditions
 from ..models.receptive_field import Span, decoder_span, encoder_span, sees_whole_frame
-from ..models.stream_state import StreamState
 
 log = logging.getLogger(__name__)
 

@@ -19,20 +19,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..component import build
+from ..eval_mode import evaluating
+from ..models.blocks.stream_state import StreamState
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.receptive_field import sees_whole_clip
-from ..models.stream_state import StreamState
-from .bottlenecks import BOTTLENECKS
-from .card import card_text, write_card
+from .bottlenecks.bottleneck import Bottleneck, Quantized, Quantizer
+from .bottlenecks.catalog import BOTTLENECKS
+from .bottlenecks.dual_path import PathName, paths_of
+from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
-from .dual_path import PathName, paths_of
 from .encoding import Encoding, Output, joined
-from .evaluating import evaluating
 from .latent_scale import LatentScale
 from .layout import Layout, Size
-from .posterior import Gaussian, posterior_of
+from .model_card import card_text, write_card
 from .pretrained import StrictModel
-from .quantizer import Bottleneck, Quantized, Quantizer
 from .size_rule import SizeRule
 from .streaming import check_streamable, decode_chunks, encode_chunks
 from .tiling import TiledDecoder, TiledEncoder

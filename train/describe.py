@@ -9,7 +9,7 @@ from ..config import load_config, shipped_names
 from ..tokenizers.layout import Size
 from ..tokenizers.pretrained import check_config
 from ..tokenizers.tokenizer import VisualTokenizer
-from .config_file import load_run_config
+from .config.files import load_run_config
 
 DEFAULT_SIDE = 256
 

@@ -17,27 +17,27 @@ from torch import Tensor
 
 from ..data.pixels import to_pixels
 from ..progress import ProgressLine
+from ..seeding import seed_step
+from ..tokenizers.bottlenecks.bottleneck import NonFiniteLatentsError
 from ..tokenizers.code_statistics import CodeStatistics
-from ..tokenizers.quantizer import NonFiniteLatentsError
-from .balance_watch import BalanceWatch
-from .best import BestTokenizer
-from .checkpoint import load_checkpoint, save_checkpoint
-from .discriminator_objective import discriminator_objective
-from .finished_tokenizer import save_tokenizer
-from .guards import Guard, check_precision, check_resume
-from .log_entry import log_entry, progress_note
-from .metrics_log import MetricsLog
-from .objective import generator_objective
-from .run_config import RunConfig
-from .run_data import open_training_set, shown_clips, training_batches
-from .run_folder import RunFolder
+from .config.run_config import RunConfig
+from .losses.discriminator import discriminator_objective
+from .losses.generator import generator_objective
+from .monitor.best_checkpoint import BestTokenizer
+from .monitor.gan_monitor import BalanceWatch
+from .monitor.log_entry import log_entry, progress_note
+from .monitor.metrics_log import MetricsLog
+from .monitor.running_means import TermMeans
+from .monitor.throughput import ThroughputClock
+from .monitor.trackers import check_trackers, close_trackers, start_trackers
+from .monitor.validation import check_scores, draw_samples, held_out_scores, score_names
+from .run.checkpoint import load_checkpoint, save_checkpoint
+from .run.export import save_tokenizer
+from .run.guards import Guard, check_precision, check_resume
+from .run.preemption import StopSignal
+from .run.run_folder import RunFolder
+from .run.training_data import open_training_set, shown_clips, training_batches
 from .run_state import build_run_state
-from .seeding import seed_step
-from .stop_signal import StopSignal
-from .term_means import TermMeans
-from .throughput_clock import ThroughputClock
-from .trackers import check_trackers, close_trackers, start_trackers
-from .validation import check_scores, draw_samples, held_out_scores, score_names
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .checkpoint import State
-from .guards import Guard
-from .objective import Objective
-from .optimizer import set_learning_rate
-from .sharding import load_network, load_optimizer, network_state, optimizer_state
+from .losses.generator import Objective
+from .optimization.optimizer import set_learning_rate
+from .optimization.sharding import load_network, load_optimizer, network_state, optimizer_state
+from .run.checkpoint import State
+from .run.guards import Guard
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from torch._functorch import config as functorch_config
 
 from ..tokenizers.tokenizer import VisualTokenizer
-from .adversary import Adversary, build_adversary
-from .checkpoint import State
-from .ema import EMA
-from .optimizer import build_optimizer
-from .perceptual_loss import PerceptualLoss, build_perceptual_loss
+from .config.run_config import RunConfig
+from .losses.gan import Adversary, build_adversary
+from .losses.perceptual import PerceptualLoss, build_perceptual_loss
+from .optimization.ema import EMA
+from .optimization.optimizer import build_optimizer
+from .optimization.sharding import shard
 from .player import Player
-from .run_config import RunConfig
-from .sharding import shard
-from .start import carry_discriminator, load_start
+from .run.checkpoint import State
+from .run.warm_start import carry_discriminator, load_start
 
 
 @dataclass(frozen=True)

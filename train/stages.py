@@ -18,8 +18,8 @@ from pathlib import Path
 from accelerate import PartialState
 
 from ..output_file import replaced_folder
+from .config.run_config import RunConfig
 from .loop import RunResult, train
-from .run_config import RunConfig
 
 
 def train_stages(stages: Mapping[str, RunConfig], output: Path, device: str = "auto") -> RunResult:

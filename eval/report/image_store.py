@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from ...data.image import to_picture
+from ...data.codecs.image import to_picture
 
 
 class ImageStore:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..battery.finding import Finding
-from ..row import Row
+from ..diagnostics.finding import Finding
+from ..harness.result import Row
 from .notes import notes
 from .table import DASH, Table, table_of
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from ..codebook_metrics import NO_CODEBOOK
-from ..row import Row, with_canonical
+from ..harness.result import Row, with_canonical
+from ..metrics.codebook_metrics import NO_CODEBOOK
 
 
 def notes(rows: Sequence[Row], star: str = "*") -> list[str]:

@@ -11,9 +11,9 @@ from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
-from ..battery.finding import Finding
+from ..diagnostics.finding import Finding
+from ..harness.result import Picture, Row
 from ..reconstruct import ReconstructedFile
-from ..row import Picture, Row
 from .code_plot import code_facts, code_plot
 from .error_map import FULL_SCALE, error_map
 from .image_store import ImageStore

@@ -8,8 +8,8 @@ PSNR of a row infinite, all rows stand at their pooled PSNR, so that none is lef
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 
-from ..row import Row
-from ..subjects.opening import CODECS
+from ..harness.result import Row
+from ..reconstructors.catalog import CODECS
 from .chart import Series, axis_around, chart
 from .table import METRIC_COLUMNS
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from ...output_file import write_text_whole
 from ...plain_json import dumps
-from ..battery.finding import Finding
+from ..diagnostics.finding import Finding
+from ..harness.result import Row
 from ..protocol import Protocol
 from ..reconstruct import ReconstructedFile
-from ..row import Row
-from ..told_apart import distinct_names
+from ..reconstructors.unique_names import distinct_names
 from .markdown import markdown
 from .page import page
 from .provenance import machine, versions

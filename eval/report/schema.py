@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ...plain_json import dumps, finite_numbers
-from ..battery.finding import Finding
-from ..row import Row
+from ..diagnostics.finding import Finding
+from ..harness.result import Row
 
 SCHEMA_FILE = Path(__file__).parent / "report.schema.json"
 
@@ -44,7 +44,7 @@ class BadFileEntry(_Entry):
 
 
 class RowEntry(_Entry):
-    """The scores of one tokenizer; see `eval/row.py`."""
+    """The scores of one tokenizer; see `eval/harness/result.py`."""
 
     tokenizer: str
     num_samples: int

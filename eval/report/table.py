@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import inf, isinf, isnan
 from typing import Literal
 
-from ..row import Row, with_canonical
-from ..subjects.opening import CODECS
+from ..harness.result import Row, with_canonical
+from ..reconstructors.catalog import CODECS
 
 MARKS = ("", "†", "‡", "§", "¶", "#")
 DASH = "–"

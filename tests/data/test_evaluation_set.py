@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vistok.data.evaluation_set import EvaluationSet, evaluation_batches
-from vistok.data.source import list_source
+from vistok.data.sources.source import list_source
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
@@ -30,7 +30,7 @@ def test_a_share_of_the_positions_reads_these_files_only():
 def test_other_resizes_are_torchvisions_on_pillow_images(resize):
     from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
-    from vistok.data.image import read_image, to_tensor
+    from vistok.data.codecs.image import read_image, to_tensor
 
     files = list_source("samples:images").files
     theirs = Compose([Resize(75, InterpolationMode(resize)), CenterCrop(75)])

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tiny import tiny_tokenizer
-from vistok.data.bundled import SAMPLES
-from vistok.data.image import read_image
-from vistok.data.video import count_frames
+from vistok.data.codecs.image import read_image
+from vistok.data.codecs.video import count_frames
+from vistok.data.sources.bundled import SAMPLES
 from vistok.encode.decode import decode_shards
 from vistok.encode.job import encode_source
 from vistok.encode.shard import read_records, read_shards, token_schema
@@ -117,7 +117,7 @@ def test_decoding_stored_tokens_equals_reconstructing(tmp_path):
     encode(tmp_path / "tokens", tokenizer, source="samples:heldout")
     decode_shards(tmp_path / "tokens", tokenizer, tmp_path / "out", keys=["images/kodim15"])
     assert [path.name for path in (tmp_path / "out" / "images").iterdir()] == ["kodim15.png"]
-    from vistok.data.image import to_tensor
+    from vistok.data.codecs.image import to_tensor
     from vistok.data.pixels import to_pixels, to_uint8
     from vistok.data.resize import adm_center_crop
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from extractor_files import TinyI3D, alexnet_state, inception_state, write_script
-from vistok.eval.i3d import I3D_WEIGHTS
-from vistok.eval.inception import INCEPTION_WEIGHTS
-from vistok.eval.lpips_network import TRUNKS
+from vistok.eval.features.i3d import I3D_WEIGHTS
+from vistok.eval.features.inception import INCEPTION_WEIGHTS
+from vistok.eval.features.lpips_network import TRUNKS
 
 
 @pytest.fixture(scope="session")

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from tiny import awaken
+from vistok.models.blocks.conditions import Conditions
+from vistok.models.blocks.stage import Stage
+from vistok.models.blocks.stream_state import StreamState
 from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
-from vistok.models.conditions import Conditions
-from vistok.models.stage import Stage
-from vistok.models.stream_state import StreamState
 
 ENCODER = [
     Stage(8, 1, 3, resample="strided", time=2),

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tiny import awaken
+from vistok.models.blocks.stage import Stage
 from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
 from vistok.models.receptive_field import (
     decoder_radius,
@@ -11,7 +12,6 @@ from vistok.models.receptive_field import (
     encoder_radius,
     encoder_span,
 )
-from vistok.models.stage import Stage
 
 ENCODERS = {
     "strided": ([Stage(4, 1, resample="strided"), Stage(4, 1)], 2),

@@ -15,12 +15,12 @@ import torch
 from safetensors.torch import load_file
 
 from vistok import DualPath, Stage
+from vistok.models.blocks.stream_state import StreamState
 from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
 from vistok.models.first_frame import FirstFrameDecoder, FirstFrameEncoder
-from vistok.models.ltx import ltx_090_options, ltx_095_options
-from vistok.models.stream_state import StreamState
-from vistok.models.wan import wan_options
-from vistok.tokenizers.dual_path import paths_of
+from vistok.models.published.ltx import ltx_090_options, ltx_095_options
+from vistok.models.published.wan import wan_options
+from vistok.tokenizers.bottlenecks.dual_path import paths_of
 
 Tensors = dict[str, torch.Tensor]
 

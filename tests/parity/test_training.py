@@ -17,16 +17,16 @@ from safetensors.torch import load_file
 from torch import nn
 
 from vistok.component import build, validate
-from vistok.models.discriminator import Discriminator
-from vistok.models.discriminators import DISCRIMINATORS
+from vistok.models.discriminators.catalog import DISCRIMINATORS
+from vistok.models.discriminators.discriminator import Discriminator
 from vistok.tokenizers.encoding import Encoding, Output
 from vistok.tokenizers.layout import Layout
-from vistok.train.adversary import Adversary, build_adversary
-from vistok.train.discriminator_objective import discriminator_objective
-from vistok.train.ema import EMA
-from vistok.train.loss_options import Adversarial, Losses
-from vistok.train.objective import generator_objective
-from vistok.train.schedule import learning_rate_factor
+from vistok.train.losses.discriminator import discriminator_objective
+from vistok.train.losses.gan import Adversary, build_adversary
+from vistok.train.losses.generator import generator_objective
+from vistok.train.losses.options import Adversarial, Losses
+from vistok.train.optimization.ema import EMA
+from vistok.train.optimization.schedule import learning_rate_factor
 
 Tensors = dict[str, torch.Tensor]
 

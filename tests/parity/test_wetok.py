@@ -13,14 +13,14 @@ import torch
 
 from parity import Case, find_cases
 from vistok import GQ, VisualTokenizer
-from vistok.models.adaptive_norm import AdaptiveGroupNorm
-from vistok.models.block_style import BlockStyle
-from vistok.models.causal_conv import CausalConv3d
-from vistok.models.conditions import Conditions
-from vistok.models.patchify import depth_to_space
-from vistok.models.residual_block import ResidualBlock
-from vistok.models.stage import Stage
-from vistok.models.upsample import DepthToSpaceUp
+from vistok.models.blocks.adaptive_norm import AdaptiveGroupNorm
+from vistok.models.blocks.block_config import BlockStyle
+from vistok.models.blocks.causal_conv import CausalConv3d
+from vistok.models.blocks.conditions import Conditions
+from vistok.models.blocks.patchify import depth_to_space
+from vistok.models.blocks.residual_block import ResidualBlock
+from vistok.models.blocks.stage import Stage
+from vistok.models.blocks.upsample import DepthToSpaceUp
 from vistok.tokenizers.converters.wetok import WeTokConverter
 
 LATENTS = {"atol": 2e-5, "rtol": 0}

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from vistok.eval.inception import unloaded_inception
+from vistok.eval.features.inception import unloaded_inception
 
 
 def inception_state(seed: int = 0) -> dict[str, Tensor]:

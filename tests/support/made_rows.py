@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 
 from planted import photos
-from vistok.data.media import BadFile
+from vistok.data.sources.media import BadFile
+from vistok.eval.harness.result import Picture, Row
 from vistok.eval.protocol import CANONICAL, PROTOCOLS
-from vistok.eval.row import Picture, Row
 from vistok.tokenizers.code_statistics import CodeUse
 
 

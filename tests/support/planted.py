@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vistok.data.pixels import to_pixels, to_uint8
-from vistok.eval.subjects.subject import Clips, Reconstruction, Subject
+from vistok.eval.reconstructors.reconstructor import Clips, Reconstruction, Subject
 
 
 class Planted(Subject):
@@ -44,7 +44,7 @@ class Planted(Subject):
 def photos(size: int, count: int = 2) -> Clips:
     """Real pictures of the bundled set."""
     from vistok.data.evaluation_set import EvaluationSet
-    from vistok.data.source import list_source
+    from vistok.data.sources.source import list_source
 
     dataset = EvaluationSet(list_source("samples:heldout").files, size, 1, count)
     return torch.stack([dataset[index][1] for index in range(count)])

@@ -7,7 +7,7 @@ import torch
 
 from vistok import Quantizer
 from vistok.component import build
-from vistok.tokenizers.bottlenecks import BOTTLENECKS
+from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
 
 SMALL_VQ = {"codebook_size": 32, "codebook_dim": 4}
 

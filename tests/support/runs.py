@@ -7,8 +7,8 @@ from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from tiny import tiny_image_configs
 from vistok.component import validate
-from vistok.train.checkpoint import checkpoints, load_checkpoint
-from vistok.train.run_config import RunConfig
+from vistok.train.config.run_config import RunConfig
+from vistok.train.run.checkpoint import checkpoints, load_checkpoint
 
 
 def tiny_run(bottleneck: dict | None = None, **train_options) -> RunConfig:

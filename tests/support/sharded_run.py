@@ -11,11 +11,11 @@ import torch.distributed as dist
 from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
 
-from vistok.train.config_file import load_run_config
-from vistok.train.discriminator_objective import discriminator_objective
-from vistok.train.guards import Guard
-from vistok.train.objective import generator_objective
-from vistok.train.run_folder import RunFolder
+from vistok.train.config.files import load_run_config
+from vistok.train.losses.discriminator import discriminator_objective
+from vistok.train.losses.generator import generator_objective
+from vistok.train.run.guards import Guard
+from vistok.train.run.run_folder import RunFolder
 from vistok.train.run_state import build_run_state
 
 

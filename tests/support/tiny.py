@@ -3,7 +3,7 @@
 import torch
 
 from vistok import VisualTokenizer
-from vistok.models.wetok import wetok_options
+from vistok.models.published.wetok import wetok_options
 
 
 def tiny_image_configs() -> tuple[dict, dict]:

@@ -16,10 +16,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tiny import tiny_tokenizer
 from vistok.component import validate
-from vistok.train.adversary import build_adversary
-from vistok.train.discriminator_objective import discriminator_objective
-from vistok.train.loss_options import Adversarial, Losses
-from vistok.train.objective import generator_objective
+from vistok.train.losses.discriminator import discriminator_objective
+from vistok.train.losses.gan import build_adversary
+from vistok.train.losses.generator import generator_objective
+from vistok.train.losses.options import Adversarial, Losses
 
 STEPS = 3
 CPU = torch.device("cpu")

@@ -6,7 +6,7 @@ import torch
 from tiny import tiny_tokenizer, tiny_wetok
 from vistok import Stage, VisualTokenizer
 from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
-from vistok.models.wan import wan_options
+from vistok.models.published.wan import wan_options
 from vistok.tokenizers.adaptation import adapt_state, match_stages
 
 

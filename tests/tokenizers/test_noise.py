@@ -5,7 +5,7 @@ import torch
 
 from tiny import awaken, tiny_tokenizer, tiny_wetok
 from vistok import VisualTokenizer
-from vistok.tokenizers.draws import draw_std
+from vistok.eval.metrics.sample_std import draw_std
 from vistok.tokenizers.noise_source import NoiseSource
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from runs import last_state
 from tiny import tiny_image_configs, tiny_video_configs
-from vistok.train.metrics_log import read_metrics
+from vistok.train.monitor.metrics_log import read_metrics
 
 SHARDED_RUN = Path(__file__).parents[1] / "support" / "sharded_run.py"
 

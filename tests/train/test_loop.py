@@ -18,14 +18,14 @@ from tiny import tiny_video_configs
 from vistok import VisualTokenizer
 from vistok.component import validate
 from vistok.config import dump
-from vistok.data.image import read_image
-from vistok.train.checkpoint import checkpoints, load_checkpoint
-from vistok.train.guards import SKIPPED_IN_A_ROW, Guard, check_resume
+from vistok.data.codecs.image import read_image
+from vistok.train.config.run_config import RunConfig
 from vistok.train.loop import train
-from vistok.train.metrics_log import read_metrics
-from vistok.train.objective import Objective, generator_objective
-from vistok.train.run_config import RunConfig
-from vistok.train.run_folder import RunFolder
+from vistok.train.losses.generator import Objective, generator_objective
+from vistok.train.monitor.metrics_log import read_metrics
+from vistok.train.run.checkpoint import checkpoints, load_checkpoint
+from vistok.train.run.guards import SKIPPED_IN_A_ROW, Guard, check_resume
+from vistok.train.run.run_folder import RunFolder
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -7,13 +7,13 @@ import torch
 from torch import nn
 
 from tiny import tiny_tokenizer
-from vistok.train.checkpoint import checkpoints, load_checkpoint, save_checkpoint
-from vistok.train.ema import EMA
-from vistok.train.metrics_log import MetricsLog, read_metrics
-from vistok.train.objective import generator_objective, training_psnr
-from vistok.train.run_config import Data, Losses
-from vistok.train.schedule import learning_rate_factor
-from vistok.train.seeding import seed_step, step_seed
+from vistok.seeding import seed_step, step_seed
+from vistok.train.config.run_config import Data, Losses
+from vistok.train.losses.generator import generator_objective, training_psnr
+from vistok.train.monitor.metrics_log import MetricsLog, read_metrics
+from vistok.train.optimization.ema import EMA
+from vistok.train.optimization.schedule import learning_rate_factor
+from vistok.train.run.checkpoint import checkpoints, load_checkpoint, save_checkpoint
 
 
 def test_warm_up_rises_linearly_and_the_schedules_end_at_their_floor():

@@ -9,7 +9,7 @@ import yaml
 from runs import last_state
 from tiny import tiny_image_configs
 from vistok import VisualTokenizer
-from vistok.train.config_file import dump_stages, load_run_config, load_stages
+from vistok.train.config.files import dump_stages, load_run_config, load_stages
 from vistok.train.loop import train
 from vistok.train.stages import train_stages
 

@@ -7,9 +7,9 @@ import torch
 
 from vistok import VisualTokenizer
 from vistok.component import validate
-from vistok.models.wetok import wetok_options
-from vistok.train.config_file import load_run_config, load_stages
-from vistok.train.run_config import Model
+from vistok.models.published.wetok import wetok_options
+from vistok.train.config.files import load_run_config, load_stages
+from vistok.train.config.run_config import Model
 from vistok.train.stages import train_stages
 
 F8, F16, F32 = (1, 2, 2, 4), (1, 1, 2, 2, 4), (1, 1, 2, 2, 4, 8)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..card import add_provenance
+from ..model_card import add_provenance
 from ..tokenizer import VisualTokenizer
 
 

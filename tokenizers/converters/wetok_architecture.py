@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...component import options_model, validate
 from ...models.causal_autoencoder import CausalDecoder, CausalEncoder
-from ...models.wetok import wetok_options
-from ..gq import GQ
-from ..lfq import LFQ
+from ...models.published.wetok import wetok_options
+from ..bottlenecks.gq import GQ
+from ..bottlenecks.lfq import LFQ
 from ..tokenizer import VisualTokenizer
 
 # The 3-D variant keeps every convolution inside a module that pads.

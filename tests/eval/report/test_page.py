@@ -8,7 +8,7 @@ import torch
 
 from made_rows import discrete_row, pictures, preset_row, row, some_rows
 from planted import photos
-from vistok.eval.battery.finding import Finding
+from vistok.eval.diagnostics.finding import Finding
 from vistok.eval.protocol import CANONICAL
 from vistok.eval.report.report import Report
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from made_rows import discrete_row, preset_row, row, some_rows
-from vistok.data.media import BadFile
+from vistok.data.sources.media import BadFile
 from vistok.eval.protocol import CANONICAL
 from vistok.eval.report.markdown import markdown
 from vistok.eval.report.notes import caveat_notes

@@ -1,0 +1,104 @@
+"""An open video: packets and frames of its first video stream, with one kind of error.
+
+Damage is an error of the container or the decoder, or a frame that the decoder marks as corrupt: it
+is raised where decoding meets it. The frames before it have been delivered and are good; the frames
+after it are predicted from it, up to the next keyframe. One thread decodes, so that the place
+of an error never depends on timing; worker processes give the parallelism.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, cast
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream as AvStream
+
+from ..sources.location import Location, local_path
+from .frame import MAX_FRAME_PIXELS
+
+
+class VideoStream:
+    """The first video stream of a location; use as a context manager.
+
+    Raises:
+        OSError: the file is missing, damaged, too large, or holds no video.
+    """
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._open = ExitStack()
+        with self._errors(), ExitStack() as opened:
+            path = local_path(location)
+            # The prefix keeps FFmpeg from reading a colon in a name as a protocol
+            source: Any = f"file:{path}" if path else opened.enter_context(location.open())
+            container = opened.enter_context(av.open(source))
+            self.container = cast(InputContainer, container)
+            if not self.container.streams.video:
+                raise OSError("no video stream")
+            self.stream = cast(AvStream, self.container.streams.video[0])
+            codec: Any = self.stream.codec_context  # None where FFmpeg knows no decoder
+            if codec is None:
+                raise OSError("no decoder for the codec of the video stream")
+            if codec.width * codec.height > MAX_FRAME_PIXELS:
+                raise OSError(
+                    f"frames of {codec.width} x {codec.height} pixels, more than the "
+                    f"{MAX_FRAME_PIXELS} that are read"
+                )
+            codec.thread_count = 1
+            codec.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
+            self._open = opened.pop_all()
+
+    def __enter__(self) -> "VideoStream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def packets(self) -> Iterator[Packet]:
+        """The packets from here on, not decoded; a damaged one ends them."""
+        with self._errors():
+            for packet in self.container.demux(self.stream):
+                if packet.is_corrupt:
+                    return
+                if packet.size:
+                    yield packet
+
+    def frames(self, since: int | None = None) -> Iterator[av.VideoFrame]:
+        """Decode from here on.
+
+        Args:
+            since: frames before this timestamp are dropped; after a seek they may be incomplete.
+
+        Raises:
+            OSError: at damage.
+        """
+        with self._errors():
+            for packet in self.container.demux(self.stream):
+                if packet.is_corrupt:
+                    raise OSError("the file is damaged or ends early")
+                for frame in packet.decode():
+                    assert isinstance(frame, av.VideoFrame), "a video stream holds video frames"
+                    if since is not None and (frame.pts is None or frame.pts < since):
+                        continue
+                    if frame.is_corrupt:
+                        raise OSError("the decoder found damage in a frame")
+                    yield frame
+
+    def seek(self, timestamp: int) -> None:
+        """Go to the keyframe at or before a timestamp, as the container sees it."""
+        with self._errors():
+            self.container.seek(timestamp, stream=self.stream, backward=True)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Errors of FFmpeg and our own under the file's name, as OSError."""
+        try:
+            yield
+        except (FFmpegError, OSError) as error:
+            message = str(error)
+            if not message.startswith(str(self.location)):
+                message = f"{self.location}: {type(error).__name__}: {error}"
+            raise OSError(message) from (None if type(error) is OSError else error)

@@ -1,0 +1,38 @@
+"""The pictures and clips that ship with vistok (see samples/LICENCES.md), as named sources.
+
+`samples:heldout` is never trained on by our configs, so that scores on it mean something.
+"""
+
+from pathlib import Path
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+PREFIX = "samples:"
+HELDOUT = ("kodim09", "kodim15", "kodim17", "kodim23")
+
+
+def is_bundled(source: str) -> bool:
+    """Whether a source names a bundled set."""
+    return source.startswith(PREFIX)
+
+
+def bundled_files(source: str) -> tuple[Path, list[Path]]:
+    """The root and the sorted files of a bundled set.
+
+    Raises:
+        ValueError: no set has that name.
+    """
+    images = sorted((SAMPLES / "images").glob("*.jpg"))
+    videos = sorted((SAMPLES / "videos").glob("*.mp4"))
+    heldout = [path for path in images if path.stem in HELDOUT]
+    sets = {
+        "all": images + videos,
+        "images": images,
+        "videos": videos,
+        "heldout": heldout,
+        "train": [path for path in images if path not in heldout] + videos,
+    }
+    name = source.removeprefix(PREFIX)
+    if name not in sets:
+        known = ", ".join(PREFIX + known for known in sets)
+        raise ValueError(f"bundled source must be one of {known}, got {source!r}")
+    return SAMPLES, sets[name]

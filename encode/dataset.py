@@ -1,0 +1,74 @@
+"""Reading what is to be encoded: every file of the job as an 8-bit clip with its source facts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from ..data.codecs.image import read_image, to_picture, to_tensor
+from ..data.codecs.video import clip_frames, probe_video
+from ..data.resize import adm_center_crop, adm_resize
+from ..data.sources.media import READ_ERRORS, BadFile, MediaFile, bad_file
+
+
+@dataclass(frozen=True)
+class EncodingSample:
+    """One clip to encode.
+
+    Attributes:
+        file: where it comes from.
+        clip: (3, T, H, W) uint8.
+        width: of the source, in pixels.
+        height: of the source, in pixels.
+        fps: frames per second of the clip, or None for an image.
+    """
+
+    file: MediaFile
+    clip: UInt8[Tensor, "3 T H W"]
+    width: int
+    height: int
+    fps: float | None
+
+
+class EncodingSamples(Dataset[EncodingSample | BadFile]):
+    """The samples of a job, by index.
+
+    Args:
+        files: what to read, all of one kind.
+        size: short side, in pixels.
+        keep_aspect: whole pictures instead of square centre crops.
+        frames: frames per clip.
+        stride: step between the frames of a clip.
+    """
+
+    def __init__(
+        self, files: Sequence[MediaFile], size: int, keep_aspect: bool, frames: int, stride: int
+    ) -> None:
+        self.files = tuple(files)
+        self.resize = adm_resize if keep_aspect else adm_center_crop
+        self.size, self.frames, self.stride = size, frames, stride
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> EncodingSample | BadFile:
+        """A sample, or the reason why there is none."""
+        file = self.files[index]
+        try:
+            return self._read(file)
+        except READ_ERRORS as error:
+            return bad_file(file.path, error)
+
+    def _read(self, file: MediaFile) -> EncodingSample:
+        if self.frames == 1:
+            image = read_image(file.location)
+            clip = to_tensor(self.resize(image, self.size)).unsqueeze(1)
+            return EncodingSample(file, clip, image.width, image.height, None)
+        info = probe_video(file.location)
+        frames = clip_frames(file.location, self.frames, stride=self.stride)
+        resized = [to_tensor(self.resize(to_picture(frame), self.size)) for frame in frames]
+        clip = torch.stack(resized, dim=1)
+        return EncodingSample(file, clip, info.width, info.height, float(info.fps / self.stride))

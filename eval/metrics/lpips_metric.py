@@ -1,0 +1,51 @@
+"""LPIPS (arXiv 1801.03924) with the `lpips` package's heads, version 0.1, on values in [-1, 1]."""
+
+from collections.abc import Mapping
+
+import torch
+
+from ..features.extractor_weights import file_sha256, find
+from ..features.lpips_network import TRUNKS, Trunk, lpips_network
+from ..protocol import Protocol
+from .image_pair import Pair
+from .sample_metric import Column, SampleMetric, frames_of, mean_over_frames
+
+# Clips of many frames go through the network in shares, so that memory has a bound.
+FRAMES_AT_ONCE = 8
+
+
+class LPIPS(SampleMetric):
+    """LPIPS under a protocol's rules.
+
+    Args:
+        protocol: the rules.
+        trunk: alex or vgg.
+        device: where the network runs.
+
+    Raises:
+        MissingWeights: the trunk's file is neither here nor to be had.
+    """
+
+    def __init__(self, protocol: Protocol, trunk: Trunk, device: str) -> None:
+        self.name = f"lpips_{trunk}"
+        self.protocol, self.device = protocol, device
+        weights = TRUNKS[trunk]
+        self.sha256 = file_sha256(find(weights))
+        self._weights_caveat = weights.caveat(self.sha256)
+        self.network = lpips_network(trunk).to(device)
+
+    def measure(self, pair: Pair) -> dict[str, Column]:
+        """The distance of every sample, averaged over its frames."""
+        a, b = (frames_of(x) / 127.5 - 1 for x in pair.values(self.protocol.lpips_values))
+        shares = zip(a.split(FRAMES_AT_ONCE), b.split(FRAMES_AT_ONCE), strict=True)
+        values = [self.network(x, y).flatten() for x, y in shares]
+        distances = mean_over_frames(torch.cat(values), len(pair.originals))
+        return {self.name: distances.cpu()}
+
+    def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
+        """The mean over samples."""
+        return {self.name: columns[self.name].mean().item()}
+
+    def caveat(self, columns: Mapping[str, Column]) -> str | None:
+        """That the trunk's weights are not the published ones."""
+        return self._weights_caveat

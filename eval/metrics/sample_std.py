@@ -1,0 +1,45 @@
+"""How much a generative decoder's answers differ from noise to noise.
+
+A second stage of WeTok (arXiv 2508.05599) starts with zero weights on the noise, which only the
+adversarial loss moves, while reconstruction losses pull them back. The spread over draws shows
+whether noise has come to mean anything.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ...eval_mode import evaluating
+from ...tokenizers.decode_options import Grids
+from ...tokenizers.noise_source import Generators
+from ...tokenizers.tokenizer import VisualTokenizer
+
+
+@torch.no_grad()
+def draw_std(
+    tokenizer: VisualTokenizer,
+    codes: Grids,
+    num_samples: int = 4,
+    generator: Generators | None = None,
+) -> Float[Tensor, ""]:
+    """Standard deviation over draws, per pixel value, root-mean-squared over clips and pixels.
+
+    Args:
+        tokenizer: with a generative decoder; decodes in eval mode.
+        codes: (B, C, t, h, w), or a tuple with one such grid.
+        num_samples: draws per clip, at least 2.
+        generator: as in `VisualTokenizer.decode`; without one the draws are the same at every call,
+            so that values of one training are comparable.
+
+    Returns:
+        A scalar in the unit of pixels in [-1, 1]; 0 where noise has no effect.
+
+    Raises:
+        ValueError: fewer than two draws, or a decoder that is not generative.
+    """
+    if num_samples < 2:
+        raise ValueError(f"num_samples must be >= 2 to have a spread, got {num_samples}")
+    with evaluating(tokenizer):
+        pixels = tokenizer.decode(codes, num_samples=num_samples, generator=generator)
+    samples = pixels.float().clamp(-1, 1).unflatten(0, (-1, num_samples))
+    return samples.var(dim=1).mean().sqrt()

@@ -1,0 +1,50 @@
+"""Classical codecs as subjects: every clip is coded on its own, at its true rate."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from .reconstructor import Clips, Reconstruction, Subject
+
+
+@dataclass(frozen=True)
+class CodedClip:
+    """One clip after a codec.
+
+    Attributes:
+        clip: decoded, 8 bit.
+        payload_bytes: see `bitstream.py`.
+        stored_bytes: of the whole file, container included.
+        encode_seconds: time to encode.
+        decode_seconds: time to decode.
+    """
+
+    clip: UInt8[Tensor, "3 T H W"]
+    payload_bytes: int
+    stored_bytes: int
+    encode_seconds: float
+    decode_seconds: float
+
+
+class Codec(Subject):
+    """A codec at one quality."""
+
+    def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
+        """Code every clip on its own, so that no rate depends on its neighbours in the batch."""
+        coded = [self.code(clip) for clip in clips]
+        num_pixels = clips[0, 0].numel()
+        return Reconstruction(
+            clips=torch.stack([one.clip for one in coded]),
+            bits_per_pixel=tuple(8 * one.payload_bytes / num_pixels for one in coded),
+            encode_seconds=sum(one.encode_seconds for one in coded),
+            decode_seconds=sum(one.decode_seconds for one in coded),
+            stored_bits_per_pixel=tuple(8 * one.stored_bytes / num_pixels for one in coded),
+        )
+
+    @abstractmethod
+    def code(self, clip: UInt8[Tensor, "3 T H W"]) -> CodedClip:
+        """The round trip of one clip."""

@@ -1,0 +1,18 @@
+"""The pictures themselves: the upper end of every scale."""
+
+from collections.abc import Sequence
+
+from .reconstructor import Clips, Reconstruction, Subject
+
+RAW_BITS = 24.0
+"""Bits per pixel of an 8-bit RGB picture."""
+
+
+class Identity(Subject):
+    """The pictures themselves, at 24 bits per pixel."""
+
+    name = "identity"
+
+    def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
+        """Nothing happens."""
+        return Reconstruction(clips, (RAW_BITS,) * len(clips), None, None)

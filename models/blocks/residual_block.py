@@ -1,0 +1,84 @@
+"""ResidualBlock: norm, SiLU, convolution, twice, beside a shortcut; modulated or noisy if asked."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from .block_config import BlockStyle
+from .causal_conv import CausalConv3d
+from .conditions import Conditions
+from .delay import delayed
+from .noise_injection import NoiseInjection
+from .norm import PositionLayerNorm, make_norm
+from .stream_state import StreamState
+from .timestep import modulation
+from .zero_init import zero_init
+
+
+class ResidualBlock(nn.Module):
+    """Pre-activation residual block; a convolution on the shortcut where widths differ.
+
+    Args:
+        in_channels: channels in.
+        out_channels: channels out.
+        temporal_kernel: frames that each convolution sees.
+        style: choices shared by the network.
+        noise: whether noise follows each convolution.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        temporal_kernel: int,
+        style: BlockStyle,
+        noise: bool = False,
+    ) -> None:
+        super().__init__()
+        kernel, bias = (temporal_kernel, 3), style.block_bias
+        self.norm1 = make_norm(in_channels, style)
+        self.conv1 = CausalConv3d(in_channels, out_channels, kernel, style=style, bias=bias)
+        self.norm2 = make_norm(out_channels, style)
+        self.conv2 = CausalConv3d(out_channels, out_channels, kernel, style=style, bias=bias)
+        if style.zero_init:
+            zero_init(self.conv2)
+        self.noise1 = NoiseInjection(out_channels) if noise else None
+        self.noise2 = NoiseInjection(out_channels) if noise else None
+        self.shortcut = nn.Identity()
+        if in_channels != out_channels:
+            self.shortcut = nn.Sequential(
+                PositionLayerNorm(in_channels, 1e-6) if style.shortcut_norm else nn.Identity(),
+                CausalConv3d(
+                    in_channels, out_channels, (1, style.shortcut_kernel), style=style, bias=bias
+                ),
+            )
+        # Rows: shift and scale before the first convolution, then before the second.
+        modulated = style.timestep and in_channels == out_channels
+        self.scale_shift_table = (
+            nn.Parameter(torch.randn(4, in_channels) / in_channels**0.5) if modulated else None
+        )
+
+    def forward(
+        self,
+        x: Float[Tensor, "B Cin T H W"],
+        state: StreamState | None = None,
+        conditions: Conditions = Conditions(),
+        embedding: Float[Tensor, "B D"] | None = None,
+    ) -> Float[Tensor, "B Cout T2 H W"]:
+        """Add two convolutions of `x` to its shortcut."""
+        shift1 = scale1 = shift2 = scale2 = None
+        if self.scale_shift_table is not None and embedding is not None:
+            shift1, scale1, shift2, scale2 = modulation(self.scale_shift_table, embedding)
+        # One name for every step, so that what is no longer needed is freed before the convolution
+        h = F.silu(_modulate(self.norm1(x), shift1, scale1))
+        h = self.conv1(h, state)
+        h = h if self.noise1 is None else self.noise1(h, conditions)
+        h = F.silu(_modulate(self.norm2(h), shift2, scale2))
+        h = self.conv2(h, state)
+        h = h if self.noise2 is None else self.noise2(h, conditions)
+        return self.shortcut(delayed(self, x, h, state)) + h
+
+
+def _modulate(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:
+    return x if shift is None or scale is None else x * (1 + scale) + shift

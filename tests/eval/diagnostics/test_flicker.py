@@ -1,0 +1,24 @@
+"""Flicker: what changes from frame to frame of a still picture is measured in grey levels."""
+
+import pytest
+import torch
+
+from planted import Planted, photos
+from vistok.eval.diagnostics.diagnostic import Material
+from vistok.eval.diagnostics.flicker import Flicker
+
+
+def breathing(x):
+    return x * 0.9 + 10 + 2.0 * (torch.arange(x.shape[2]) % 2).float().view(1, 1, -1, 1, 1)
+
+
+def test_planted_flicker_is_measured():
+    finding = Flicker().examine(Planted(breathing), Material(photos(32), None))
+    assert finding.numbers["flicker_levels"] == pytest.approx(2.0, abs=1e-3)
+    assert "changes by 2.00 grey levels" in finding.reading
+
+
+def test_a_blurred_but_steady_picture_does_not_flicker():
+    finding = Flicker().examine(Planted(lambda x: x.roll(1, -1)), Material(photos(32), None))
+    assert finding.numbers == {"flicker_levels": 0.0, "worst_transition_levels": 0.0}
+    assert finding.reading == "a still picture stays still"

@@ -1,0 +1,49 @@
+"""The pictures of a row: each sample through the subject once, and no more of it than is shown."""
+
+import torch
+
+from vistok import evaluate
+from vistok.data.evaluation_set import EvaluationSet
+from vistok.data.sources.source import list_source
+from vistok.eval.harness.examples import chosen_pictures, chosen_positions, strip_frames
+from vistok.eval.reconstructors.identity import Identity
+
+
+class Counting(Identity):
+    """The pictures themselves, and which of them were asked for."""
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+
+    def reconstruct(self, clips, keys):
+        self.keys += keys
+        return super().reconstruct(clips, keys)
+
+
+def test_a_sample_with_several_roles_is_reconstructed_once():
+    dataset = EvaluationSet(list_source("samples:heldout").files, 32)
+    samples = {i: {"key": file.key, "psnr": 20.0 + i} for i, file in enumerate(dataset.files)}
+    subject = Counting()
+    pictures = chosen_pictures(subject, dataset, samples)
+    roles = chosen_positions(samples)
+    assert len(roles) > len(samples)
+    assert [(picture.key, picture.role) for picture in pictures] == [
+        (samples[position]["key"], role) for position, role in roles
+    ]
+    assert sorted(subject.keys) == sorted(sample["key"] for sample in samples.values())
+    assert all(picture.original.shape == (3, 1, 32, 32) for picture in pictures)
+
+
+def test_of_long_clips_only_the_frames_of_the_strip_are_kept():
+    (row,) = evaluate("samples:videos", "bicubic:f=4", size=32, frames=17, limit=2)
+    for picture in row.pictures:
+        for clip in (picture.original, picture.reconstruction):
+            assert clip.shape == (3, 8, 32, 32)
+            assert clip.untyped_storage().nbytes() == clip.numel()  # the rest is not held either
+
+
+def test_the_strip_spans_the_clip_and_holds_short_ones_whole():
+    clip = torch.arange(30, dtype=torch.uint8).view(1, 30, 1, 1).expand(3, -1, 2, 2)
+    assert strip_frames(clip)[0, :, 0, 0].tolist() == [0, 4, 8, 12, 17, 21, 25, 29]
+    for frames in (1, 5, 8):
+        assert torch.equal(strip_frames(clip[:, :frames]), clip[:, :frames])

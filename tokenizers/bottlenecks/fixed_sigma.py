@@ -1,0 +1,51 @@
+"""Fixed-sigma noise (the sigma-VAE, arXiv 2412.08635): latents with noise of one given strength.
+
+    train: code = x + sigma noise        eval: code = x        KL up to a constant: mean x^2 / 2
+
+The encoder emits no variance that could collapse to zero, so latents keep a noise floor that a
+diffusion or autoregressive model can rely on.
+"""
+
+from math import log
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .bottleneck import Bottleneck, Quantized
+from .posterior import Gaussian
+
+
+class FixedSigma(Bottleneck):
+    """Gaussian latents of constant variance: a sample in train mode, the mode in eval mode.
+
+    Args:
+        latent_channels: channels of the latents.
+        sigma: standard deviation of the noise, > 0.
+        kl_weight: weight of the divergence from N(0, 1), which is averaged over elements.
+    """
+
+    def __init__(
+        self, latent_channels: int = 16, sigma: float = 0.1, kl_weight: float = 1e-6
+    ) -> None:
+        super().__init__()
+        if latent_channels < 1:
+            raise ValueError(f"latent_channels must be >= 1, got {latent_channels}")
+        if sigma <= 0:
+            raise ValueError(f"sigma must be > 0, got {sigma}; for no noise use kind plain")
+        if kl_weight < 0:
+            raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
+        self.dim = self.code_dim = latent_channels
+        self.sigma, self.kl_weight = sigma, kl_weight
+
+    def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
+        """N(x, sigma^2)."""
+        return Gaussian(x, torch.full_like(x, 2 * log(self.sigma)))
+
+    def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
+        if not self.training:
+            zero = x.new_zeros(())
+            return Quantized(x, None, zero, {"kl": zero})
+        posterior = self.posterior(x)
+        kl = posterior.kl().mean()
+        return Quantized(posterior.sample(), None, self.kl_weight * kl, {"kl": kl})

@@ -1,0 +1,124 @@
+"""Residual quantization (RVQ, SoundStream, arXiv 2107.03312): quantize what is left, again.
+
+    r_0 = x,    c_i = s_i Q_i(r_i / s_i),    r_{i+1} = r_i - c_i,    code = sum_i c_i            (1)
+
+Any quantizer serves as Q. s_i = scale^i keeps the ever smaller residuals in its range: 1 for
+learned codebooks, which adapt; 1/2 for signs; 1 / levels for FSQ, whose next stage then divides
+every step into as many again (use squash: clamp there, since tanh bends what codes approximate).
+
+A prefix of the indices decodes to the coarser code. With quantizer dropout, training sees these
+codes, too: with that probability a batch is cut after a random number of stages.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from .bottleneck import Quantized, Quantizer
+from .nested import build_inner
+from .straight_through import straight_through
+
+
+class Residual(Quantizer):
+    """A stack of quantizers, each on the residual of those before.
+
+    The loss and every term are sums over the stages.
+
+    Args:
+        quantizer: options of each stage, with `kind`.
+        num_quantizers: number of stages.
+        quantizer_dropout: probability, in train mode, that a batch keeps only its first stages.
+            The indices still name all of them.
+        scale: ratio of the scales of one stage and the one before; None takes the quantizer's own.
+    """
+
+    def __init__(
+        self,
+        quantizer: Mapping[str, Any],
+        num_quantizers: int = 4,
+        quantizer_dropout: float = 0.0,
+        scale: float | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= quantizer_dropout <= 1:
+            raise ValueError(f"quantizer_dropout must lie in [0, 1], got {quantizer_dropout}")
+        if scale is not None and scale <= 0:
+            raise ValueError(f"scale must be > 0, got {scale}")
+        stages = build_inner(quantizer, num_quantizers, "num_quantizers")
+        self.stages = nn.ModuleList(stages)
+        if stages[0].code_dim != stages[0].dim:
+            raise ValueError(
+                f"quantizer: codes of a stage must be as long as its latents, "
+                f"got {stages[0].code_dim} and {stages[0].dim}"
+            )
+        self.quantizer_dropout, self.scale = quantizer_dropout, scale
+        self.dim = self.code_dim = stages[0].dim
+        self.group_sizes = stages[0].group_sizes * num_quantizers
+        self.stateful = any(stage.stateful for stage in stages)
+
+    def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
+        kept, ratio = self._kept(x), self._ratio(x)
+        total, through = torch.zeros_like(x), torch.zeros_like(x)
+        results: list[Quantized] = []
+        for i, stage in enumerate(self.stages):
+            scale = ratio**i
+            # (1); residuals see earlier codes as constants, so that x feels every stage's losses
+            result = stage((x - total) / scale)
+            results.append(result)
+            code = scale * result.codes
+            total = total + code.detach()
+            through = through + (code if kept is None else code * (i < kept))
+        # each stage passes the gradient on; their mean is one gradient, not num_quantizers of them
+        mean = through / (len(results) if kept is None else kept)
+        codes = straight_through(mean, through)
+        return Quantized(codes, _joined_indices(results), *_summed_losses(results))
+
+    def _kept(self, x: Tensor) -> Tensor | None:
+        """How many stages this batch keeps, where that may be fewer than all."""
+        if not self.training or self.quantizer_dropout == 0:
+            return None
+        stages = len(self.stages)
+        cut = torch.rand((), device=x.device) < self.quantizer_dropout
+        return torch.where(cut, torch.randint(1, stages + 1, (), device=x.device), stages)
+
+    def _ratio(self, x: Tensor) -> Tensor:
+        ratio = _quantizer(self.stages[0]).residual_scale if self.scale is None else self.scale
+        return torch.as_tensor(ratio, dtype=x.dtype, device=x.device)
+
+    def indices_to_codes(
+        self, indices: Int64[Tensor, "*batch groups"]
+    ) -> Float[Tensor, "*batch dim"]:
+        """Codes of the given indices, fp32; a prefix (whole stages) gives the coarser codes."""
+        per_stage = _quantizer(self.stages[0]).num_groups
+        given = indices.shape[-1]
+        if given == 0 or given > self.num_groups or given % per_stage:
+            raise ValueError(
+                f"indices must end in {self.num_groups} group(s), or for a prefix in a multiple of "
+                f"{per_stage}, got shape {tuple(indices.shape)}"
+            )
+        codes = 0.0
+        for i, part in enumerate(indices.split(per_stage, dim=-1)):
+            code = _quantizer(self.stages[i]).indices_to_codes(part)
+            codes = codes + self._ratio(code) ** i * code
+        return torch.as_tensor(codes)
+
+
+def _quantizer(stage: nn.Module) -> Quantizer:
+    assert isinstance(stage, Quantizer), "built as quantizers"
+    return stage
+
+
+def _joined_indices(results: Sequence[Quantized]) -> Tensor:
+    return torch.cat([r.indices for r in results if r.indices is not None], dim=-1)
+
+
+def _summed_losses(results: Sequence[Quantized]) -> tuple[Tensor, dict[str, Tensor]]:
+    loss = torch.stack([result.loss for result in results]).sum()
+    terms = {
+        name: torch.stack([result.terms[name] for result in results]).sum()
+        for name in results[0].terms
+    }
+    return loss, terms

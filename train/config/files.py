@@ -1,0 +1,140 @@
+"""Reading run configs: files and overrides become checked runs, one for every stage.
+
+`python -m vistok.train.config_file FILE` writes the JSON schema that editors use.
+"""
+
+import copy
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...component import validate
+from ...config import Tree, dump, load_config, merge, override_value
+from ...eval.metrics.ssim import WINDOW_SIDES
+from .run_config import RunConfig
+
+
+def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read, check and complete a run config; of several stages, the last one.
+
+    Raises:
+        FileNotFoundError: no such config.
+        ValueError: an unknown key, a wrong type, or a shape the model cannot take.
+    """
+    *_, last = load_stages(name, overrides).values()
+    return last
+
+
+def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
+    """Every stage of a config by its name, in order; a config without stages is one without a name.
+
+    Overrides hold for every stage, unless they name one: `stages.0.train.steps=10`, which beats
+    `train.steps=5`.
+
+    Raises:
+        FileNotFoundError: no such config.
+        ValueError: as `load_run_config`, or stages without names of their own.
+    """
+    tree = load_config(name)
+    stages: Any = tree.pop("stages", None)
+    if stages is None:
+        stages = [{"name": ""}]
+    elif not isinstance(stages, list) or not all(map(_has_folder_name, stages)):
+        raise ValueError("stages must be a list of mappings, each with a name for its folder")
+    names = [str(stage.pop("name")) for stage in stages]
+    for stage_name in names:
+        if names.count(stage_name) > 1:
+            raise ValueError(f"stages need names of their own, got {stage_name} twice")
+    merged = [copy.deepcopy(merge(tree, stage)) for stage in stages]
+    _override_stages(merged, overrides)
+    return {stage_name: _checked(stage) for stage_name, stage in zip(names, merged, strict=True)}
+
+
+def _override_stages(stages: list[Tree], overrides: Sequence[str]) -> None:
+    """What holds for all stages first, so that what names one of them has the last word."""
+    named = [override for override in overrides if override.startswith("stages.")]
+    for override in overrides:
+        if override not in named:
+            for stage in stages:
+                override_value(stage, override)
+    for override in named:
+        if override.partition("=")[0].count(".") < 2:
+            raise ValueError(f"--set takes stages.NUMBER.key.path=value, got {override!r}")
+        override_value({"stages": stages}, override)
+
+
+def _has_folder_name(stage: Any) -> bool:
+    return isinstance(stage, dict) and bool(re.fullmatch(r"[\w-]+", str(stage.get("name", ""))))
+
+
+def dump_stages(stages: Mapping[str, RunConfig]) -> str:
+    """The resolved configs as YAML, one document per stage."""
+    documents = [
+        (f"# stage: {name}\n" if name else "") + dump(config.to_tree())
+        for name, config in stages.items()
+    ]
+    return "---\n".join(documents)
+
+
+def _checked(tree: Tree) -> RunConfig:
+    data = tree.get("data")
+    if data is None or (isinstance(data, dict) and data.get("source") is None):
+        raise ValueError("data.source is not set: say what to train on, --set data.source=FOLDER")
+    config: RunConfig = validate(RunConfig, tree)
+    check_shapes(config)
+    side = config.eval.size or config.data.size
+    if config.eval.source is not None and side < WINDOW_SIDES["gaussian11"]:
+        raise ValueError(
+            f"eval.size must be at least {WINDOW_SIDES['gaussian11']} pixels for SSIM, got {side}"
+        )
+    return config
+
+
+def check_shapes(config: RunConfig) -> None:
+    """Raise unless the clips that training and evaluation cut fit the networks."""
+    import torch
+
+    with torch.device("meta"):
+        tokenizer = config.build_tokenizer()
+    data = config.data
+    crops = [("data.buckets", bucket) for bucket in data.buckets]
+    for name, side in (("data.size", data.size), ("eval.size", config.eval.size or data.size)):
+        crops.append((name, (side, side)))
+    for name, (H, W) in crops:
+        try:
+            tokenizer.layout((data.frames, H, W))
+        except ValueError as error:
+            raise ValueError(f"{name}={H} x {W}, data.frames={data.frames}: {error}") from error
+    if config.train.losses.adversarial_weight:
+        _check_judged_size(config)
+
+
+def _check_judged_size(config: RunConfig) -> None:
+    """Raise unless the discriminator can judge every crop that is trained on."""
+    import torch
+
+    with torch.device("meta"):
+        discriminator = config.train.adversarial.build_discriminator()
+    for H, W in config.data.buckets or [(config.data.size, config.data.size)]:
+        discriminator.check_size(H, W)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of config files, where `extends` is allowed and the rest may come from it."""
+    schema = RunConfig.model_json_schema()
+    schema["properties"]["extends"] = {"type": "string"}
+    schema["properties"]["stages"] = {
+        "type": "array",
+        "items": {"type": "object", "properties": {"name": {"type": "string"}}},
+        "description": "Runs one after the other, each laid over the rest of the file.",
+    }
+    for section in (schema, *schema["$defs"].values()):
+        section.pop("required", None)
+    return schema
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")

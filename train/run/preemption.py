@@ -1,0 +1,68 @@
+"""Leaving a run politely: SIGTERM and SIGUSR1 ask it to save after the current step.
+
+Before the first step and after the last checkpoint there is nothing to save: there they leave at
+once, with code 0 as well.
+"""
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from ...data.training.loader import STOP_SIGNALS
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def leaving_on_signal() -> Iterator[None]:
+    """Leave with code 0 where no step is being taken."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        log.warning("stopped by signal %d before there was anything to save", number)
+        # Not by an exception, which may be swallowed wherever the signal finds the program.
+        os._exit(0)
+
+    previous = {number: signal.signal(number, leave) for number in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class StopSignal:
+    """Remembers, while entered, that a stop was asked for."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: dict[int, Any] = {}
+
+    def on_any_rank(self, accelerator: Accelerator) -> bool:
+        """Whether some rank was asked, so that all of them leave at the same step."""
+        if accelerator.num_processes == 1:
+            return self.requested
+        flag = torch.tensor([self.requested], device=accelerator.device)
+        flags: Any = accelerator.gather(flag)
+        return bool(flags.any())
+
+    def __enter__(self) -> "StopSignal":
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {
+                number: signal.signal(number, self._remember) for number in STOP_SIGNALS
+            }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _remember(self, _number: int, _frame: FrameType | None) -> None:
+        self.requested = True

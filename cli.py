@@ -109,8 +109,7 @@ def reconstruct(
     from .data.sources.media import READ_ERRORS, bad_file
     from .data.sources.source import list_source
     from .eval.reconstruct import check_outputs, reconstruct_file
-    from .output_file import check_output_folder
-    from .plain_json import finite_numbers
+    from .output_file import check_output_folder, finite_numbers
     from .progress import track
 
     check_output_folder(output)
@@ -277,12 +276,12 @@ def evaluate_command(
     Run again with the same --output, an evaluation that was stopped goes on. Several processes:
     torchrun --nproc-per-node 2 -m vistok eval ...
     """
+    from .distributed import torchrun_processes
     from .eval.harness.evaluate import evaluate
+    from .eval.harness.partial_scores import remove_parts
     from .eval.harness.reference_statistics import default_cache_folder
     from .eval.harness.result import with_canonical
-    from .eval.harness.resuming import remove_parts
     from .eval.metrics.catalog import check_metrics, usual_metrics
-    from .eval.process_group import torchrun_processes
     from .eval.protocol import PROTOCOLS
     from .eval.report.sample_table import write_sample_table
     from .output_file import check_output_folder
@@ -547,7 +546,7 @@ def _report_bad(files: Any) -> None:
 
 
 def _print_json(value: Any) -> None:
-    from .plain_json import dumps
+    from .output_file import dumps
 
     print(dumps(value))
 

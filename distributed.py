@@ -1,9 +1,11 @@
-"""Statistics over the global batch: what one rank needs to know of the vectors on the others.
+"""Ranks of a process group: joining them, and numbers over the vectors of all of them.
 
-Outside a process group, and with a single rank, these functions hand their argument back.
+Outside a process group, and with a single rank, the reductions hand their argument back.
 """
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -76,3 +78,25 @@ def mean_over_ranks(x: Tensor) -> Tensor:
     if ranks == 1:
         return x
     return x + (sum_over_ranks(x) / ranks - x).detach()
+
+
+@contextmanager
+def torchrun_processes(device: str) -> Iterator[str]:
+    """Join the other processes, if torchrun started any, and say where this one runs.
+
+    Args:
+        device: cpu, or cuda for the accelerator of this process's local rank.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or dist.is_initialized():
+        yield device
+        return
+    backend = "gloo"
+    if torch.device(device).type == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(backend)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()

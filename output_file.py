@@ -1,10 +1,16 @@
-"""Writing results: folders that can take them; files and folders that appear whole or not."""
+"""Writing results: folders that take them, files that appear whole or not at all, portable JSON.
 
+JSON cannot represent infinity and NaN; they become null.
+"""
+
+import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from math import isinf, isnan
 from pathlib import Path
+from typing import Any
 
 
 def check_output_folder(folder: Path) -> None:
@@ -62,3 +68,19 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def dumps(value: Any, indent: int | None = 1) -> str:
+    """Write JSON, refusing infinity and NaN that nobody has dealt with."""
+    return json.dumps(value, indent=indent, allow_nan=False)
+
+
+def finite_numbers(values: Mapping[str, Any], flag_infinite: bool = True) -> dict[str, Any]:
+    """The values with null for infinity and NaN, and `<name>_infinite: true` beside infinity."""
+    plain: dict[str, Any] = {}
+    for name, value in values.items():
+        broken = isinstance(value, float) and (isinf(value) or isnan(value))
+        plain[name] = None if broken else value
+        if broken and isinf(value) and flag_infinite:
+            plain[f"{name}_infinite"] = True
+    return plain

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..data.sources.media import MediaFile
-from ..output_file import write_text_whole
-from ..plain_json import dumps
+from ..output_file import dumps, write_text_whole
 
 What = Literal["tokens", "latents"]
 PLAN_FILE = "plan.json"

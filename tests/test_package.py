@@ -60,7 +60,6 @@ LEAVES = {
     "distributed",
     "eval_mode",
     "output_file",
-    "plain_json",
     "progress",
     "seeding",
 }

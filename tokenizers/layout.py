@@ -1,8 +1,15 @@
-"""Layout: where the tokens of a clip stand, and how much of it was padding."""
+"""Layout and size rule: which clips a tokenizer takes, and the grids of tokens they become.
+
+A legal clip has T = 1 + k * time frames, and height and width that are multiples of space; the
+first frame stands alone.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
+
+import torch.nn.functional as F
+from torch import Tensor
 
 Size = tuple[int, int, int]
 
@@ -50,3 +57,95 @@ class Layout:
 def _size(values: Sequence[int]) -> Size:
     t, h, w = (int(value) for value in values)
     return t, h, w
+
+
+@dataclass(frozen=True)
+class SizeRule:
+    """Legal sizes of one tokenizer.
+
+    Attributes:
+        time: frames per latent frame, after the first.
+        space: pixels per latent position along height and width.
+    """
+
+    time: int
+    space: int
+
+    def __str__(self) -> str:
+        return f"T = 1 + k*{self.time}, H and W multiples of {self.space}"
+
+    def padded(self, size: Size) -> Size:
+        """The smallest legal (T, H, W) that holds `size`."""
+        T, H, W = (max(1, side) for side in size)
+        return 1 + _up(T - 1, self.time), _up(H, self.space), _up(W, self.space)
+
+    def grid(self, size: Size) -> Size:
+        """The latent grid (t, h, w) of a clip, padded where its size is not legal."""
+        T, H, W = self.padded(size)
+        return 1 + (T - 1) // self.time, H // self.space, W // self.space
+
+    def layout(self, size: Size) -> Layout:
+        """Layout of a clip of a legal size.
+
+        Raises:
+            ValueError: an axis has no legal length; names the nearest ones.
+        """
+        self.check(size)
+        return Layout((self.grid(size),), size)
+
+    def check(self, size: Size) -> None:
+        """Raise, with the nearest legal lengths, unless every axis has a legal one."""
+        if min(size) < 1:
+            raise ValueError(f"pixels must have at least one frame, row and column, got {size}")
+        steps = (self.time, self.space, self.space)
+        wrong = []
+        for axis, got, above, step in zip("THW", size, self.padded(size), steps, strict=True):
+            if got != above:
+                nearest = f"{above - step} or {above}" if above > step else f"{above}"
+                wrong.append(f"{axis} = {got} (nearest legal: {nearest})")
+        if wrong:
+            raise ValueError(
+                f"pixels must have {self}; got {', '.join(wrong)}. Crop, or pass pad='replicate'"
+            )
+
+    def fit(self, pixels: Tensor, pad: str | None = None) -> tuple[Tensor, Size]:
+        """Pixels of a legal size, and the size before padding.
+
+        Args:
+            pixels: (B, 3, T, H, W).
+            pad: None refuses illegal sizes, "replicate" extends them at the end of each axis.
+
+        Raises:
+            ValueError: another shape, or an illegal size without padding.
+        """
+        check_pixels(pixels)
+        if pad not in (None, "replicate"):
+            raise ValueError(f"pad must be None or 'replicate', got {pad!r}")
+        T, H, W = pixels.shape[2:]
+        size, full = (T, H, W), self.padded((T, H, W))
+        if pad is None:
+            self.check(size)
+        if full == size:
+            return pixels, size
+        extra = (0, full[2] - W, 0, full[1] - H, 0, full[0] - T)
+        return F.pad(pixels, extra, mode="replicate"), size
+
+    def check_chunk(self, frames: int, first: bool) -> None:
+        """Raise unless a chunk of a stream has a legal number of frames."""
+        later = frames - 1 if first else frames
+        if frames == 0 or later % self.time:
+            rule = f"{'1 + ' if first else ''}n*{self.time}"
+            raise ValueError(f"this chunk must have {rule} frames, got {frames}")
+
+
+def check_pixels(pixels: Tensor) -> None:
+    """Raise unless pixels are (B, 3, T, H, W)."""
+    if pixels.ndim != 5 or pixels.shape[1] != 3:
+        raise ValueError(
+            f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
+            "for images (B, 3, H, W) use encode_images"
+        )
+
+
+def _up(length: int, step: int) -> int:
+    return -(-length // step) * step

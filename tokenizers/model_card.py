@@ -6,7 +6,7 @@ from typing import Any
 
 from .bottlenecks.bottleneck import Bottleneck, Quantizer
 from .bottlenecks.dual_path import paths_of
-from .size_rule import SizeRule
+from .layout import SizeRule
 
 
 def write_card(folder: Any, text: str) -> None:

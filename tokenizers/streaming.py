@@ -8,7 +8,7 @@ from torch import Tensor
 from ..models.blocks.stream_state import StreamState
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.receptive_field import sees_whole_clip
-from .size_rule import SizeRule, check_pixels
+from .layout import SizeRule, check_pixels
 
 Chunk = TypeVar("Chunk")
 Answer = TypeVar("Answer")

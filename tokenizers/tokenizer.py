@@ -30,10 +30,9 @@ from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
 from .encoding import Encoding, Output, joined
 from .latent_scale import LatentScale
-from .layout import Layout, Size
+from .layout import Layout, Size, SizeRule
 from .model_card import card_text, write_card
 from .pretrained import StrictModel
-from .size_rule import SizeRule
 from .streaming import check_streamable, decode_chunks, encode_chunks
 from .tiling import TiledDecoder, TiledEncoder
 

@@ -25,8 +25,7 @@ from .losses.discriminator import discriminator_objective
 from .losses.generator import generator_objective
 from .monitor.best_checkpoint import BestTokenizer
 from .monitor.gan_monitor import BalanceWatch
-from .monitor.log_entry import log_entry, progress_note
-from .monitor.metrics_log import MetricsLog
+from .monitor.metrics_log import MetricsLog, log_entry, progress_note
 from .monitor.running_means import TermMeans
 from .monitor.throughput import ThroughputClock
 from .monitor.trackers import check_trackers, close_trackers, start_trackers

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from ..metrics.sample_metric import NotApplicableError
+from ..metrics.metric import NotApplicableError
 from ..protocol import Values
 from .extractor import Extractor
 from .extractor_weights import ExtractorWeights, file_sha256, find

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from ..metrics.sample_metric import frames_of
+from ..metrics.metric import frames_of
 from ..protocol import Values
 from .extractor import Extractor
 from .extractor_weights import ExtractorWeights, file_sha256, find

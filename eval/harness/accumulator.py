@@ -11,10 +11,9 @@ from ...data.sources.media import BadFile
 from ...distributed import gather_from_ranks
 from ...tokenizers.code_statistics import CodeStatistics
 from ..metrics.bootstrap import bootstrap_interval
-from ..metrics.catalog import Metrics
-from ..metrics.codebook_metrics import NO_CODEBOOK
+from ..metrics.catalog import NO_CODEBOOK, Metrics
 from ..metrics.feature_statistics import FeatureStatistics
-from ..metrics.set_metric import SetMetric
+from ..metrics.metric import SetMetric
 from .scores import Scores
 
 Statistics = dict[str, FeatureStatistics]

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 
 from ..reconstructors.reconstructor import Subject
 from .accumulator import Tally
-from .clock import Clock
 from .evaluation import Evaluation
 from .result import Row
+from .speed_and_memory import Clock
 
 # Codes whose shares are listed one by one, the most frequent first.
 CODE_RANKS = 64

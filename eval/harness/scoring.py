@@ -19,14 +19,12 @@ from ...progress import ProgressLine
 from ..reconstructors.reconstructor import Subject
 from .accumulator import Tally
 from .aggregate import divide
-from .clock import Clock
 from .evaluation import Evaluation
 from .examples import chosen_pictures
-from .partial_scores import Parts
-from .peak_memory import PeakMemory
+from .partial_scores import Parts, parts_of, restore
 from .result import Row
-from .resuming import parts_of, restore
 from .scores import Scores, measure
+from .speed_and_memory import Clock, PeakMemory
 
 # Speed is taken from so many batches, during which nothing is measured.
 TIMED_BATCHES = 3

@@ -10,17 +10,18 @@ from ..features.extractor_weights import MissingWeights
 from ..features.i3d import I3D
 from ..features.inception import Inception
 from ..protocol import Protocol
-from .codebook_metrics import CODEBOOK_METRICS
+from .frechet import RFID, RFVD
 from .inception_score import InceptionScore
 from .kid import KID
 from .lpips_metric import LPIPS
+from .metric import NotApplicableError, SampleMetric, SetMetric
 from .ms_ssim import MultiScaleSSIM
 from .psnr import PSNR
-from .rfid import RFID
-from .rfvd import RFVD
-from .sample_metric import NotApplicableError, SampleMetric
-from .set_metric import SetMetric
 from .ssim import SSIM
+
+# Means over groups, over the whole evaluation; the counting is `tokenizers/code_statistics.py`.
+CODEBOOK_METRICS = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
+NO_CODEBOOK = "has no codebook"
 
 
 @dataclass(frozen=True)

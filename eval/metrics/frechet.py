@@ -1,4 +1,6 @@
-"""Fréchet distance between Gaussians fitted to two sets of features (arXiv 1706.08500).
+"""rFID and rFVD: Fréchet distance of originals and reconstructions (arXiv 1706.08500, 1812.01717).
+
+The distance is that of Gaussians fitted to two sets of features, Inception's or I3D's:
 
     (1)  d^2 = |m1 - m2|^2 + tr(C1) + tr(C2) - 2 tr((C1 C2)^(1/2))
     (2)  tr((C1 C2)^(1/2)) = sum of the square roots of the eigenvalues of R^T C2 R,  C1 = R R^T
@@ -6,15 +8,27 @@
 (2) needs eigenvalues of symmetric matrices only, all in float64. R has one column per direction in
 which the first set varies: the others (most of them where there are fewer samples than values)
 would contribute the square root of their rounding errors.
+
+The distance is biased upwards where samples are few: 5 000 images overstate small values by about
+60 %, 10 000 by 25 to 29 %, 50 000 by 4 %. With few clips it says more about their number than about
+the tokenizer, so rFVD refuses them.
 """
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from ..features.i3d import I3D
+from ..features.inception import Inception
 from .feature_statistics import FeatureStatistics
+from .metric import SetMetric
 
 OVERSAMPLING = 8
+
+# Fewer images or clips than these overstate the distance; fewer clips than the last are refused.
+RFID_FEW = 10_000
+RFVD_FEW = 2048
+RFVD_FEWEST = 256
 
 
 def frechet_distance(first: FeatureStatistics, second: FeatureStatistics) -> float:
@@ -62,3 +76,69 @@ def _range(C: Float64[Tensor, "D D"], rank: int) -> Float64[Tensor, "D r"]:
     generator = torch.Generator().manual_seed(0)
     probes = torch.randn(len(C), wanted, generator=generator, dtype=C.dtype)
     return torch.linalg.qr(C @ probes).Q
+
+
+class RFID(SetMetric):
+    """rFID on the pooled features of every frame.
+
+    Args:
+        extractor: InceptionV3.
+    """
+
+    name = "rfid"
+
+    def __init__(self, extractor: Inception) -> None:
+        self.extractor = extractor
+
+    def refusal(self, num_features: int) -> str | None:
+        """A covariance needs two pictures."""
+        return None if num_features > 1 else "needs at least 2 pictures, got 1"
+
+    def caveat(self, num_features: int) -> str | None:
+        """Few pictures overstate the distance."""
+        if num_features >= RFID_FEW:
+            return None
+        return f"{num_features} pictures overstate the distance; compare from {RFID_FEW} on"
+
+    def numbers(
+        self, originals: FeatureStatistics, reconstructions: FeatureStatistics
+    ) -> dict[str, float]:
+        """The distance."""
+        return {"rfid": frechet_distance(originals, reconstructions)}
+
+
+class RFVD(SetMetric):
+    """rFVD, one feature per clip.
+
+    Args:
+        extractor: I3D.
+        force: whether fewer than 256 clips are enough.
+    """
+
+    name = "rfvd"
+
+    def __init__(self, extractor: I3D, force: bool) -> None:
+        self.extractor, self.force = extractor, force
+
+    def refusal(self, num_features: int) -> str | None:
+        """Fewer than 256 clips, unless forced; a covariance needs two in any case."""
+        if num_features < 2:
+            return f"needs at least 2 clips, got {num_features}"
+        if num_features < RFVD_FEWEST and not self.force:
+            return (
+                f"needs at least {RFVD_FEWEST} clips, got {num_features}; "
+                "--force computes it all the same"
+            )
+        return None
+
+    def caveat(self, num_features: int) -> str | None:
+        """Few clips overstate the distance."""
+        if num_features >= RFVD_FEW:
+            return None
+        return f"{num_features} clips overstate the distance; papers take {RFVD_FEW}"
+
+    def numbers(
+        self, originals: FeatureStatistics, reconstructions: FeatureStatistics
+    ) -> dict[str, float]:
+        """The distance."""
+        return {"rfvd": frechet_distance(originals, reconstructions)}

@@ -11,7 +11,7 @@ import torch
 
 from ..features.inception import Inception
 from .feature_statistics import FeatureStatistics
-from .set_metric import SetMetric
+from .metric import SetMetric
 
 SHARES = 10
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..features.inception import Inception
 from .feature_statistics import FeatureStatistics
-from .set_metric import SetMetric
+from .metric import SetMetric
 
 SUBSETS = 100
 SUBSET_SIZE = 1000

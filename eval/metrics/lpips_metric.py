@@ -8,7 +8,7 @@ from ..features.extractor_weights import file_sha256, find
 from ..features.lpips_network import TRUNKS, Trunk, lpips_network
 from ..protocol import Protocol
 from .image_pair import Pair
-from .sample_metric import Column, SampleMetric, frames_of, mean_over_frames
+from .metric import Column, SampleMetric, frames_of, mean_over_frames
 
 # Clips of many frames go through the network in shares, so that memory has a bound.
 FRAMES_AT_ONCE = 8

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..protocol import Protocol
 from .image_pair import Pair
-from .sample_metric import Column, SampleMetric
+from .metric import Column, SampleMetric
 
 PEAK = 255.0
 

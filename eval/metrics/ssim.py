@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..protocol import Protocol
 from .image_pair import Pair
-from .sample_metric import (
+from .metric import (
     Column,
     NotApplicableError,
     SampleMetric,

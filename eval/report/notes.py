@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..harness.result import Row, with_canonical
-from ..metrics.codebook_metrics import NO_CODEBOOK
+from ..metrics.catalog import NO_CODEBOOK
 
 
 def notes(rows: Sequence[Row], star: str = "*") -> list[str]:

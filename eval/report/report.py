@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...output_file import write_text_whole
-from ...plain_json import dumps
+from ...output_file import dumps, write_text_whole
 from ..diagnostics.finding import Finding
 from ..harness.result import Row
 from ..protocol import Protocol

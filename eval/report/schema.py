@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...plain_json import dumps, finite_numbers
+from ...output_file import dumps, finite_numbers
 from ..diagnostics.finding import Finding
 from ..harness.result import Row
 

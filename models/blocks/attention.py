@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from .block_config import BlockStyle
 from .norm import make_norm
+from .residual_block import zero_init
 from .stream_state import StreamState, continues, last_frames
-from .zero_init import zero_init
 
 
 class SpatialAttention(nn.Module):

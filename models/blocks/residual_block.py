@@ -1,5 +1,7 @@
 """ResidualBlock: norm, SiLU, convolution, twice, beside a shortcut; modulated or noisy if asked."""
 
+from typing import TypeVar
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -8,12 +10,10 @@ from torch import Tensor, nn
 from .block_config import BlockStyle
 from .causal_conv import CausalConv3d
 from .conditions import Conditions
-from .delay import delayed
 from .noise_injection import NoiseInjection
 from .norm import PositionLayerNorm, make_norm
-from .stream_state import StreamState
+from .stream_state import StreamState, delayed
 from .timestep import modulation
-from .zero_init import zero_init
 
 
 class ResidualBlock(nn.Module):
@@ -82,3 +82,13 @@ class ResidualBlock(nn.Module):
 
 def _modulate(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:
     return x if shift is None or scale is None else x * (1 + scale) + shift
+
+
+Layer = TypeVar("Layer", bound=nn.Module)
+
+
+def zero_init(layer: Layer) -> Layer:
+    """Set every parameter of `layer` to zero and return it."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer

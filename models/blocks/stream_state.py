@@ -11,6 +11,7 @@ that the frame sees has arrived, and the rest when `last_chunk` is set.
 
 from typing import TypeGuard
 
+import torch
 from torch import Tensor, nn
 
 
@@ -51,3 +52,15 @@ def continues(state: StreamState | None) -> TypeGuard[StreamState]:
 def last_frames(x: Tensor, count: int) -> Tensor:
     """The last `count` frames of a clip, or all of a shorter one."""
     return x[:, :, max(0, x.shape[2] - count) :]
+
+
+def delayed(layer: nn.Module, x: Tensor, branch: Tensor, state: StreamState | None) -> Tensor:
+    """The frames of `x` (and of what waited before) that belong to the frames of `branch`."""
+    if state is None:
+        return x
+    waiting = state.recall(layer, "shortcut")
+    if waiting is None and branch.shape[2] == x.shape[2]:
+        return x
+    x = x if waiting is None else torch.cat([waiting, x], dim=2)
+    state.keep(layer, x[:, :, branch.shape[2] :], "shortcut")
+    return x[:, :, : branch.shape[2]]

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 
 from .block_config import BlockStyle
 from .causal_conv import CausalConv3d
-from .delay import delayed
 from .downsample import temporal_kernel
 from .patchify import depth_to_space
 from .stage import Stage
-from .stream_state import StreamState, continues
+from .stream_state import StreamState, continues, delayed
 
 
 class NearestUp(nn.Module):

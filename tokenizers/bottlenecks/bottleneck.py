@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from math import log2
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
@@ -166,3 +167,9 @@ class Quantizer(Bottleneck):
                 f"indices must lie in [0, {self.codebook_size}), "
                 f"got {int(indices.min())} to {int(indices.max())}"
             )
+
+
+def project(linear: nn.Linear, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch out"]:
+    """`linear(x)`, with the weights cast to the dtype of `x`."""
+    bias = None if linear.bias is None else linear.bias.to(x.dtype)
+    return F.linear(x, linear.weight.to(x.dtype), bias)

@@ -1,10 +1,23 @@
-"""What the quantizers with a table of codes (VQ, SimVQ, IBQ) share: two terms and two checks.
+"""Learned codebooks, as VQ, SimVQ and IBQ use them: two losses, nearest codes, k-means.
 
-commitment = mean (x - sg(e))^2        codebook = mean (sg(x) - e)^2
+    (1)  commitment = mean (x - sg(e))^2        codebook = mean (sg(x) - e)^2
+    (2)  argmin_k |x - e_k|^2 = argmax_k (x . e_k - |e_k|^2 / 2)
+
+(2) is one matrix product per chunk of vectors: no N x K x dim tensor, and bounded memory. The |x|^2
+that all codes share, and that would cost digits of the differences, never appears. k-means (Lloyd
+1982) over the vectors of all ranks gives a codebook its start.
 """
 
-from jaxtyping import Float
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
+
+from ...distributed import sum_over_ranks, world
+
+# Scores per chunk: 4 MiB in fp32, which a processor's cache still holds.
+CHUNK_ELEMENTS = 2**20
+
+KMEANS_ITERATIONS = 10
 
 
 def commitment_term(
@@ -33,3 +46,70 @@ def check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
     """Raise unless an option has one of its values."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}")
+
+
+@torch.no_grad()
+def nearest_codes(
+    x: Float[Tensor, "N dim"], codebook: Float[Tensor, "K dim"]
+) -> Int64[Tensor, "N"]:
+    """Index of the Euclidean nearest row of `codebook`, the first of equally near ones."""
+    half_norms = -0.5 * codebook.square().sum(dim=1)
+    return _argmax_of_scores(x, codebook, half_norms)
+
+
+@torch.no_grad()
+def most_similar_codes(
+    x: Float[Tensor, "N dim"], codebook: Float[Tensor, "K dim"]
+) -> Int64[Tensor, "N"]:
+    """Index of the row of `codebook` with the largest dot product."""
+    return _argmax_of_scores(x, codebook, codebook.new_zeros(len(codebook)))
+
+
+def _argmax_of_scores(x: Tensor, codebook: Tensor, offsets: Tensor) -> Tensor:
+    rows = max(1, CHUNK_ELEMENTS // len(codebook))
+    # detached: tracing (torch.export) records products into a buffer only of tensors without graph
+    transposed, offsets = codebook.detach().t(), offsets.detach()
+    # one buffer for all chunks: fresh pages for each would cost more than the product
+    scores = x.new_empty(min(rows, len(x)), len(codebook))
+    nearest = [
+        torch.addmm(offsets, chunk, transposed, out=scores[: len(chunk)]).argmax(dim=1)
+        for chunk in x.detach().split(rows)
+    ]
+    return torch.cat(nearest)
+
+
+@torch.no_grad()
+def kmeans(x: Float[Tensor, "N dim"], num_codes: int) -> Float[Tensor, "K dim"]:
+    """Centroids of the global batch, the same on every rank."""
+    centroids = sampled_vectors(x, num_codes)
+    for _ in range(KMEANS_ITERATIONS):
+        counts, sums = code_sums(x, nearest_codes(x, centroids), num_codes)
+        means = sums / counts.clamp_min(1).unsqueeze(1)
+        # a centroid without vectors stays where it is
+        centroids = torch.where(counts.unsqueeze(1) > 0, means, centroids)
+    return centroids
+
+
+@torch.no_grad()
+def sampled_vectors(x: Float[Tensor, "N dim"], count: int) -> Float[Tensor, "count dim"]:
+    """So many random vectors of the global batch, the same on every rank; repeated where too few.
+
+    Every rank draws for its own slots from its own vectors, and adding them up puts them together.
+    """
+    rank, ranks = world()
+    slots = torch.arange(rank, count, ranks, device=x.device)
+    drawn = torch.randperm(len(x), device=x.device)
+    drawn = drawn[torch.arange(len(slots), device=x.device) % len(x)]
+    vectors = x.new_zeros(count, x.shape[1])
+    vectors[slots] = x[drawn]
+    return sum_over_ranks(vectors)
+
+
+@torch.no_grad()
+def code_sums(
+    x: Float[Tensor, "N dim"], indices: Int64[Tensor, "N"], num_codes: int
+) -> tuple[Float[Tensor, "K"], Float[Tensor, "K dim"]]:
+    """How many vectors of the global batch each code has, and their sum."""
+    counts = torch.bincount(indices, minlength=num_codes).to(x.dtype)
+    sums = x.new_zeros(num_codes, x.shape[1]).index_add_(0, indices, x)
+    return sum_over_ranks(counts), sum_over_ranks(sums)

@@ -26,8 +26,7 @@ from torch.utils.checkpoint import checkpoint
 from ...distributed import mean_over_ranks
 from .binary_entropy import negative_plogp
 from .bottleneck import Quantized, Quantizer
-from .codebook import check_codebook, codebook_term, commitment_term
-from .nearest import most_similar_codes
+from .codebook import check_codebook, codebook_term, commitment_term, most_similar_codes
 
 # Logits per chunk: 16 MiB in fp32.
 CHUNK_ELEMENTS = 2**22

@@ -15,9 +15,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from .bottleneck import Quantized, Quantizer
+from .bottleneck import Quantized, Quantizer, project
 from .nested import build_inner
-from .projection import project
 
 
 class MultiToken(Quantizer):

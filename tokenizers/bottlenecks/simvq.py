@@ -13,10 +13,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from .bottleneck import Quantized, Quantizer
-from .codebook import check_choice, check_codebook, codebook_term, commitment_term
-from .nearest import nearest_codes
-from .projection import project
+from .bottleneck import Quantized, Quantizer, project
+from .codebook import check_choice, check_codebook, codebook_term, commitment_term, nearest_codes
 from .straight_through import rotate_through, straight_through
 
 

@@ -26,9 +26,17 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from .bottleneck import Quantized, Quantizer
-from .codebook import check_choice, check_codebook, codebook_term, commitment_term
-from .kmeans import code_sums, kmeans, sampled_vectors
-from .nearest import most_similar_codes, nearest_codes
+from .codebook import (
+    check_choice,
+    check_codebook,
+    code_sums,
+    codebook_term,
+    commitment_term,
+    kmeans,
+    most_similar_codes,
+    nearest_codes,
+    sampled_vectors,
+)
 from .straight_through import rotate_through, straight_through
 
 EMA_EPS = 1e-5

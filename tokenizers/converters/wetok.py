@@ -11,7 +11,8 @@ average is taken raw. Files of the autoregressive models carry the tokenizer, ra
 `first_stage_model.`. All sizes are read off the tensors; only the bits of a group are in no file.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +22,31 @@ from torch import Tensor
 from ..tokenizer import VisualTokenizer
 from .checkpoint_file import Tensors, read_checkpoint
 from .converter import Conversion, Converter, account, load_exactly
-from .wetok_architecture import Architecture, architecture_of, infer_architecture, shape_of
-from .wetok_names import EMA, ema_name, reference_names
+from .wetok_architecture import PADDED, Architecture, architecture_of, infer_architecture, shape_of
 
 AUTOREGRESSIVE = "first_stage_model."
 FILE_NAME = "WeTok.ckpt"
 
-# What the reference's moving average stores besides the weights.
+# The prefix of moving averages, and what is stored besides the weights.
+EMA = "model_ema."
 EMA_DECAY, EMA_NUM_UPDATES = EMA + "decay", EMA + "num_updates"
+
+# Ours -> theirs, by the half of the network. A level counts from full resolution down, in both.
+LEVEL = {
+    "encoder": {
+        "blocks.": "down.{level}.block.",
+        "resample.conv.": "down.{level}.downsample.",
+    },
+    "decoder": {
+        "adaptive_norm.": "adaptive.{level}.",
+        "blocks.": "up.{level}.block.",
+        "resample.conv.": "up.{level}.upsample.conv1.",
+    },
+}
+MIDDLE = {"blocks.": "mid_block."}
+SHORTCUT = {1: ("shortcut.1.", "nin_shortcut."), 3: ("shortcut.1.", "conv_shortcut.")}
+# Layers that the 3-D variant keeps inside a module that pads.
+CONVOLUTION = r"(conv_in|conv_out|conv1|conv2|downsample|nin_shortcut|conv_shortcut)"
 
 
 @dataclass(frozen=True)
@@ -134,3 +152,35 @@ def _excuses(raw: set[str], embedded: bool) -> dict[str, Callable[[str], bool]]:
 def _with_time(weight: Tensor) -> Tensor:
     """2-D kernels as 3-D ones that see one frame."""
     return weight.unsqueeze(2) if weight.ndim == 4 else weight
+
+
+def reference_names(architecture: Architecture, names: Iterable[str]) -> dict[str, str]:
+    """Our names -> the reference's; one to one, so that it can be read both ways."""
+    table = {name: _reference_name(architecture, name) for name in names}
+    assert len(set(table.values())) == len(table), "two tensors would share a name"
+    return table
+
+
+def _reference_name(architecture: Architecture, name: str) -> str:
+    half, _, inside = name.partition(".")
+    stage = re.fullmatch(r"stages\.(\d+)\.(.+)", inside)
+    if stage is not None:
+        levels = len(architecture.multipliers)
+        number = int(stage[1])
+        level = number - 1 if half == "encoder" else levels - number
+        # One stage beyond the levels stands in the middle, next to the latents.
+        renames = MIDDLE if level == levels else LEVEL[half]
+        inside = stage[2]
+        for ours, theirs in renames.items():
+            if inside.startswith(ours):
+                inside = theirs.format(level=level) + inside.removeprefix(ours)
+                break
+        inside = inside.replace(*SHORTCUT[architecture.shortcut_kernel])
+    if architecture.is_video:
+        inside = re.sub(CONVOLUTION + r"\.(weight|bias)$", rf"\1.{PADDED}.\2", inside)
+    return f"{half}.{inside}"
+
+
+def ema_name(name: str) -> str:
+    """The name of a weight's moving average."""
+    return EMA + name.replace(".", "")

@@ -1,11 +1,23 @@
-"""metrics.jsonl: one line of plain numbers per logged step, the same keys all through a run."""
+"""metrics.jsonl: one line of plain numbers per logged step, the same keys all through a run.
+
+The progress bar shows a short form of the same line.
+"""
 
 import json
+import resource
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...output_file import write_text_whole
-from ...plain_json import dumps, finite_numbers
+import torch
+
+from ...eval.metrics.catalog import CODEBOOK_METRICS
+from ...output_file import dumps, finite_numbers, write_text_whole
+from ..losses.generator import training_psnr
+
+# Before the names of figures of one path of a dual-path tokenizer; those of all have no prefix.
+PATHS = ("", "discrete_", "continuous_")
 
 
 class MetricsLog:
@@ -45,3 +57,55 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def _line(entry: dict[str, Any]) -> str:
     return dumps(finite_numbers(entry, flag_infinite=False), indent=None) + "\n"
+
+
+def log_entry(
+    step: int,
+    means: Mapping[str, float],
+    rates: Mapping[str, float],
+    speed: Mapping[str, float],
+    scores: Mapping[str, float | None],
+    use: Mapping[str, float],
+) -> dict[str, Any]:
+    """One line of metrics.jsonl.
+
+    Args:
+        step: the last one the line speaks of.
+        means: loss and terms, over the steps since the last line and over all ranks.
+        rates: learning rates.
+        speed: of the ThroughputClock.
+        scores: on held-out data; None where one was not taken at this step.
+        use: of the codebooks, over the steps since the last line.
+    """
+    return {
+        "step": step,
+        **means,
+        **{
+            f"{path}train_psnr": _psnr(means[f"{path}l2"]) for path in PATHS if f"{path}l2" in means
+        },
+        **rates,
+        **speed,
+        "memory_gib": peak_memory_gib(),
+        # null when continuous
+        **{name: use.get(name) for name in CODEBOOK_METRICS},
+        **{f"eval_{name}": score for name, score in scores.items()},
+    }
+
+
+def _psnr(l2: float) -> float:
+    return training_psnr(torch.tensor(l2)).item()
+
+
+def progress_note(entry: Mapping[str, Any]) -> str:
+    """What somebody who watches wants to know."""
+    held_out = entry.get("eval_psnr")
+    score = f" held-out {held_out:.2f} dB" if held_out is not None else ""
+    return f"PSNR {entry['train_psnr']:.2f} dB, {entry['samples_per_second']:.0f} samples/s{score}"
+
+
+def peak_memory_gib() -> float:
+    """Most memory this process has held so far: of its accelerator, or of the machine."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**30
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30

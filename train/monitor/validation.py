@@ -8,8 +8,7 @@ from torch import Tensor
 from ...data.pixels import to_pixels, to_uint8
 from ...distributed import world
 from ...eval.harness.evaluate import evaluate
-from ...eval.metrics.catalog import Conditions, open_metrics
-from ...eval.metrics.codebook_metrics import CODEBOOK_METRICS
+from ...eval.metrics.catalog import CODEBOOK_METRICS, Conditions, open_metrics
 from ...eval.metrics.sample_std import draw_std
 from ...eval.protocol import CANONICAL
 from ...eval.reconstructors.saved_tokenizer import Tokenizer

@@ -17,9 +17,9 @@ from pictures import random_clips
 from vistok.data.codecs.image import to_picture
 from vistok.eval.features.inception import Inception
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
+from vistok.eval.metrics.frechet import RFID
 from vistok.eval.metrics.inception_score import InceptionScore
 from vistok.eval.metrics.kid import KID
-from vistok.eval.metrics.rfid import RFID
 from vistok.eval.protocol import PROTOCOLS
 
 COUNT = 12

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from pictures import noisy_pair
+from vistok.eval.metrics.metric import NotApplicableError, frames_of
 from vistok.eval.metrics.ms_ssim import SMALLEST_SIDE, WEIGHTS, MultiScaleSSIM, multi_scale_ssim
-from vistok.eval.metrics.sample_metric import NotApplicableError, frames_of
 from vistok.eval.protocol import CANONICAL
 
 

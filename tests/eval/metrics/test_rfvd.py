@@ -10,8 +10,8 @@ from pictures import random_clips
 from vistok import evaluate
 from vistok.eval.features.i3d import I3D, load_i3d
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
-from vistok.eval.metrics.rfvd import RFVD
-from vistok.eval.metrics.sample_metric import NotApplicableError
+from vistok.eval.metrics.frechet import RFVD
+from vistok.eval.metrics.metric import NotApplicableError
 
 CLIPS = {"size": 32, "frames": 9, "metrics": ["psnr", "rfvd"]}
 

@@ -7,7 +7,7 @@ from skimage.metrics import structural_similarity
 
 from pictures import noisy_pair
 from vistok.eval.metrics.image_pair import Pair
-from vistok.eval.metrics.sample_metric import NotApplicableError
+from vistok.eval.metrics.metric import NotApplicableError
 from vistok.eval.metrics.ssim import SSIM, similarity_maps
 from vistok.eval.protocol import CANONICAL, PROTOCOLS
 

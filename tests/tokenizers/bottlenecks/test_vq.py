@@ -5,7 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from vistok import IBQ, VQ, SimVQ
-from vistok.tokenizers.bottlenecks import ibq, nearest
+from vistok.tokenizers.bottlenecks import codebook as codebook_module
+from vistok.tokenizers.bottlenecks import ibq
 from vistok.tokenizers.bottlenecks.straight_through import rotate_through, straight_through
 
 
@@ -15,16 +16,18 @@ def vectors(count: int, dim: int = 4, seed: int = 0) -> torch.Tensor:
 
 @pytest.mark.parametrize("chunk", [2**22, 100])
 def test_the_search_finds_the_nearest_code_in_chunks_as_in_one(chunk, monkeypatch):
-    monkeypatch.setattr(nearest, "CHUNK_ELEMENTS", chunk)
+    monkeypatch.setattr(codebook_module, "CHUNK_ELEMENTS", chunk)
     x, codebook = vectors(200).double(), vectors(50, seed=1).double()
     distances = torch.cdist(x, codebook)
-    assert torch.equal(nearest.nearest_codes(x, codebook), distances.argmin(dim=1))
-    assert torch.equal(nearest.most_similar_codes(x, codebook), (x @ codebook.t()).argmax(dim=1))
+    assert torch.equal(codebook_module.nearest_codes(x, codebook), distances.argmin(dim=1))
+    assert torch.equal(
+        codebook_module.most_similar_codes(x, codebook), (x @ codebook.t()).argmax(dim=1)
+    )
 
 
 def test_the_first_of_equal_codes_is_taken():
     codebook = torch.ones(5, 2)
-    assert nearest.nearest_codes(torch.ones(3, 2), codebook).tolist() == [0, 0, 0]
+    assert codebook_module.nearest_codes(torch.ones(3, 2), codebook).tolist() == [0, 0, 0]
 
 
 def test_both_gradients_give_the_codes_to_the_bit():

@@ -8,7 +8,7 @@ import pytest
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
-from vistok.eval.harness.resuming import remove_parts
+from vistok.eval.harness.partial_scores import remove_parts
 from vistok.eval.harness.scoring import TIMED_BATCHES
 from vistok.eval.reconstructors.reconstructor import Clips, Reconstruction
 from vistok.eval.reconstructors.saved_tokenizer import Tokenizer

@@ -8,7 +8,7 @@ from vistok import VisualTokenizer
 from vistok.data.pixels import to_pixels
 from vistok.train.config.files import load_run_config
 from vistok.train.loop import train
-from vistok.train.run.latent_statistics import measure_latents
+from vistok.train.run.export import measure_latents
 
 
 def clips(count: int) -> torch.Tensor:

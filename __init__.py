@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .tokenizers.bottlenecks.bottleneck import Quantized as Quantized
     from .tokenizers.bottlenecks.bottleneck import Quantizer as Quantizer
     from .tokenizers.bottlenecks.bsq import BSQ as BSQ
-    from .tokenizers.bottlenecks.deterministic import Plain as Plain
     from .tokenizers.bottlenecks.dual_path import DualPath as DualPath
     from .tokenizers.bottlenecks.fixed_sigma import FixedSigma as FixedSigma
     from .tokenizers.bottlenecks.fsq import FSQ as FSQ
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from .tokenizers.bottlenecks.kl import KL as KL
     from .tokenizers.bottlenecks.lfq import LFQ as LFQ
     from .tokenizers.bottlenecks.multi_token import MultiToken as MultiToken
+    from .tokenizers.bottlenecks.plain import Plain as Plain
     from .tokenizers.bottlenecks.residual import Residual as Residual
     from .tokenizers.bottlenecks.simvq import SimVQ as SimVQ
     from .tokenizers.bottlenecks.vq import VQ as VQ
@@ -47,7 +47,7 @@ _HOMES = {
     "Layout": "tokenizers.layout",
     "MultiToken": "tokenizers.bottlenecks.multi_token",
     "Output": "tokenizers.encoding",
-    "Plain": "tokenizers.bottlenecks.deterministic",
+    "Plain": "tokenizers.bottlenecks.plain",
     "Quantized": "tokenizers.bottlenecks.bottleneck",
     "Quantizer": "tokenizers.bottlenecks.bottleneck",
     "Residual": "tokenizers.bottlenecks.residual",

@@ -76,7 +76,7 @@ def train(
         print(dump_stages(stages), end="")
         return
     from .output_file import check_output_folder
-    from .train.run.preemption import leaving_on_signal
+    from .train.run.preemption import exit_on_signal
     from .train.stages import train_stages
 
     folder = output or Path("runs") / Path(config).stem
@@ -84,7 +84,7 @@ def train(
     first_process = _is_first_process()
     if first_process:
         sys.stderr.write(dump_stages(stages))
-    with leaving_on_signal():
+    with exit_on_signal():
         result = train_stages(stages, folder, device)
     if first_process and result.tokenizer is None:
         print(f"stopped after step {result.step}: {folder}")
@@ -278,10 +278,10 @@ def evaluate_command(
     """
     from .distributed import torchrun_processes
     from .eval.harness.evaluate import evaluate
-    from .eval.harness.partial_scores import remove_parts
+    from .eval.harness.partial_scores import remove_partial_scores
     from .eval.harness.reference_statistics import default_cache_folder
-    from .eval.harness.result import with_canonical
-    from .eval.metrics.catalog import check_metrics, usual_metrics
+    from .eval.harness.row import with_canonical
+    from .eval.metrics.catalog import check_metrics, default_metrics
     from .eval.protocol import PROTOCOLS
     from .eval.report.sample_table import write_sample_table
     from .output_file import check_output_folder
@@ -289,8 +289,8 @@ def evaluate_command(
     rules = PROTOCOLS[_one_of("--protocol", protocol, PROTOCOLS)]
     required = _words(require)
     check_metrics(required, "--require")
-    clip_frames = frames or rules.usual_frames
-    names = usual_metrics(clip_frames) if metrics is None else _words([metrics])
+    clip_frames = frames or rules.default_frames
+    names = default_metrics(clip_frames) if metrics is None else _words([metrics])
     check_metrics(names, "--metrics")
     check_output_folder(output)
     with torchrun_processes(_device(device)) as place:
@@ -314,15 +314,17 @@ def evaluate_command(
             on_row=_say_row,
         )
     if _is_first_process():
-        from .eval.diagnostics.battery import examine
+        from .eval.diagnostics.battery import run_diagnostics
 
         write_sample_table(output / "samples.parquet", rows)
         kind = _dtype(dtype)
-        findings = examine(source, tokenizers, size, place, kind, clip_frames) if battery else ()
+        findings = (
+            run_diagnostics(source, tokenizers, size, place, kind, clip_frames) if battery else ()
+        )
         _write_report(source, rules, rows, output, as_json, findings)
         bad = {bad.path: bad for row in with_canonical(rows) for bad in row.bad_files}
         _report_bad(bad.values())
-        remove_parts(rows)
+        remove_partial_scores(rows)
     missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]
     if missing:
         words = ", ".join(f"{name} of {tokenizer}" for tokenizer, name in missing)

@@ -14,6 +14,16 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 Component = TypeVar("Component")
+
+# Earlier names of options, in configs and saved tokenizers, for the error that names the new one.
+RENAMED = {
+    "entropy_boost_steps": "entropy_warmup_steps",
+    "entropy_boost_weight": "entropy_warmup_weight",
+    "final_lr_factor": "min_lr_ratio",
+    "kmeans_start": "kmeans_init",
+    "revive_below": "dead_code_threshold",
+    "warmup_start": "warmup_start_factor",
+}
 Family = Mapping[str, type[Component]]
 
 
@@ -105,6 +115,8 @@ def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> 
     name = ".".join([where, *path] if where else path) or "config"
     match problem["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
+            if path[-1] in RENAMED:
+                return f"{name}: is now called {RENAMED[path[-1]]}"
             hint = _closest_path(path if not where else [where, *path], model, where)
             return f"{name}: unknown key{hint}"
         case "missing":

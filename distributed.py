@@ -15,7 +15,7 @@ from torch import Tensor
 Item = TypeVar("Item")
 
 
-def world() -> tuple[int, int]:
+def rank_and_world_size() -> tuple[int, int]:
     """This rank and the number of ranks."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
@@ -23,9 +23,9 @@ def world() -> tuple[int, int]:
 
 
 @torch.no_grad()
-def sum_over_ranks(x: Tensor) -> Tensor:
+def all_reduce_sum(x: Tensor) -> Tensor:
     """The sum of every rank's `x`, the same bits on all of them; no gradient."""
-    if world()[1] == 1:
+    if rank_and_world_size()[1] == 1:
         return x
     # NCCL alone moves nothing that lies in the host's memory
     device = torch.device("cuda") if dist.get_backend() == "nccl" else x.device
@@ -34,9 +34,9 @@ def sum_over_ranks(x: Tensor) -> Tensor:
     return total.to(x.device)
 
 
-def gather_from_ranks(value: Item) -> list[Item]:
+def all_gather_object(value: Item) -> list[Item]:
     """Every rank's value, which can be pickled, in the order of the ranks."""
-    ranks = world()[1]
+    ranks = rank_and_world_size()[1]
     if ranks == 1:
         return [value]
     values: list = [None] * ranks
@@ -44,40 +44,40 @@ def gather_from_ranks(value: Item) -> list[Item]:
     return values
 
 
-def from_first_rank(value: Item) -> Item:
+def broadcast_object(value: Item) -> Item:
     """The first rank's value, which can be pickled, on every rank."""
-    if world()[1] == 1:
+    if rank_and_world_size()[1] == 1:
         return value
     values = [value]
     dist.broadcast_object_list(values, src=0)
     return values[0]
 
 
-def on_first_rank(work: Callable[[], Item]) -> Item:
+def run_on_main_process(work: Callable[[], Item]) -> Item:
     """What the first rank gets from a function, on every rank; what it raises is raised on all."""
     answer: tuple[list[Item], Exception | None] = [], None
-    if world()[0] == 0:
+    if rank_and_world_size()[0] == 0:
         try:
             answer = [work()], None
         except Exception as error:
             answer = [], error
-    (result, error) = from_first_rank(answer)
+    (result, error) = broadcast_object(answer)
     if error is not None:
         raise error
     return result[0]
 
 
-def mean_over_ranks(x: Tensor) -> Tensor:
+def all_reduce_mean(x: Tensor) -> Tensor:
     """The mean of every rank's `x`, differentiable.
 
     Every rank computes the same loss from it, and data parallel training averages the ranks'
     gradients. The gradient of that loss with respect to this rank's `x` is then handed back
     undivided: averaging divides it by the number of ranks, as the mean did.
     """
-    ranks = world()[1]
+    ranks = rank_and_world_size()[1]
     if ranks == 1:
         return x
-    return x + (sum_over_ranks(x) / ranks - x).detach()
+    return x + (all_reduce_sum(x) / ranks - x).detach()
 
 
 @contextmanager

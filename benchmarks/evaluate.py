@@ -32,7 +32,7 @@ from vistok.data.sources.source import list_source
 from vistok.eval.features.inception import INCEPTION_WEIGHTS, Inception, unloaded_inception
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
 from vistok.eval.metrics.frechet import frechet_distance
-from vistok.eval.reconstructors.saved_tokenizer import Tokenizer
+from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.train.config.files import load_run_config
 
 BATCH, SIZE = 8, 256
@@ -91,13 +91,15 @@ def measure(
     inception = Inception("tf1", "rounded", "cpu")
     count = sum(map(len, batches))
     frechet = cost(partial(distance, inception.dim))
-    subject = Tokenizer("model", tokenizer)  # one for all rounds, as it warms up once
+    reconstructor = TokenizerReconstructor(
+        "model", tokenizer
+    )  # one for all rounds, as it warms up once
     bare(tokenizer, inception, batches[:1])
-    evaluation(source, subject, BATCH, folder / "warm")
+    evaluation(source, reconstructor, BATCH, folder / "warm")
     floors, totals = [], []
     for number in range(rounds):
         floors.append(cost(partial(bare, tokenizer, inception, batches)).per(count))
-        work = partial(evaluation, source, subject, limit, folder / str(number))
+        work = partial(evaluation, source, reconstructor, limit, folder / str(number))
         totals.append(cost(work).per(count))
     floor, total = middle(floors), middle(totals)
     cpu = (total.cpu * PLANNED + frechet.cpu) / (floor.cpu * PLANNED)
@@ -113,10 +115,11 @@ def measure(
     ]
 
 
-def evaluation(source: str, subject: Tokenizer, limit: int, parts: Path) -> None:
+def evaluation(source: str, reconstructor: TokenizerReconstructor, limit: int, parts: Path) -> None:
     """What `vistok eval` does, but for the report."""
     evaluate(
-        source, subject, size=SIZE, batch_size=BATCH, metrics=METRICS, limit=limit, parts=parts,
+        source, reconstructor, size=SIZE, batch_size=BATCH, metrics=METRICS, limit=limit,
+        parts=parts,
         pictures=False, show_progress=True,
     )  # fmt: skip
 

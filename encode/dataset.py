@@ -33,7 +33,7 @@ class EncodingSample:
     fps: float | None
 
 
-class EncodingSamples(Dataset[EncodingSample | BadFile]):
+class EncodeDataset(Dataset[EncodingSample | BadFile]):
     """The samples of a job, by index.
 
     Args:

@@ -16,21 +16,21 @@ from ..data.pixels import to_pixels
 from ..data.sources.media import BadFile
 from ..data.sources.source import list_source
 from ..data.training.loader import bad_limit
-from ..eval_mode import evaluating
+from ..eval_mode import eval_mode
 from ..output_file import write_text_whole
 from ..progress import ProgressLine
 from ..tokenizers.encoding import Encoding
 from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.tokenizer import VisualTokenizer
-from .dataset import EncodingSample, EncodingSamples
-from .job_spec import Plan, What, listing_hash
-from .shard import Record, ShardFacts, finished_shard, latent_schema, token_schema, write_shard
+from .dataset import EncodeDataset, EncodingSample
+from .plan import Plan, What, listing_hash
+from .shard import Record, ShardInfo, finished_shard, latent_schema, token_schema, write_shard
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class JobResult:
+class EncodeResult:
     """What an encoding job did.
 
     Attributes:
@@ -64,7 +64,7 @@ def encode_source(
     overwrite: bool = False,
     max_bad: float = 0.01,
     show_progress: bool = False,
-) -> JobResult:
+) -> EncodeResult:
     """Encode the images (or, with `frames` > 1, the first clip of every video) of a source.
 
     Args:
@@ -112,13 +112,13 @@ def encode_source(
         shard_size, len(files), listing_hash(files),
     )  # fmt: skip
     plan.claim(output, overwrite)
-    samples = EncodingSamples(files, size, keep_aspect, frames, stride)
+    samples = EncodeDataset(files, size, keep_aspect, frames, stride)
     metadata = {**asdict(plan), "codebook_size": _codebook_size(tokenizer)}
 
-    done: list[ShardFacts] = []
+    done: list[ShardInfo] = []
     written = 0
     progress = ProgressLine("encoding", plan.num_samples, enabled=show_progress)
-    with progress, evaluating(tokenizer):
+    with progress, eval_mode(tokenizer):
         for index in range(plan.num_shards):
             facts = finished_shard(output, index)
             if facts is None:
@@ -132,7 +132,7 @@ def encode_source(
             done.append(facts)
             _check_bad(done, len(files), max_bad)
     _write_manifest(output, metadata, done)
-    return JobResult(
+    return EncodeResult(
         num_samples=sum(facts.count for facts in done),
         num_shards=len(done),
         shards_written=written,
@@ -140,7 +140,7 @@ def encode_source(
     )
 
 
-def _check_bad(shards: Sequence[ShardFacts], num_files: int, max_bad: float) -> None:
+def _check_bad(shards: Sequence[ShardInfo], num_files: int, max_bad: float) -> None:
     """Stop where more files than accepted cannot be read, or all of them."""
     bad = [bad for facts in shards for bad in facts.bad]
     limit = min(bad_limit(max_bad, num_files), num_files - 1)
@@ -206,7 +206,7 @@ def _codebook_size(tokenizer: VisualTokenizer) -> int | None:
     return tokenizer.codebook_size if tokenizer.is_discrete else None
 
 
-def _write_manifest(output: Path, metadata: Record, shards: Sequence[ShardFacts]) -> None:
+def _write_manifest(output: Path, metadata: Record, shards: Sequence[ShardInfo]) -> None:
     manifest = {
         **metadata,
         "num_encoded": sum(facts.count for facts in shards),

@@ -37,7 +37,7 @@ _SOURCE_FIELDS = [
 
 
 @dataclass(frozen=True)
-class ShardFacts:
+class ShardInfo:
     """What a sidecar says of its shard."""
 
     name: str
@@ -66,13 +66,13 @@ def write_shard(
     bad: Sequence[BadFile],
     schema: pa.Schema,
     metadata: Record,
-) -> ShardFacts:
+) -> ShardInfo:
     """Write a shard, then the sidecar that makes it count; each appears whole or not at all."""
     target = _shard_path(folder, index)
     schema = schema.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
     partial = target.with_suffix(".partial")
     pq.write_table(pa.Table.from_pylist(list(records), schema=schema), partial, compression="zstd")
-    facts = ShardFacts(target.name, len(records), _sha256(partial), list(bad))
+    facts = ShardInfo(target.name, len(records), _sha256(partial), list(bad))
     _commit(partial, target)
     partial = target.with_suffix(".json.partial")
     partial.write_text(json.dumps(asdict(facts), indent=1) + "\n", encoding="utf-8")
@@ -80,14 +80,14 @@ def write_shard(
     return facts
 
 
-def finished_shard(folder: Path, index: int) -> ShardFacts | None:
+def finished_shard(folder: Path, index: int) -> ShardInfo | None:
     """The facts of a shard that is whole, or None when it has to be made."""
     target = _shard_path(folder, index)
     sidecar = target.with_suffix(".json")
     if not (target.exists() and sidecar.exists()):
         return None
     values = json.loads(sidecar.read_text(encoding="utf-8"))
-    facts = ShardFacts(**{**values, "bad": [BadFile(**bad) for bad in values["bad"]]})
+    facts = ShardInfo(**{**values, "bad": [BadFile(**bad) for bad in values["bad"]]})
     return facts if facts.sha256 == _sha256(target) else None
 
 

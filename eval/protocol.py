@@ -28,7 +28,7 @@ class Protocol:
         resize: centre crop: adm (box halvings, then Pillow bicubic), or one Pillow resize.
         fps: frame rate that clips are resampled to; None takes their first frames as they are.
         max_frames: longest clips that the rules know; None sets no bound.
-        usual_frames: frames per clip where the user does not say.
+        default_frames: frames per clip where the user does not say.
         psnr_values: numbers that PSNR compares.
         psnr_per: one squared error per frame (PSNR averaged over frames), or one per clip.
         psnr_epsilon: added to the squared error of values in [0, 1].
@@ -48,7 +48,7 @@ class Protocol:
     resize: Literal["adm", "bilinear", "bicubic"] = "adm"
     fps: float | None = None
     max_frames: int | None = None
-    usual_frames: int = 1
+    default_frames: int = 1
     psnr_values: Values = "rounded"
     psnr_per: Literal["frame", "clip"] = "frame"
     psnr_epsilon: float = 0.0
@@ -105,7 +105,7 @@ PROTOCOLS = {
             name="vidtok",
             resize="bilinear",
             fps=30.0,
-            usual_frames=17,
+            default_frames=17,
             psnr_values="floats",
             psnr_epsilon=1e-8,
             ssim_values="floats",
@@ -116,7 +116,7 @@ PROTOCOLS = {
         Protocol(
             name="tokenbench",
             max_frames=300,
-            usual_frames=49,
+            default_frames=49,
             psnr_per="clip",
             ssim_window="uniform7",
         ),

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .blocks.block_config import BlockStyle, NormKind, SpatialPadding, TemporalPadding
+from .blocks.block_config import BlockConfig, NormKind, SpatialPadding, TemporalPadding
 from .blocks.causal_conv import CausalConv3d
 from .blocks.conditions import Conditions
 from .blocks.downsample import DOWN
@@ -71,7 +71,7 @@ class CausalEncoder(nn.Module):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
-        style = BlockStyle(
+        style = BlockConfig(
             norm=norm,
             norm_eps=norm_eps,
             temporal_padding=temporal_padding,
@@ -174,7 +174,7 @@ class CausalDecoder(nn.Module):
         out_channels: int = 3,
     ) -> None:
         super().__init__()
-        style = BlockStyle(
+        style = BlockConfig(
             norm=norm,
             norm_eps=norm_eps,
             temporal_padding=temporal_padding,

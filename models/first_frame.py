@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .blocks.block_config import BlockStyle
+from .blocks.block_config import BlockConfig
 from .blocks.conditions import Conditions
 from .blocks.downsample import SplitDown
 from .blocks.stage import Stage
@@ -73,7 +73,7 @@ class FirstFrameDecoder(nn.Module):
         self.first_up = next(i for i, stage in enumerate(table) if stage.resample != "none")
         up = table[self.first_up]
         shrink = Stage(latent_channels, 0, resample="split")
-        self.downsample_first = SplitDown(shrink, BlockStyle())
+        self.downsample_first = SplitDown(shrink, BlockConfig())
         self.widen_first = nn.Conv3d(up.width, up.out_width, 1)
 
     def forward(

@@ -4,10 +4,12 @@ import json
 
 import pytest
 
-from vistok.component import validate
+from vistok.component import RENAMED, options_model, validate
 from vistok.config import dump, flatten, load_config, merge, shipped_names
+from vistok.tokenizers.bottlenecks.vq import VQ
 from vistok.train.config.files import check_shapes, load_run_config
-from vistok.train.config.run_config import RunConfig
+from vistok.train.config.run_config import RunConfig, Train
+from vistok.train.losses.options import Losses
 
 SOURCE = "data.source=samples:train"
 
@@ -136,3 +138,13 @@ def test_the_schema_for_editors_knows_every_section():
 
     schema = json.loads((SHIPPED / "schema.json").read_text())
     assert {"model", "data", "train", "eval", "extends"} <= schema["properties"].keys()
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_renamed_setting_is_named_by_its_new_name(old: str, new: str):
+    for model, where in ((options_model(VQ, "vq"), "bottleneck"), (Losses, ""), (Train, "train")):
+        if new in model.model_fields:
+            with pytest.raises(ValueError, match=rf"\b{old}: is now called {new}$"):
+                validate(model, {old: 1}, where)
+            return
+    raise AssertionError(f"{new} is an option of nothing")

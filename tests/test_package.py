@@ -24,7 +24,7 @@ import vistok
 from vistok.component import build
 from vistok.data.sources.source import list_source
 from vistok.data.training.crop import CropRules
-from vistok.data.training.order import Place
+from vistok.data.training.order import SampleIndex
 from vistok.data.training.training_set import TrainingSet, WeightedFiles
 from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
 from vistok.tokenizers.bottlenecks.fsq import FSQ
@@ -484,7 +484,7 @@ def test_a_training_set_survives_pickling():
     # Loader workers that are spawned, not forked, receive the data set like this.
     sources = [WeightedFiles(list_source("samples:train").files)]
     dataset = TrainingSet(sources, CropRules(size=32), seed=3)
-    assert torch.equal(again(dataset)[Place(5)], dataset[Place(5)])
+    assert torch.equal(again(dataset)[SampleIndex(5)], dataset[SampleIndex(5)])
 
 
 def test_a_run_config_survives_pickling():

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from ..distributed import gather_from_ranks, sum_over_ranks
+from ..distributed import all_gather_object, all_reduce_sum
 
 # Groups above this size are counted by the codes that occur: 2^24 counters are 128 MiB.
 MAX_DENSE_CODES = 2**24
@@ -107,9 +107,9 @@ class CodeStatistics:
     def over_all_ranks(self) -> "CodeStatistics":
         """The statistics of every rank together, the same on each; all ranks must call this."""
         total = CodeStatistics(self.group_sizes)
-        total.num_pixels = int(sum_over_ranks(torch.tensor(self.num_pixels)))
+        total.num_pixels = int(all_reduce_sum(torch.tensor(self.num_pixels)))
         for ours, all_ranks in zip(self._groups, total._groups, strict=True):
-            for codes, counts in gather_from_ranks(ours.occurring()):
+            for codes, counts in all_gather_object(ours.occurring()):
                 all_ranks.merge(codes, counts)
         return total
 

@@ -38,7 +38,9 @@ class StrictModel(ModelMixin, ConfigMixin):
         except (ValueError, OSError, SafetensorError) as error:
             # A weight of another shape, no weights beside the config, or a damaged file.
             reason = str(error).partition(" If you want")[0]
-            raise ValueError(misfit(pretrained_model_name_or_path, reason)) from error
+            raise ValueError(
+                weights_mismatch_message(pretrained_model_name_or_path, reason)
+            ) from error
         model, info = loaded
         check_loading(pretrained_model_name_or_path, info)
         return model
@@ -91,10 +93,10 @@ def check_loading(source: Any, info: dict[str, Any]) -> None:
         if names
     ]
     if lines:
-        raise ValueError(misfit(source, "; ".join(lines)))
+        raise ValueError(weights_mismatch_message(source, "; ".join(lines)))
 
 
-def misfit(source: Any, reason: str) -> str:
+def weights_mismatch_message(source: Any, reason: str) -> str:
     """The message for weights that are not those of their config."""
     return (
         f"the weights at {source} do not fit its config.json ({reason}); "

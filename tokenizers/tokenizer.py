@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..component import build
-from ..eval_mode import evaluating
+from ..eval_mode import eval_mode
 from ..models.blocks.stream_state import StreamState
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.receptive_field import sees_whole_clip
@@ -135,7 +135,7 @@ class VisualTokenizer(StrictModel):
         self, layout: Layout, bits_per_value: int = 16, path: PathName | None = None
     ) -> float:
         """Nominal bits per unpadded pixel; continuous latents count `bits_per_value` each."""
-        bottleneck = self._on(path)
+        bottleneck = self._bottleneck_for(path)
         if isinstance(bottleneck, Quantizer):
             bits = bottleneck.bits
         else:
@@ -157,7 +157,7 @@ class VisualTokenizer(StrictModel):
         """Layout of a clip of a legal size (T, H, W); raises with the nearest legal sizes."""
         return self.size_rule.layout(size)
 
-    def _on(self, path: PathName | Literal["both"] | None) -> Bottleneck:
+    def _bottleneck_for(self, path: PathName | Literal["both"] | None) -> Bottleneck:
         """The bottleneck of a path; of the one taken unasked when it is None."""
         ways = paths_of(self.bottleneck)
         path = path or next(iter(ways))
@@ -215,10 +215,10 @@ class VisualTokenizer(StrictModel):
 
     def _encoding(self, moments: Tensor, size: Size) -> Encoding:
         """Through the bottleneck as it is in eval mode: without samples, losses or updates."""
-        with evaluating(self.bottleneck):
-            return self._squeeze(moments, size, self.bottleneck)[0]
+        with eval_mode(self.bottleneck):
+            return self._quantize(moments, size, self.bottleneck)[0]
 
-    def _squeeze(
+    def _quantize(
         self, moments: Tensor, size: Size, bottleneck: Bottleneck
     ) -> tuple[Encoding, Quantized]:
         """Through a bottleneck as it stands."""
@@ -375,7 +375,7 @@ class VisualTokenizer(StrictModel):
         options: ForwardOptions,
     ) -> Output:
         """From the encoder's output to pixels on one path."""
-        encoding, quantized = self._squeeze(moments, size, self._on(path))
+        encoding, quantized = self._quantize(moments, size, self._bottleneck_for(path))
         given = options.get("noise") is not None or options.get("generator") is not None
         inputs: DecodeOptions = {**options}
         if self.training and self.decoder.generative and not given:
@@ -397,7 +397,7 @@ class VisualTokenizer(StrictModel):
                 `DecodeOptions`.
         """
         encoding = self.encode(pixels, pad="replicate", tile=options.get("tile"))
-        discrete = isinstance(self._on(path), Quantizer)
+        discrete = isinstance(self._bottleneck_for(path), Quantizer)
         grids = encoding.codes if discrete else encoding.latents
         return self.decode(grids, encoding.layout, **options).clamp(-1, 1)
 

@@ -23,19 +23,19 @@ from ..tokenizers.code_statistics import CodeStatistics
 from .config.run_config import RunConfig
 from .losses.discriminator import discriminator_objective
 from .losses.generator import generator_objective
-from .monitor.best_checkpoint import BestTokenizer
-from .monitor.gan_monitor import BalanceWatch
-from .monitor.metrics_log import MetricsLog, log_entry, progress_note
-from .monitor.running_means import TermMeans
-from .monitor.throughput import ThroughputClock
+from .monitor.best_checkpoint import BestCheckpoint
+from .monitor.gan_monitor import GANMonitor
+from .monitor.metrics_log import MetricsLog, metrics_row, progress_note
+from .monitor.running_means import RunningMeans
+from .monitor.throughput import ThroughputMeter
 from .monitor.trackers import check_trackers, close_trackers, start_trackers
 from .monitor.validation import check_scores, draw_samples, held_out_scores, score_names
 from .run.checkpoint import load_checkpoint, save_checkpoint
 from .run.export import save_tokenizer
-from .run.guards import Guard, check_precision, check_resume
-from .run.preemption import StopSignal
+from .run.finite_check import Guard, check_precision, check_resume
+from .run.preemption import PreemptionHandler
 from .run.run_folder import RunFolder
-from .run.training_data import open_training_set, shown_clips, training_batches
+from .run.training_data import open_training_set, preview_clips, training_batches
 from .run_state import build_run_state
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def train(
     check_scores(config, str(accelerator.device))
     world_size = accelerator.num_processes
     dataset = open_training_set(config)
-    shown = shown_clips(config, dataset)
+    shown = preview_clips(config, dataset)
     folder = RunFolder(output)
     if accelerator.is_main_process:
         for note in folder.claim(config.to_tree()):
@@ -138,16 +138,16 @@ def train(
     metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None
     start_trackers(accelerator, start_step, output)
     group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
-    code_use, means = CodeStatistics(group_sizes), TermMeans()
+    code_use, means = CodeStatistics(group_sizes), RunningMeans()
     game_starts = options.adversarial.start_step if judge else options.steps
-    watch = BalanceWatch(game_starts, metrics.past if metrics else ())
-    best = BestTokenizer(folder.best, config, start_step)
-    guard, stop = Guard(accelerator, folder, options.grad_clip_norm), StopSignal()
+    watch = GANMonitor(game_starts, metrics.past if metrics else ())
+    best = BestCheckpoint(folder.best, config, start_step)
+    guard, stop = Guard(accelerator, folder, options.grad_clip_norm), PreemptionHandler()
     progress = ProgressLine(
         "training", options.steps, start_step, show_progress and accelerator.is_main_process
     )
     with progress, stop:
-        clock = ThroughputClock(options.batch_size * micro_steps * world_size)
+        clock = ThroughputMeter(options.batch_size * micro_steps * world_size)
         for step in range(start_step + 1, options.steps + 1):
             seed_step(options.seed, step, accelerator.process_index)
             seen: list[tuple[Tensor, Tensor]] = []
@@ -210,7 +210,7 @@ def train(
                 use = counted.use().means if counted.num_vectors else {}
                 if metrics:
                     rates = {"lr": generator.optimizer.param_groups[0]["lr"]}
-                    entry = log_entry(step, figures, rates, clock.figures(), scores, use)
+                    entry = metrics_row(step, figures, rates, clock.figures(), scores, use)
                     metrics.write(entry)
                     accelerator.log({k: v for k, v in entry.items() if v is not None}, step)
                     watch.look(entry)

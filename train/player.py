@@ -10,7 +10,7 @@ from .losses.generator import Objective
 from .optimization.optimizer import set_learning_rate
 from .optimization.sharding import load_network, load_optimizer, network_state, optimizer_state
 from .run.checkpoint import State
-from .run.guards import Guard
+from .run.finite_check import Guard
 
 
 @dataclass(frozen=True)

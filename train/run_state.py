@@ -20,7 +20,7 @@ from .optimization.optimizer import build_optimizer
 from .optimization.sharding import shard
 from .player import Player
 from .run.checkpoint import State
-from .run.warm_start import carry_discriminator, load_start
+from .run.warm_start import carry_discriminator, load_warm_start
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def build_run_state(
     tokenizer: Any = config.build_tokenizer()
     carried = None
     if config.start.source is not None and not resumes:
-        carried = load_start(config, tokenizer, previous)
+        carried = load_warm_start(config, tokenizer, previous)
     tokenizer.to(device)
     for part in options.freeze:
         tokenizer.get_submodule(part).requires_grad_(False)
@@ -150,7 +150,7 @@ def _player(
         lr, prefix = options.adversarial.lr or options.lr, "discriminator_"
     if options.parallelism == "fsdp2":
         shard(network, accelerator.device, last_layer)
-    optimizer = build_optimizer(network, options.optimizer_recipe, lr, factors)
+    optimizer = build_optimizer(network, options.optimizer_config, lr, factors)
     if options.parallelism == "fsdp2":
         return Player(network, network, accelerator.prepare_optimizer(optimizer), lr, prefix)
     with warnings.catch_warnings():

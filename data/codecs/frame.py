@@ -35,7 +35,7 @@ _LIMITED = int(ColorRange.MPEG)
 
 
 @dataclass(frozen=True)
-class Turn:
+class Orientation:
     """A display matrix of quarter turns: rows and columns exchanged first, mirrored then."""
 
     transpose: bool = False
@@ -52,7 +52,7 @@ class FrameConverter:
 
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
-        self._turn: Turn | None = None
+        self._turn: Orientation | None = None
         self._size = (0, 0)
 
     def __call__(self, frame: VideoFrame) -> UInt8[Tensor, "3 H W"]:
@@ -104,20 +104,20 @@ def _over_white(rgba: np.ndarray) -> np.ndarray:
     return ((blended + 127) // 255).astype(np.uint8)
 
 
-def display_turn(frame: VideoFrame) -> Turn:
+def display_turn(frame: VideoFrame) -> Orientation:
     """What a display matrix asks for: (x, y) of the stored picture goes to (ax + cy, bx + dy)."""
     kept: Any = frame.side_data  # its annotation promises strings as keys
     data = kept.get(SideDataType.DISPLAYMATRIX)
     if data is None:
-        return Turn()
+        return Orientation()
     a, b, _, c, d, *_ = np.frombuffer(bytes(data), dtype=np.int32).tolist()
     if (a or d) and (b or c):
         raise ValueError("the display matrix turns by an angle that is no multiple of 90 degrees")
     if a or d:
-        return Turn(flip_x=a < 0, flip_y=d < 0)
-    return Turn(transpose=True, flip_x=c < 0, flip_y=b < 0)
+        return Orientation(flip_x=a < 0, flip_y=d < 0)
+    return Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
 
 
-def _apply(turn: Turn, picture: np.ndarray) -> np.ndarray:
+def _apply(turn: Orientation, picture: np.ndarray) -> np.ndarray:
     turned = picture.swapaxes(0, 1) if turn.transpose else picture
     return turned[:: -1 if turn.flip_y else 1, :: -1 if turn.flip_x else 1]

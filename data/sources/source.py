@@ -84,7 +84,7 @@ def list_source(source: str | Path) -> Listing:
     skipped: list[BadFile] = []
     candidates = _candidates(words)
     names = _relative_names(words, candidates)
-    for found in _look_into(candidates, names):
+    for found in _expand_containers(candidates, names):
         if isinstance(found, BadFile):
             skipped.append(found)
             continue
@@ -159,7 +159,7 @@ def _hidden(path: Path, root: Path) -> bool:
 # ---- what is in them -----------------------------------------------------------------------------
 
 
-def _look_into(
+def _expand_containers(
     candidates: Sequence[StoredFile], names: Sequence[str]
 ) -> Iterator[_Found | BadFile]:
     """The pictures and clips of all files: they themselves, or what tars and tables hold."""

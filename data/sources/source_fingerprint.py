@@ -11,7 +11,7 @@ from .storage import stored_version
 from .tar_shard import TarMember
 
 
-def listing_version(files: Sequence[MediaFile]) -> str:
+def source_fingerprint(files: Sequence[MediaFile]) -> str:
     """SHA-256 of the names, places, sizes and modification times (or entity tags) of files.
 
     Raises:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ..sources.media import BadFile
-from .order import BatchPositions, Place
+from .order import BatchPositions, SampleIndex
 from .training_set import TrainingSample, TrainingSet
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ class _Samples(Dataset[TrainingSample]):
     def __init__(self, dataset: TrainingSet) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, place: Place) -> TrainingSample:
+    def __getitem__(self, place: SampleIndex) -> TrainingSample:
         return self.dataset.read(place)
 
 

@@ -22,7 +22,7 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SampleIndex:
     """Where a sample stands.
 
     Attributes:
@@ -35,7 +35,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Draws:
+class WeightedSchedule:
     """An endless sequence of choices among alternatives.
 
     Attributes:
@@ -75,13 +75,13 @@ class BatchPositions:
     stop_step: int
     rank: int = 0
     world_size: int = 1
-    groups: Draws = Draws()
+    groups: WeightedSchedule = WeightedSchedule()
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
         for step in range(self.start_step, self.stop_step):
             group, before = self.groups.at(step)
             first = (before * self.world_size + self.rank) * self.batch_size
-            yield [Place(p, group) for p in range(first, first + self.batch_size)]
+            yield [SampleIndex(p, group) for p in range(first, first + self.batch_size)]
 
     def __len__(self) -> int:
         return self.stop_step - self.start_step
@@ -99,7 +99,7 @@ def _epoch_order(key: str | int, epoch: int, num_files: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _choices(draws: Draws, block: int) -> np.ndarray:
+def _choices(draws: WeightedSchedule, block: int) -> np.ndarray:
     """One block of the sequence."""
     edges = np.cumsum(draws.weights) / sum(draws.weights)
     numbers = _generator(f"{draws.key}/block {block}").random(BLOCK)
@@ -109,7 +109,7 @@ def _choices(draws: Draws, block: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _counts_before(draws: Draws, block: int) -> tuple[int, ...]:
+def _counts_before(draws: WeightedSchedule, block: int) -> tuple[int, ...]:
     """How often each alternative is chosen in all blocks before this one."""
     counts = np.zeros(len(draws.weights), dtype=np.int64)
     for earlier in range(block):

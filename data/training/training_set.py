@@ -24,7 +24,7 @@ from ..sources.location import Location
 from ..sources.media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
 from .buckets import Shape, sort_into_buckets
 from .crop import CropRules, cut
-from .order import Draws, Place, file_index
+from .order import SampleIndex, WeightedSchedule, file_index
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Group:
     frames: int
     shape: Shape
     pools: tuple[tuple[MediaFile, ...], ...]
-    draws: Draws
+    draws: WeightedSchedule
     share: float
 
 
@@ -95,20 +95,22 @@ class TrainingSet(Dataset[Tensor]):
         self.rules, self.seed = rules, seed
         self.cache = FileCache(cache_files)
         self.groups, self.unreadable = _groups(sources, rules, seed, workers)
-        self.schedule = Draws(tuple(group.share for group in self.groups), f"{seed}/groups")
+        self.schedule = WeightedSchedule(
+            tuple(group.share for group in self.groups), f"{seed}/groups"
+        )
         pools = [pool for group in self.groups for pool in group.pools]
         self.files = tuple({file.path: file for pool in pools for file in pool}.values())
 
-    def __getitem__(self, place: Place) -> UInt8[Tensor, "3 T H W"]:
+    def __getitem__(self, place: SampleIndex) -> UInt8[Tensor, "3 T H W"]:
         """The clip at a place."""
         return self.read(place).clip
 
-    def file_at(self, place: Place) -> MediaFile:
+    def file_at(self, place: SampleIndex) -> MediaFile:
         """The file that stands at a place."""
         pool, index = self._draw(place)
         return pool[index]
 
-    def read(self, place: Place) -> TrainingSample:
+    def read(self, place: SampleIndex) -> TrainingSample:
         """The sample at a place; a file that cannot be read gives way to the next one.
 
         Raises:
@@ -128,7 +130,7 @@ class TrainingSet(Dataset[Tensor]):
             f"none of the {len(pool)} files of the training source can be read: {reasons}"
         )
 
-    def _draw(self, place: Place) -> tuple[tuple[MediaFile, ...], int]:
+    def _draw(self, place: SampleIndex) -> tuple[tuple[MediaFile, ...], int]:
         group = self.groups[place.group]
         source, before = group.draws.at(place.position)
         pool = group.pools[source]
@@ -247,8 +249,10 @@ def _group(
             weights.append(part * _weight(source) / total)
     if all(source.weight is None for source in sources):
         merged = tuple(file for pool in pools for file in pool)
-        return Group(frames, shape, (merged,), Draws(), share * sum(weights))
-    return Group(frames, shape, tuple(pools), Draws(tuple(weights), key), share * sum(weights))
+        return Group(frames, shape, (merged,), WeightedSchedule(), share * sum(weights))
+    return Group(
+        frames, shape, tuple(pools), WeightedSchedule(tuple(weights), key), share * sum(weights)
+    )
 
 
 def _weight(source: WeightedFiles) -> float:

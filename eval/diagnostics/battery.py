@@ -7,11 +7,11 @@ import torch
 from ...data.evaluation_set import EvaluationSet
 from ...data.sources.source import Listing, list_source
 from ...progress import track
-from ..reconstructors.catalog import open_subjects
-from ..reconstructors.reconstructor import Clips, Subject
+from ..reconstructors.catalog import open_reconstructors
+from ..reconstructors.reconstructor import Clips, Reconstructor
 from ..reconstructors.unique_names import told_apart
 from .chunk_jumps import ChunkJumps
-from .diagnostic import ArtifactTest, Material, NotExaminedError
+from .diagnostic import Diagnostic, DiagnosticInputs, NotExaminedError
 from .drift import Drift
 from .finding import Finding
 from .flat_field import FlatField
@@ -20,7 +20,7 @@ from .legibility import Legibility
 from .receptive_field import ReceptiveField
 from .seams import Seams
 
-TESTS: tuple[ArtifactTest, ...] = (
+TESTS: tuple[Diagnostic, ...] = (
     FlatField(),
     Seams(),
     ChunkJumps(),
@@ -34,7 +34,7 @@ NUM_CLIPS = 2
 CLIP_FRAMES = 17
 
 
-def examine(
+def run_diagnostics(
     source: str,
     tokenizers: Sequence[str],
     size: int,
@@ -46,7 +46,7 @@ def examine(
 
     Args:
         source: what to read; see `list_source`.
-        tokenizers: names as `open_subjects` takes them.
+        tokenizers: names as `open_reconstructors` takes them.
         size: side of the pictures, in pixels.
         device: where networks run.
         dtype: of their weights.
@@ -55,26 +55,30 @@ def examine(
     Returns:
         Findings, test by test; where no picture can be read, all say so.
     """
-    subjects = told_apart(
-        [one for name in tokenizers for one in open_subjects(name, device, dtype)]
+    reconstructors = told_apart(
+        [one for name in tokenizers for one in open_reconstructors(name, device, dtype)]
     )
     try:
         material = gather_material(list_source(source), size, frames if frames > 1 else CLIP_FRAMES)
     except ValueError as error:
-        return [_unavailable(test, subject, error) for test in TESTS for subject in subjects]
-    return run_battery(subjects, material, show_progress=True)
+        return [
+            _unavailable(test, reconstructor, error)
+            for test in TESTS
+            for reconstructor in reconstructors
+        ]
+    return run_battery(reconstructors, material, show_progress=True)
 
 
 def run_battery(
-    subjects: Sequence[Subject],
-    material: Material,
-    tests: Sequence[ArtifactTest] = TESTS,
+    reconstructors: Sequence[Reconstructor],
+    material: DiagnosticInputs,
+    tests: Sequence[Diagnostic] = TESTS,
     show_progress: bool = False,
 ) -> list[Finding]:
     """Examine every subject with every test.
 
     Args:
-        subjects: what to examine.
+        reconstructors: what to examine.
         material: pictures and clips to examine with.
         tests: which ones.
         show_progress: whether to show a bar on stderr.
@@ -82,14 +86,14 @@ def run_battery(
     Returns:
         Findings, test by test; a test that cannot be made says why.
     """
-    pairs = [(test, subject) for test in tests for subject in subjects]
+    pairs = [(test, reconstructor) for test in tests for reconstructor in reconstructors]
     return [
-        _examine(test, subject, material)
-        for test, subject in track(pairs, "artifact battery", len(pairs), show_progress)
+        _examine(test, reconstructor, material)
+        for test, reconstructor in track(pairs, "artifact battery", len(pairs), show_progress)
     ]
 
 
-def gather_material(listing: Listing, size: int, frames: int = CLIP_FRAMES) -> Material:
+def gather_material(listing: Listing, size: int, frames: int = CLIP_FRAMES) -> DiagnosticInputs:
     """The first pictures and clips of a source; pictures of clips where it has nothing else.
 
     Args:
@@ -108,7 +112,7 @@ def gather_material(listing: Listing, size: int, frames: int = CLIP_FRAMES) -> M
                 f"no picture and no clip of {frames} frames of {listing.source} can be read"
             )
         pictures = clips[:, :, :1].contiguous()
-    return Material(pictures, clips)
+    return DiagnosticInputs(pictures, clips)
 
 
 def _read(listing: Listing, size: int, frames: int, count: int) -> Clips | None:
@@ -126,17 +130,17 @@ def _read(listing: Listing, size: int, frames: int, count: int) -> Clips | None:
     return torch.stack(found) if found else None
 
 
-def _examine(test: ArtifactTest, subject: Subject, material: Material) -> Finding:
+def _examine(test: Diagnostic, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
     try:
-        if not subject.follows_crops:
+        if not reconstructor.accepts_any_input:
             raise NotExaminedError("holds finished reconstructions and takes no other pictures")
-        return test.examine(subject, material)
+        return test.run(reconstructor, material)
     # NotExaminedError, a size that this subject does not take, memory that runs out, an answer that
     # is not finite: the scores that were made before must not be lost to any of them.
     except (ValueError, RuntimeError, ArithmeticError, MemoryError, OSError) as error:
-        return _unavailable(test, subject, error)
+        return _unavailable(test, reconstructor, error)
 
 
-def _unavailable(test: ArtifactTest, subject: Subject, error: Exception) -> Finding:
+def _unavailable(test: Diagnostic, reconstructor: Reconstructor, error: Exception) -> Finding:
     reason = str(error) or type(error).__name__
-    return Finding(test.name, subject.name, {}, "", unavailable=reason)
+    return Finding(test.name, reconstructor.name, {}, "", unavailable=reason)

@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..reconstructors.reconstructor import Subject
-from .diagnostic import ArtifactTest, Material, NotExaminedError, levels, round_trip
+from ..reconstructors.reconstructor import Reconstructor
+from .diagnostic import Diagnostic, DiagnosticInputs, NotExaminedError, levels, round_trip
 from .finding import Finding
 
 SHUFFLES = 200
@@ -22,17 +22,17 @@ FEWEST_FRAMES = 9
 WORTH_TELLING = 1.5
 
 
-class ChunkJumps(ArtifactTest):
+class ChunkJumps(Diagnostic):
     """The motion error at the worst period against all other transitions."""
 
     name = "chunk_jumps"
 
-    def examine(self, subject: Subject, material: Material) -> Finding:
+    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
         """Search the period and phase with the largest jumps."""
         if material.clips is None or material.clips.shape[2] < FEWEST_FRAMES:
             raise NotExaminedError(f"needs clips of at least {FEWEST_FRAMES} frames")
         before = material.clips.float()
-        after = levels(round_trip(subject, material.clips))
+        after = levels(round_trip(reconstructor, material.clips))
         error = (after.diff(dim=2) - before.diff(dim=2)).abs().mean(dim=(0, 1, 3, 4))
         ratio, period, phase = strongest_period(error)
         chance = chance_ratio(error)
@@ -45,7 +45,7 @@ class ChunkJumps(ArtifactTest):
         )
         return Finding(
             self.name,
-            subject.name,
+            reconstructor.name,
             {
                 "ratio": ratio,
                 "chance_ratio": chance,

@@ -13,12 +13,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from ...data.pixels import to_pixels
-from ..reconstructors.reconstructor import Clips, Reconstruction, Subject
+from ..reconstructors.reconstructor import Clips, Reconstruction, Reconstructor
 from .finding import Finding
 
 
 @dataclass(frozen=True)
-class Material:
+class DiagnosticInputs:
     """Pictures and clips that tests may send through a subject.
 
     Attributes:
@@ -39,7 +39,7 @@ class NotExaminedError(ValueError):
     """A test that cannot be made here, and why."""
 
 
-class ArtifactTest(ABC):
+class Diagnostic(ABC):
     """One test.
 
     Attributes:
@@ -49,7 +49,7 @@ class ArtifactTest(ABC):
     name: str
 
     @abstractmethod
-    def examine(self, subject: Subject, material: Material) -> Finding:
+    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
         """Run the test.
 
         Raises:
@@ -57,12 +57,14 @@ class ArtifactTest(ABC):
         """
 
 
-def round_trip(subject: Subject, clips: Clips) -> Reconstruction:
+def round_trip(reconstructor: Reconstructor, clips: Clips) -> Reconstruction:
     """Pictures that belong to no source through a subject; injected noise is the same each time."""
-    place = torch.device(subject.device)
+    place = torch.device(reconstructor.device)
     with torch.random.fork_rng([place] if place.type == "cuda" else []):
         torch.manual_seed(0)
-        return subject.reconstruct(clips, [f"made picture {index}" for index in range(len(clips))])
+        return reconstructor.reconstruct(
+            clips, [f"made picture {index}" for index in range(len(clips))]
+        )
 
 
 def levels(result: Reconstruction) -> Float[Tensor, "B 3 T H W"]:

@@ -13,24 +13,24 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ..metrics.psnr import psnr, squared_errors
-from ..reconstructors.reconstructor import Subject
-from .diagnostic import ArtifactTest, Material, round_trip, side_by_side
+from ..reconstructors.reconstructor import Reconstructor
+from .diagnostic import Diagnostic, DiagnosticInputs, round_trip, side_by_side
 from .finding import Finding
 
 TRIPS = (1, 2, 4, 8)
 WORTH_TELLING_LEVELS = 2.0
 
 
-class Drift(ArtifactTest):
+class Drift(Diagnostic):
     """Colours and PSNR over repeated round trips."""
 
     name = "drift"
 
-    def examine(self, subject: Subject, material: Material) -> Finding:
+    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
         """Go round eight times."""
         clips, numbers, shown = material.pictures, {}, []
         for trip in range(1, TRIPS[-1] + 1):
-            clips = round_trip(subject, clips).clips
+            clips = round_trip(reconstructor, clips).clips
             if trip in TRIPS:
                 numbers[f"psnr_{trip}_db"] = pooled_psnr(material.pictures, clips)
                 numbers[f"shift_{trip}_levels"] = colour_shift(material.pictures, clips)
@@ -43,7 +43,7 @@ class Drift(ArtifactTest):
             if shift >= WORTH_TELLING_LEVELS
             else ", colours stay"
         )
-        return Finding(self.name, subject.name, numbers, reading, picture=_row(shown))
+        return Finding(self.name, reconstructor.name, numbers, reading, picture=_row(shown))
 
 
 def pooled_psnr(before: UInt8[Tensor, "B 3 T H W"], after: UInt8[Tensor, "B 3 T H W"]) -> float:

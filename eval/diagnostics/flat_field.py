@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from ..reconstructors.reconstructor import Subject
+from ..reconstructors.reconstructor import Reconstructor
 from .diagnostic import (
-    ArtifactTest,
-    Material,
+    Diagnostic,
+    DiagnosticInputs,
     NotExaminedError,
     amplified,
     levels,
@@ -44,12 +44,12 @@ VISIBLE = 0.5
 """Grey levels of a regular pattern that can be seen on a flat surface."""
 
 
-class FlatField(ArtifactTest):
+class FlatField(Diagnostic):
     """Regular patterns on constant colours."""
 
     name = "flat_field"
 
-    def examine(self, subject: Subject, material: Material) -> Finding:
+    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
         """Measure the patterns of every stride, away from the borders."""
         size = material.size
         n = size * 3 // 4 // LARGEST * LARGEST
@@ -57,7 +57,7 @@ class FlatField(ArtifactTest):
             raise NotExaminedError(f"needs pictures of at least 86 pixels, got {size}")
         colours = torch.tensor(COLOURS, dtype=torch.uint8)
         fields = colours[:, :, None, None, None].expand(-1, -1, 1, size, size).contiguous()
-        answers = levels(round_trip(subject, fields))[:, :, 0]
+        answers = levels(round_trip(reconstructor, fields))[:, :, 0]
         edge = (size - n) // 2
         inner = answers[..., edge : edge + n, edge : edge + n]
         residual = inner - inner.mean(dim=(2, 3), keepdim=True)
@@ -72,7 +72,7 @@ class FlatField(ArtifactTest):
         )
         return Finding(
             self.name,
-            subject.name,
+            reconstructor.name,
             {**numbers, "colour_error_levels": bias},
             reading,
             picture=side_by_side(

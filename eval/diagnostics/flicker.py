@@ -3,8 +3,8 @@
 flicker = mean over transitions of mean |y_{t+1} - y_t|        in grey levels
 """
 
-from ..reconstructors.reconstructor import Subject
-from .diagnostic import ArtifactTest, Material, levels, round_trip
+from ..reconstructors.reconstructor import Reconstructor
+from .diagnostic import Diagnostic, DiagnosticInputs, levels, round_trip
 from .finding import Finding
 
 FRAMES = 17
@@ -13,17 +13,19 @@ FRAMES = 17
 VISIBLE = 0.3
 
 
-class Flicker(ArtifactTest):
+class Flicker(Diagnostic):
     """Differences between the frames of static clips."""
 
     name = "flicker"
 
-    def examine(self, subject: Subject, material: Material) -> Finding:
+    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
         """Send static clips through the subject, one at a time."""
         means, worst = [], 0.0
         for picture in material.pictures.split(1):
             still = picture.expand(-1, -1, FRAMES, -1, -1).contiguous()
-            steps = levels(round_trip(subject, still)).diff(dim=2).abs().mean(dim=(0, 1, 3, 4))
+            steps = (
+                levels(round_trip(reconstructor, still)).diff(dim=2).abs().mean(dim=(0, 1, 3, 4))
+            )
             means.append(steps.mean().item())
             worst = max(worst, steps.max().item())
         flicker = sum(means) / len(means)
@@ -34,7 +36,7 @@ class Flicker(ArtifactTest):
         )
         return Finding(
             self.name,
-            subject.name,
+            reconstructor.name,
             {"flicker_levels": flicker, "worst_transition_levels": worst},
             reading,
         )

@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ...data.codecs.image import to_picture, to_tensor
-from ..reconstructors.reconstructor import Subject
-from .diagnostic import ArtifactTest, Material, NotExaminedError, round_trip, side_by_side
+from ..reconstructors.reconstructor import Reconstructor
+from .diagnostic import Diagnostic, DiagnosticInputs, NotExaminedError, round_trip, side_by_side
 from .finding import Finding
 
 SMALLEST_PAGE_PX = 128
@@ -37,12 +37,12 @@ TEXT = (
 )
 
 
-class Legibility(ArtifactTest):
+class Legibility(Diagnostic):
     """Character error rates per font size."""
 
     name = "legibility"
 
-    def examine(self, subject: Subject, material: Material) -> Finding:
+    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
         """Read every page twice."""
         if shutil.which("tesseract") is None:
             raise NotExaminedError(
@@ -54,7 +54,7 @@ class Legibility(ArtifactTest):
             )
         rendered = [render_page(material.size, font) for font in FONT_SIZES_PX]
         pages = torch.stack([page for page, _ in rendered]).unsqueeze(2)
-        restored = round_trip(subject, pages).clips
+        restored = round_trip(reconstructor, pages).clips
         before = [
             _error_rate(page[:, 0], text) for page, (_, text) in zip(pages, rendered, strict=True)
         ]
@@ -67,7 +67,7 @@ class Legibility(ArtifactTest):
             numbers |= {f"cer_{size}px_before": clean, f"cer_{size}px_after": coded}
         return Finding(
             self.name,
-            subject.name,
+            reconstructor.name,
             numbers,
             _reading(before, after),
             picture=side_by_side([pages[1, :, 0], restored[1, :, 0]]),

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..reconstructors.reconstructor import Subject
-from .diagnostic import ArtifactTest, Material, NotExaminedError, levels, round_trip
+from ..reconstructors.reconstructor import Reconstructor
+from .diagnostic import Diagnostic, DiagnosticInputs, NotExaminedError, levels, round_trip
 from .finding import Finding
 
 PATCH_PX = 4
@@ -22,12 +22,12 @@ SHARE = 0.99
 SMALLEST_PX = 64
 
 
-class ReceptiveField(ArtifactTest):
+class ReceptiveField(Diagnostic):
     """Reach of a change, in pixels from the changed patch."""
 
     name = "receptive_field"
 
-    def examine(self, subject: Subject, material: Material) -> Finding:
+    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
         """Change one patch after the other in the same picture."""
         size = material.size
         if size < SMALLEST_PX:
@@ -36,13 +36,13 @@ class ReceptiveField(ArtifactTest):
         start = (size - PATCH_PX) // 2
         inside = slice(start, start + PATCH_PX)
         generator = torch.Generator().manual_seed(0)
-        whole = levels(round_trip(subject, picture))
+        whole = levels(round_trip(reconstructor, picture))
         change = torch.zeros(size, size)
         for _ in range(NUM_PATCHES):
             noise = torch.randint(0, 256, (3, 1, PATCH_PX, PATCH_PX), generator=generator)
             changed = picture.clone()
             changed[0, :, :, inside, inside] = noise.byte()
-            difference = (levels(round_trip(subject, changed)) - whole).abs()
+            difference = (levels(round_trip(reconstructor, changed)) - whole).abs()
             change = torch.maximum(change, difference[0, :, 0].amax(dim=0))
         reach = reach_of(change, start)
         effective = effective_reach(change, start)
@@ -58,7 +58,7 @@ class ReceptiveField(ArtifactTest):
         numbers = {"reach_px": float(reach), "reach_of_99_percent_px": float(effective)}
         if not everywhere:
             numbers["tile_overlap_px"] = float(overlap)
-        return Finding(self.name, subject.name, numbers, reading, picture=_heat(change))
+        return Finding(self.name, reconstructor.name, numbers, reading, picture=_heat(change))
 
 
 def distances(size: int, start: int) -> Float[Tensor, "size size"]:

@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from ..reconstructors.reconstructor import Subject
+from ..reconstructors.reconstructor import Reconstructor
 from .diagnostic import (
-    ArtifactTest,
-    Material,
+    Diagnostic,
+    DiagnosticInputs,
     NotExaminedError,
     amplified,
     levels,
@@ -23,18 +23,18 @@ GAIN = 16.0
 VISIBLE = 0.5
 
 
-class Seams(ArtifactTest):
+class Seams(Diagnostic):
     """Tiled against whole decoding."""
 
     name = "seams"
 
-    def examine(self, subject: Subject, material: Material) -> Finding:
+    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
         """Cut each picture into about 2 x 2 tiles."""
-        tile = subject.tile_side(material.size // 2)
+        tile = reconstructor.tile_side(material.size // 2)
         if tile is None:
             raise NotExaminedError(f"does not work in tiles of up to {material.size // 2} pixels")
-        whole = levels(round_trip(subject, material.pictures))
-        error = levels(round_trip(subject.tiled(tile), material.pictures)) - whole
+        whole = levels(round_trip(reconstructor, material.pictures))
+        error = levels(round_trip(reconstructor.tiled(tile), material.pictures)) - whole
         near = near_seams(material.size, tile)
         at_seams = error[..., near].square().mean().sqrt().item()
         elsewhere = error[..., ~near].square().mean().sqrt().item()
@@ -46,7 +46,7 @@ class Seams(ArtifactTest):
         )
         return Finding(
             self.name,
-            subject.name,
+            reconstructor.name,
             {
                 "seam_rms_levels": at_seams,
                 "elsewhere_rms_levels": elsewhere,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...data.sources.media import BadFile
-from ...distributed import gather_from_ranks
+from ...distributed import all_gather_object
 from ...tokenizers.code_statistics import CodeStatistics
 from ..metrics.bootstrap import bootstrap_interval
 from ..metrics.catalog import NO_CODEBOOK, Metrics
@@ -19,7 +19,7 @@ from .scores import Scores
 Statistics = dict[str, FeatureStatistics]
 
 
-class Tally:
+class MetricAccumulator:
     """Everything that the numbers of one subject are made of.
 
     Args:
@@ -63,13 +63,13 @@ class Tally:
             self.codes.add(grid)
         self.codes.num_pixels += self.pixels_per_sample * len(scores.keys)
 
-    def over_all_ranks(self) -> "Tally":
+    def over_all_ranks(self) -> "MetricAccumulator":
         """The tallies of every rank together; all ranks must call this, also those without samples.
 
         Samples come in the order of the source.
         """
-        total = Tally(self.metrics, self.codes.group_sizes, (), self.pixels_per_sample)
-        for samples, bad in gather_from_ranks((self.samples, self.bad)):
+        total = MetricAccumulator(self.metrics, self.codes.group_sizes, (), self.pixels_per_sample)
+        for samples, bad in all_gather_object((self.samples, self.bad)):
             total.samples |= samples
             total.bad += bad
         total.samples = dict(sorted(total.samples.items()))
@@ -131,7 +131,7 @@ class Tally:
         for metric in self.metrics.per_set:
             ours = self.reconstructions[metric.extractor.name]
             theirs = originals.get(metric.extractor.name, ours)
-            reason = metric.refusal(ours.count) or _mismatch(metric, theirs, ours)
+            reason = metric.unavailable_reason(ours.count) or _mismatch(metric, theirs, ours)
             if reason is not None:
                 result.unavailable[metric.name] = reason
                 continue

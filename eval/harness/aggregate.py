@@ -2,60 +2,66 @@
 
 from collections.abc import Collection, Mapping
 
-from ..reconstructors.reconstructor import Subject
-from .accumulator import Tally
+from ..reconstructors.reconstructor import Reconstructor
+from .accumulator import MetricAccumulator
 from .evaluation import Evaluation
-from .result import Row
+from .row import Row
 from .speed_and_memory import Clock
 
 # Codes whose shares are listed one by one, the most frequent first.
 CODE_RANKS = 64
 
 
-def divide(
-    subject: Subject, evaluation: Evaluation, tally: Tally, clock: Clock, peak: int | None
+def aggregate(
+    reconstructor: Reconstructor,
+    evaluation: Evaluation,
+    accumulator: MetricAccumulator,
+    clock: Clock,
+    peak: int | None,
 ) -> Row:
     """The row of one subject.
 
     Args:
-        subject: what was scored.
+        reconstructor: what was scored.
         evaluation: under which rules.
-        tally: of all ranks.
+        accumulator: of all ranks.
         clock: of the first rank.
         peak: memory in bytes, of the first rank.
     """
-    codes, without_codes = tally.code_numbers()
-    sets = tally.set_numbers(evaluation.references.known)
-    use = tally.codes.use() if tally.codes.group_sizes else None
-    metrics = {**tally.sample_numbers(), **sets.numbers, **codes}
+    codes, without_codes = accumulator.code_numbers()
+    sets = accumulator.set_numbers(evaluation.references.known)
+    use = accumulator.codes.use() if accumulator.codes.group_sizes else None
+    metrics = {**accumulator.sample_numbers(), **sets.numbers, **codes}
     return Row(
-        tokenizer=subject.name,
-        num_samples=len(tally.samples),
+        tokenizer=reconstructor.name,
+        num_samples=len(accumulator.samples),
         size=evaluation.dataset.size,
         frames=evaluation.dataset.frames,
         protocol=evaluation.protocol,
         metrics=metrics,
-        intervals=tally.intervals(evaluation.seed),
+        intervals=accumulator.intervals(evaluation.seed),
         unavailable={**evaluation.metrics.unavailable, **sets.unavailable, **without_codes},
-        caveats=_with_dtype({**tally.sample_caveats(), **sets.caveats}, metrics, subject.dtype),
-        bits_per_pixel=tally.mean("bits_per_pixel"),
+        caveats=_with_dtype(
+            {**accumulator.sample_caveats(), **sets.caveats}, metrics, reconstructor.dtype
+        ),
+        bits_per_pixel=accumulator.mean("bits_per_pixel"),
         empirical_bits_per_pixel=use and use.effective_bits_per_pixel,
-        stored_bits_per_pixel=tally.mean("stored_bits_per_pixel"),
-        values_per_pixel=tally.mean("values_per_pixel"),
+        stored_bits_per_pixel=accumulator.mean("stored_bits_per_pixel"),
+        values_per_pixel=accumulator.mean("values_per_pixel"),
         code_use=use,
-        code_ranks=tally.codes.ranked_shares(CODE_RANKS) if use else (),
-        parameters=subject.parameters,
-        fingerprint=subject.fingerprint if evaluation.with_fingerprints else None,
-        settings=subject.settings,
+        code_ranks=accumulator.codes.ranked_shares(CODE_RANKS) if use else (),
+        parameters=reconstructor.parameters,
+        fingerprint=reconstructor.fingerprint if evaluation.with_fingerprints else None,
+        settings=reconstructor.settings,
         extractors=evaluation.metrics.weights,
-        device=subject.device,
-        dtype=subject.dtype,
+        device=reconstructor.device,
+        dtype=reconstructor.dtype,
         seed=evaluation.seed,
         encode_samples_per_second=clock.per_second(clock.encode_seconds),
         decode_samples_per_second=clock.per_second(clock.decode_seconds),
         peak_memory_bytes=peak,
-        per_sample=tuple(tally.samples.values()),
-        bad_files=(*evaluation.skipped, *tally.bad),
+        per_sample=tuple(accumulator.samples.values()),
+        bad_files=(*evaluation.skipped, *accumulator.bad),
         pictures=(),
     )
 

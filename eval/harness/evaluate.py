@@ -16,24 +16,24 @@ from torch import Tensor, nn
 
 from ...data.evaluation_set import EvaluationSet
 from ...data.sources.source import Listing, list_source
-from ...data.sources.source_fingerprint import listing_version
-from ...distributed import on_first_rank, world
+from ...data.sources.source_fingerprint import source_fingerprint
+from ...distributed import rank_and_world_size, run_on_main_process
 from ...tokenizers.tokenizer import VisualTokenizer
-from ..metrics.catalog import Conditions, check_metrics, open_metrics, usual_metrics
+from ..metrics.catalog import MetricContext, check_metrics, default_metrics, open_metrics
 from ..protocol import CANONICAL, PROTOCOLS, Protocol
-from ..reconstructors.catalog import open_subjects
+from ..reconstructors.catalog import open_reconstructors
 from ..reconstructors.function import Function
-from ..reconstructors.reconstructor import Subject
-from ..reconstructors.saved_tokenizer import Tokenizer
+from ..reconstructors.reconstructor import Reconstructor
+from ..reconstructors.saved_tokenizer import TokenizerReconstructor
 from ..reconstructors.unique_names import told_apart
 from .evaluation import Evaluation
-from .reference_statistics import References
-from .result import Row
+from .reference_statistics import ReferenceStatistics
+from .row import Row
 from .scoring import score
 
 log = logging.getLogger(__name__)
 
-Scored = str | Path | Subject | VisualTokenizer | Callable[[Tensor], Tensor]
+Scored = str | Path | Reconstructor | VisualTokenizer | Callable[[Tensor], Tensor]
 
 
 def evaluate(
@@ -83,8 +83,8 @@ def evaluate(
         pictures: whether the rows keep pictures to look at.
         cache: folder of statistics of originals, for this and later evaluations.
         parts: folder where scores are kept while they come: called again with the same arguments,
-            an evaluation that was stopped goes on from them. `remove_parts` removes those of
-            finished rows.
+            an evaluation that was stopped goes on from them. `remove_partial_scores` removes
+            those of finished rows.
         show_progress: whether to show a bar on stderr.
         on_row: called with every row as it comes.
 
@@ -102,36 +102,38 @@ def evaluate(
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol must be one of {', '.join(PROTOCOLS)}, got {protocol!r}")
     rules = PROTOCOLS[protocol]
-    clip_frames = rules.usual_frames if frames is None else frames
+    clip_frames = rules.default_frames if frames is None else frames
     rules.check_frames(clip_frames)
     listing = source if isinstance(source, Listing) else list_source(source)
     if show_progress:
         _warn_of_others(listing, "image" if clip_frames == 1 else "video")
-    names = usual_metrics(clip_frames) if metrics is None else tuple(metrics)
+    names = default_metrics(clip_frames) if metrics is None else tuple(metrics)
 
     def under(protocol: Protocol, with_pictures: bool) -> Evaluation:
         dataset = EvaluationSet(
             listing.files, size, clip_frames, limit, protocol.resize, protocol.fps
         )
-        opened = open_metrics(names, Conditions(protocol, size, clip_frames, device, seed, force))
+        opened = open_metrics(
+            names, MetricContext(protocol, size, clip_frames, device, seed, force)
+        )
         wanted = cache is not None or parts is not None
-        version = on_first_rank(lambda: listing_version(dataset.files) if wanted else None)
-        references = References(dataset, opened, version, cache)
+        version = run_on_main_process(lambda: source_fingerprint(dataset.files) if wanted else None)
+        references = ReferenceStatistics(dataset, opened, version, cache)
         return Evaluation(
             dataset, listing.skipped, protocol, opened, references, batch_size, workers, device,
             seed, fingerprints, with_pictures, show_progress, version, parts,
         )  # fmt: skip
 
     own = under(rules, pictures)
-    if world()[0] == 0:
+    if rank_and_world_size()[0] == 0:
         for name, reason in own.metrics.unavailable.items():
             log.warning("%s is unavailable: %s", name, reason)
     canonical = None if rules.is_canonical else under(CANONICAL, False)
-    subjects = told_apart([one for item in scored for one in _subjects(item, device, dtype)])
-    for subject in subjects:
-        subject.check([file.key for file in own.dataset.files])
+    reconstructors = told_apart([one for item in scored for one in _subjects(item, device, dtype)])
+    for reconstructor in reconstructors:
+        reconstructor.check([file.key for file in own.dataset.files])
     rows: list[Row] = []
-    for row in _rows(subjects, own, canonical):
+    for row in _rows(reconstructors, own, canonical):
         rows.append(row)
         if on_row is not None:
             on_row(row)
@@ -139,24 +141,24 @@ def evaluate(
 
 
 def _rows(
-    subjects: Sequence[Subject], own: Evaluation, canonical: Evaluation | None
+    reconstructors: Sequence[Reconstructor], own: Evaluation, canonical: Evaluation | None
 ) -> Iterator[Row]:
     """One row per subject, as they come."""
-    for subject in subjects:
-        row = score(subject, own)
+    for reconstructor in reconstructors:
+        row = score(reconstructor, own)
         # Stored reconstructions are of the crops that one protocol makes, and of no others.
-        if canonical is not None and subject.follows_crops:
-            row = replace(row, canonical=score(subject, canonical))
+        if canonical is not None and reconstructor.accepts_any_input:
+            row = replace(row, canonical=score(reconstructor, canonical))
         yield row
 
 
-def _subjects(item: Scored, device: str, dtype: torch.dtype) -> tuple[Subject, ...]:
-    if isinstance(item, Subject):
+def _subjects(item: Scored, device: str, dtype: torch.dtype) -> tuple[Reconstructor, ...]:
+    if isinstance(item, Reconstructor):
         return (item,)
     if isinstance(item, VisualTokenizer):
-        return (Tokenizer(str(item.config.get("_name_or_path") or "tokenizer"), item),)
+        return (TokenizerReconstructor(str(item.config.get("_name_or_path") or "tokenizer"), item),)
     if isinstance(item, str | Path):
-        return open_subjects(str(item), device, dtype)
+        return open_reconstructors(str(item), device, dtype)
     if not callable(item):
         raise TypeError(
             "a tokenizer is a name, a folder, a VisualTokenizer, or a function of pixels, "

@@ -8,7 +8,7 @@ from ...data.evaluation_set import EvaluationSet
 from ...data.sources.media import BadFile
 from ..metrics.catalog import Metrics
 from ..protocol import Protocol
-from .reference_statistics import References
+from .reference_statistics import ReferenceStatistics
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Evaluation:
         with_fingerprints: whether the subjects' weights are hashed.
         with_pictures: whether pictures are kept to look at.
         show_progress: whether to show a bar on stderr.
-        version: of the files (see `listing_version`); None where nothing is resumed.
+        version: of the files (see `source_fingerprint`); None where nothing is resumed.
         parts: folder where scores lie until the evaluation is finished; None keeps none.
     """
 
@@ -36,7 +36,7 @@ class Evaluation:
     skipped: Sequence[BadFile]
     protocol: Protocol
     metrics: Metrics
-    references: References
+    references: ReferenceStatistics
     batch_size: int
     workers: int
     device: str

@@ -14,21 +14,21 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from ...data.evaluation_set import EvaluationSet, evaluation_batches
-from ..reconstructors.reconstructor import Subject
-from .result import Picture, Role
+from ..reconstructors.reconstructor import Reconstructor
+from .row import Picture, Role
 
 FIRST = 4
 OF_EACH = 3
 STRIP_FRAMES = 8
 
 
-def chosen_pictures(
-    subject: Subject, dataset: EvaluationSet, samples: Mapping[int, Mapping[str, Any]]
+def select_examples(
+    reconstructor: Reconstructor, dataset: EvaluationSet, samples: Mapping[int, Mapping[str, Any]]
 ) -> tuple[Picture, ...]:
     """The chosen samples of an evaluation, one at a time through the subject.
 
     Args:
-        subject: reconstructs them.
+        reconstructor: reconstructs them.
         dataset: reads them.
         samples: keys and values by position, in order.
     """
@@ -42,7 +42,7 @@ def chosen_pictures(
             continue  # it could be read before; the row's numbers stand
         values = {name: value for name, value in samples[position].items() if name != "key"}
         key = samples[position]["key"]
-        result = subject.reconstruct(batch.clips, [key])
+        result = reconstructor.reconstruct(batch.clips, [key])
         pictures[position] = Picture(
             key=key,
             role=role,

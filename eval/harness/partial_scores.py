@@ -21,12 +21,12 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from ...distributed import from_first_rank, world
+from ...distributed import broadcast_object, rank_and_world_size
 from ..reconstructors.function import Function
-from ..reconstructors.reconstructor import Subject
-from .accumulator import Tally
+from ..reconstructors.reconstructor import Reconstructor
+from .accumulator import MetricAccumulator
 from .evaluation import Evaluation
-from .result import Row, with_canonical
+from .row import Row, with_canonical
 from .scores import Scores
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _SHAPES = b"vistok shapes"
 _VALUE, _ORIGINALS, _RECONSTRUCTIONS, _INDICES = "value/", "originals/", "features/", "indices/"
 
 
-class Parts:
+class PartialScores:
     """The parts of one subject's scores.
 
     Args:
@@ -136,30 +136,30 @@ def _stack(column: Any, shape: Sequence[int], dtype: type) -> Tensor:
     return torch.from_numpy(rows.reshape(-1, *shape).copy())
 
 
-def parts_of(subject: Subject, evaluation: Evaluation) -> Parts | None:
+def partial_scores_of(reconstructor: Reconstructor, evaluation: Evaluation) -> PartialScores | None:
     """Where a subject's scores lie; None where none are kept.
 
     Nothing tells whether a Python function still is the same one, so its scores are not kept.
     """
-    if evaluation.parts is None or isinstance(subject, Function):
+    if evaluation.parts is None or isinstance(reconstructor, Function):
         return None
-    return Parts(evaluation.parts / _job_hash(subject, evaluation))
+    return PartialScores(evaluation.parts / _job_hash(reconstructor, evaluation))
 
 
-def restore(parts: Parts | None, tally: Tally) -> frozenset[int]:
+def restore(parts: PartialScores | None, accumulator: MetricAccumulator) -> frozenset[int]:
     """Add up what earlier runs have scored, on the first rank.
 
     Returns:
         The positions that are done, on every rank.
     """
-    if parts is not None and world()[0] == 0:
-        for scores in parts.read(tuple(tally.originals)):
+    if parts is not None and rank_and_world_size()[0] == 0:
+        for scores in parts.read(tuple(accumulator.originals)):
             # Parts overlap where a run passed over those that lack features it needs.
-            tally.add(scores.without(tally.samples))
-    return from_first_rank(frozenset(tally.samples))
+            accumulator.add(scores.without(accumulator.samples))
+    return broadcast_object(frozenset(accumulator.samples))
 
 
-def remove_parts(rows: Sequence[Row]) -> None:
+def remove_partial_scores(rows: Sequence[Row]) -> None:
     """Remove the stored scores of finished rows, and the folder around them where it is empty.
 
     Parts of other evaluations that were stopped stay, and so does whatever else lies there.
@@ -172,13 +172,13 @@ def remove_parts(rows: Sequence[Row]) -> None:
             parent.rmdir()
 
 
-def _job_hash(subject: Subject, evaluation: Evaluation) -> str:
+def _job_hash(reconstructor: Reconstructor, evaluation: Evaluation) -> str:
     """A hash of all that the scores of a subject depend on."""
     metrics, dataset = evaluation.metrics, evaluation.dataset
     facts = {
         "versions": [version("vistok"), version("torch")],
-        "subject": [subject.name, subject.fingerprint, subject.settings],
-        "device": [subject.device, subject.dtype, evaluation.device],
+        "subject": [reconstructor.name, reconstructor.fingerprint, reconstructor.settings],
+        "device": [reconstructor.device, reconstructor.dtype, evaluation.device],
         "files": evaluation.version,
         "shape": [dataset.frames, dataset.size],
         "protocol": evaluation.protocol.to_json(),

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from ...data.evaluation_set import EvaluationSet
-from ...distributed import from_first_rank, world
+from ...distributed import broadcast_object, rank_and_world_size
 from ..features.extractor import Extractor
 from ..metrics.catalog import Metrics
 from ..metrics.feature_statistics import FeatureStatistics
@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 CODE_VERSION = 1
 
 
-class References:
+class ReferenceStatistics:
     """Statistics of the originals by extractor; of several ranks, only the first holds them.
 
     Args:
         dataset: the originals.
         metrics: which networks are to see them.
-        version: of the files; see `listing_version`.
+        version: of the files; see `source_fingerprint`.
         cache: folder of statistics; None keeps them for this evaluation only.
     """
 
@@ -45,7 +45,7 @@ class References:
             if metric.compares and metric.keeps_features:
                 self._keeps[metric.extractor.name] = True
         self._paths: dict[str, Path] = {}
-        if cache is None or version is None or world()[0] > 0:
+        if cache is None or version is None or rank_and_world_size()[0] > 0:
             return
         for extractor in metrics.extractors:
             if extractor.name in self._keeps:
@@ -56,7 +56,7 @@ class References:
 
     def missing(self) -> tuple[str, ...]:
         """Extractors that still have to see the originals; all ranks must call this."""
-        return from_first_rank(tuple(sorted(self._keeps.keys() - self.known.keys())))
+        return broadcast_object(tuple(sorted(self._keeps.keys() - self.known.keys())))
 
     def learn(self, statistics: dict[str, FeatureStatistics], complete: bool) -> None:
         """Keep what was taken of the originals.

@@ -14,15 +14,15 @@ import torch
 
 from ...data.evaluation_set import evaluation_batches
 from ...data.sources.media import BadFile
-from ...distributed import on_first_rank, world
+from ...distributed import rank_and_world_size, run_on_main_process
 from ...progress import ProgressLine
-from ..reconstructors.reconstructor import Subject
-from .accumulator import Tally
-from .aggregate import divide
+from ..reconstructors.reconstructor import Reconstructor
+from .accumulator import MetricAccumulator
+from .aggregate import aggregate
 from .evaluation import Evaluation
-from .examples import chosen_pictures
-from .partial_scores import Parts, parts_of, restore
-from .result import Row
+from .examples import select_examples
+from .partial_scores import PartialScores, partial_scores_of, restore
+from .row import Row
 from .scores import Scores, measure
 from .speed_and_memory import Clock, PeakMemory
 
@@ -30,70 +30,74 @@ from .speed_and_memory import Clock, PeakMemory
 TIMED_BATCHES = 3
 
 
-def score(subject: Subject, evaluation: Evaluation) -> Row:
+def score(reconstructor: Reconstructor, evaluation: Evaluation) -> Row:
     """Score one subject; every rank must call this, and gets the row (pictures on the first only).
 
     Raises:
         ValueError: no file could be read.
     """
     dataset = evaluation.dataset
-    memory, clock = PeakMemory(subject.device), Clock()
-    tally = Tally(
+    memory, clock = PeakMemory(reconstructor.device), Clock()
+    accumulator = MetricAccumulator(
         evaluation.metrics,
-        subject.group_sizes,
+        reconstructor.group_sizes,
         evaluation.references.missing(),
         dataset.frames * dataset.size**2,
     )
-    parts = parts_of(subject, evaluation)
-    restored = restore(parts, tally)
-    _score_share(subject, evaluation, _share(len(dataset), restored), tally, clock, parts)
-    if world()[0] == 0 and restored and tally.samples.keys() <= restored:
-        _time(subject, evaluation, sorted(restored), tally, clock)
+    parts = partial_scores_of(reconstructor, evaluation)
+    restored = restore(parts, accumulator)
+    _score_share(
+        reconstructor, evaluation, _share(len(dataset), restored), accumulator, clock, parts
+    )
+    if rank_and_world_size()[0] == 0 and restored and accumulator.samples.keys() <= restored:
+        _time(reconstructor, evaluation, sorted(restored), accumulator, clock)
     peak = memory.bytes()
-    total = tally.over_all_ranks()
+    total = accumulator.over_all_ranks()
     if not total.samples:
         reasons = "; ".join(f"{bad.path}: {bad.reason}" for bad in total.bad[:3])
         raise ValueError(f"none of the {len(dataset)} files could be read ({reasons})")
 
     def finish() -> Row:
         evaluation.references.learn(total.originals, complete=not total.bad)
-        row = divide(subject, evaluation, total, clock, peak)
+        row = aggregate(reconstructor, evaluation, total, clock, peak)
         return row if parts is None else replace(row, parts=parts.folder)
 
-    row = on_first_rank(finish)
-    if not evaluation.with_pictures or world()[0] > 0:
+    row = run_on_main_process(finish)
+    if not evaluation.with_pictures or rank_and_world_size()[0] > 0:
         return row
-    with _seeded(evaluation.seed, subject.device):
-        return replace(row, pictures=chosen_pictures(subject, dataset, total.samples))
+    with _seeded(evaluation.seed, reconstructor.device):
+        return replace(row, pictures=select_examples(reconstructor, dataset, total.samples))
 
 
 def _share(count: int, restored: Collection[int]) -> list[int]:
     """This rank's positions among those that are still to be scored: none twice, none padded."""
-    rank, num_ranks = world()
+    rank, num_ranks = rank_and_world_size()
     return [position for position in range(count) if position not in restored][rank::num_ranks]
 
 
 def _score_share(
-    subject: Subject,
+    reconstructor: Reconstructor,
     evaluation: Evaluation,
     positions: Sequence[int],
-    tally: Tally,
+    accumulator: MetricAccumulator,
     clock: Clock,
-    parts: Parts | None,
+    parts: PartialScores | None,
 ) -> None:
     """Score the samples at some positions."""
     progress = ProgressLine(
-        f"scoring {subject.name}",
+        f"scoring {reconstructor.name}",
         len(positions),
-        enabled=evaluation.show_progress and world()[0] == 0,
+        enabled=evaluation.show_progress and rank_and_world_size()[0] == 0,
     )
     watched: list[float] = []
     try:
         with progress:
-            for scores, bad in _scored_batches(subject, evaluation, positions, tally, clock):
-                tally.bad += bad
+            for scores, bad in _scored_batches(
+                reconstructor, evaluation, positions, accumulator, clock
+            ):
+                accumulator.bad += bad
                 if scores is not None:
-                    tally.add(scores)
+                    accumulator.add(scores)
                     if parts is not None:
                         parts.add(scores)
                     watched += scores.columns.get("psnr", ())
@@ -105,10 +109,10 @@ def _score_share(
 
 
 def _time(
-    subject: Subject,
+    reconstructor: Reconstructor,
     evaluation: Evaluation,
     restored: Sequence[int],
-    tally: Tally,
+    accumulator: MetricAccumulator,
     clock: Clock,
 ) -> None:
     """Score some samples again for speed and memory only, where all scores come from earlier runs.
@@ -116,15 +120,15 @@ def _time(
     What was measured then belongs to another process, and maybe to a busier machine.
     """
     again = restored[: TIMED_BATCHES * evaluation.batch_size]
-    for _ in _scored_batches(subject, evaluation, again, tally, clock):
+    for _ in _scored_batches(reconstructor, evaluation, again, accumulator, clock):
         pass
 
 
 def _scored_batches(
-    subject: Subject,
+    reconstructor: Reconstructor,
     evaluation: Evaluation,
     positions: Sequence[int],
-    tally: Tally,
+    accumulator: MetricAccumulator,
     clock: Clock,
 ) -> Iterator[tuple[Scores | None, tuple[BadFile, ...]]]:
     """Batch by batch in order; after the timed ones, measuring overlaps reconstructing."""
@@ -139,8 +143,8 @@ def _scored_batches(
                 continue
             timed = number < TIMED_BATCHES
             keys = tuple(dataset.files[position].key for position in batch.positions)
-            with _seeded(evaluation.seed + batch.positions[0], subject.device):
-                result = subject.reconstruct(batch.clips, keys)
+            with _seeded(evaluation.seed + batch.positions[0], reconstructor.device):
+                result = reconstructor.reconstruct(batch.clips, keys)
             if timed:
                 clock.add(result)
             waiting.append(
@@ -151,7 +155,7 @@ def _scored_batches(
                     batch.clips,
                     result,
                     evaluation.metrics,
-                    tuple(tally.originals),
+                    tuple(accumulator.originals),
                     evaluation.device,
                 )
             )

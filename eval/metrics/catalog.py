@@ -25,7 +25,7 @@ NO_CODEBOOK = "has no codebook"
 
 
 @dataclass(frozen=True)
-class Conditions:
+class MetricContext:
     """What a metric is opened for.
 
     Attributes:
@@ -45,7 +45,7 @@ class Conditions:
     force: bool
 
 
-SAMPLE_METRICS: dict[str, Callable[[Conditions], SampleMetric]] = {
+SAMPLE_METRICS: dict[str, Callable[[MetricContext], SampleMetric]] = {
     "psnr": lambda on: PSNR(on.protocol),
     "ssim": lambda on: SSIM(on.protocol, on.size),
     "ms_ssim": lambda on: MultiScaleSSIM(on.protocol, on.size),
@@ -53,7 +53,7 @@ SAMPLE_METRICS: dict[str, Callable[[Conditions], SampleMetric]] = {
     "lpips_vgg": lambda on: LPIPS(on.protocol, "vgg", on.device),
 }
 
-EXTRACTORS: dict[str, Callable[[Conditions], Extractor]] = {
+EXTRACTORS: dict[str, Callable[[MetricContext], Extractor]] = {
     "inception": lambda on: Inception(
         on.protocol.inception_resize, on.protocol.inception_values, on.device
     ),
@@ -61,7 +61,7 @@ EXTRACTORS: dict[str, Callable[[Conditions], Extractor]] = {
 }
 
 # The network that each reads, and what makes the metric of it.
-SET_METRICS: dict[str, tuple[str, Callable[[Any, Conditions], SetMetric]]] = {
+SET_METRICS: dict[str, tuple[str, Callable[[Any, MetricContext], SetMetric]]] = {
     "rfid": ("inception", lambda network, on: RFID(network)),
     "kid": ("inception", lambda network, on: KID(network, on.seed)),
     "inception_score": ("inception", lambda network, on: InceptionScore(network, on.seed)),
@@ -102,7 +102,7 @@ class Metrics:
         return tuple({metric.extractor.name: metric.extractor for metric in self.per_set}.values())
 
 
-def usual_metrics(frames: int) -> tuple[str, ...]:
+def default_metrics(frames: int) -> tuple[str, ...]:
     """What is computed where the user does not say."""
     options = {"kid", "inception_score", "rfvd" if frames == 1 else "rfid"}
     return tuple(name for name in METRICS if name not in options)
@@ -118,7 +118,7 @@ def check_metrics(names: Sequence[str], setting: str = "metrics") -> None:
             )
 
 
-def open_metrics(names: Sequence[str], on: Conditions) -> Metrics:
+def open_metrics(names: Sequence[str], on: MetricContext) -> Metrics:
     """Open metrics by name; what cannot be computed here is listed with the reason."""
     check_metrics(names)
     networks: dict[str, Extractor] = {}

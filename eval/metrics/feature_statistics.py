@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
-from ...distributed import gather_from_ranks, sum_over_ranks
+from ...distributed import all_gather_object, all_reduce_sum
 
 BLOCK = 256
 
@@ -50,10 +50,10 @@ class FeatureStatistics:
         """The statistics of every rank together, the same on each; all ranks must call this."""
         self._sum_blocks(all_of_them=True)
         total = FeatureStatistics(self.dim, self.keep)
-        total.count = int(sum_over_ranks(torch.tensor(self.count)))
-        total._sum = sum_over_ranks(self._sum)
-        total._products = sum_over_ranks(self._products)
-        for kept in gather_from_ranks(self._kept):
+        total.count = int(all_reduce_sum(torch.tensor(self.count)))
+        total._sum = all_reduce_sum(self._sum)
+        total._products = all_reduce_sum(self._products)
+        for kept in all_gather_object(self._kept):
             total._kept |= kept
         return total
 

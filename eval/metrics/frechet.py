@@ -90,7 +90,7 @@ class RFID(SetMetric):
     def __init__(self, extractor: Inception) -> None:
         self.extractor = extractor
 
-    def refusal(self, num_features: int) -> str | None:
+    def unavailable_reason(self, num_features: int) -> str | None:
         """A covariance needs two pictures."""
         return None if num_features > 1 else "needs at least 2 pictures, got 1"
 
@@ -120,7 +120,7 @@ class RFVD(SetMetric):
     def __init__(self, extractor: I3D, force: bool) -> None:
         self.extractor, self.force = extractor, force
 
-    def refusal(self, num_features: int) -> str | None:
+    def unavailable_reason(self, num_features: int) -> str | None:
         """Fewer than 256 clips, unless forced; a covariance needs two in any case."""
         if num_features < 2:
             return f"needs at least 2 clips, got {num_features}"

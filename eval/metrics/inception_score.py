@@ -31,7 +31,7 @@ class InceptionScore(SetMetric):
     def __init__(self, extractor: Inception, seed: int) -> None:
         self.inception, self.extractor, self.seed = extractor, extractor, seed
 
-    def refusal(self, num_features: int) -> str | None:
+    def unavailable_reason(self, num_features: int) -> str | None:
         """Every share needs a picture."""
         if num_features >= SHARES:
             return None

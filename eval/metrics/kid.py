@@ -37,7 +37,7 @@ class KID(SetMetric):
     def __init__(self, extractor: Inception, seed: int, subset_size: int = SUBSET_SIZE) -> None:
         self.extractor, self.seed, self.subset_size = extractor, seed, subset_size
 
-    def refusal(self, num_features: int) -> str | None:
+    def unavailable_reason(self, num_features: int) -> str | None:
         """The estimate needs two pictures."""
         return None if num_features > 1 else "needs at least 2 pictures, got 1"
 

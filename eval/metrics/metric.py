@@ -34,7 +34,7 @@ class SetMetric(ABC):
     keeps_features: bool = False
 
     @abstractmethod
-    def refusal(self, num_features: int) -> str | None:
+    def unavailable_reason(self, num_features: int) -> str | None:
         """Why so many features are too few for a number; None where they are enough."""
 
     @abstractmethod

@@ -9,14 +9,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...eval_mode import evaluating
+from ...eval_mode import eval_mode
 from ...tokenizers.decode_options import Grids
 from ...tokenizers.noise_source import Generators
 from ...tokenizers.tokenizer import VisualTokenizer
 
 
 @torch.no_grad()
-def draw_std(
+def sample_std(
     tokenizer: VisualTokenizer,
     codes: Grids,
     num_samples: int = 4,
@@ -39,7 +39,7 @@ def draw_std(
     """
     if num_samples < 2:
         raise ValueError(f"num_samples must be >= 2 to have a spread, got {num_samples}")
-    with evaluating(tokenizer):
+    with eval_mode(tokenizer):
         pixels = tokenizer.decode(codes, num_samples=num_samples, generator=generator)
     samples = pixels.float().clamp(-1, 1).unflatten(0, (-1, num_samples))
     return samples.var(dim=1).mean().sqrt()

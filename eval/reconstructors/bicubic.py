@@ -8,10 +8,10 @@ from torch import Tensor
 
 from ...data.codecs.image import to_picture, to_tensor
 from .identity import RAW_BITS
-from .reconstructor import Clips, Reconstruction, Subject
+from .reconstructor import Clips, Reconstruction, Reconstructor
 
 
-class Bicubic(Subject):
+class Bicubic(Reconstructor):
     """Shrink and enlarge with Pillow's bicubic filter, frame by frame.
 
     Args:

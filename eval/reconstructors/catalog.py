@@ -25,12 +25,12 @@ from .bicubic import Bicubic
 from .folder import Folder
 from .identity import Identity
 from .image_codec import IMAGE_FORMATS, ImageCodec
-from .reconstructor import Subject
-from .saved_tokenizer import Tokenizer
+from .reconstructor import Reconstructor
+from .saved_tokenizer import TokenizerReconstructor
 from .video_codec import VIDEO_FORMATS, VideoCodec
 
 # Subjects with one number: how it is called, an example, and what makes the subject.
-NUMBERED: dict[str, tuple[str, int, Callable[[str, int], Subject]]] = {
+NUMBERED: dict[str, tuple[str, int, Callable[[str, int], Reconstructor]]] = {
     "bicubic": ("f", 8, lambda _, factor: Bicubic(factor)),
     **dict.fromkeys(IMAGE_FORMATS, ("q", 50, ImageCodec)),
     **dict.fromkeys(VIDEO_FORMATS, ("crf", 28, VideoCodec)),
@@ -39,9 +39,9 @@ KINDS = ("identity", "continuous", "folder", "diffusers", *NUMBERED)
 CODECS = (*IMAGE_FORMATS, *VIDEO_FORMATS)
 
 
-def open_subjects(
+def open_reconstructors(
     spec: str, device: str = "cpu", dtype: torch.dtype = torch.float32
-) -> tuple[Subject, ...]:
+) -> tuple[Reconstructor, ...]:
     """Open what a user names on the command line; a sweep opens several.
 
     Args:
@@ -76,13 +76,15 @@ def open_subjects(
     return (_tokenizer(spec, spec, device, dtype),)
 
 
-def open_subject(spec: str, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Subject:
-    """Open a single subject; see `open_subjects`.
+def open_reconstructor(
+    spec: str, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> Reconstructor:
+    """Open a single subject; see `open_reconstructors`.
 
     Raises:
         ValueError: the words name a sweep.
     """
-    first, *others = open_subjects(spec, device, dtype)
+    first, *others = open_reconstructors(spec, device, dtype)
     if others:
         raise ValueError(f"one subject is wanted here, but {spec!r} names {1 + len(others)}")
     return first
@@ -107,11 +109,11 @@ def _numbers(spec: str) -> list[int]:
 
 def _tokenizer(
     name: str, saved: str, device: str, dtype: torch.dtype, path: PathName | None = None
-) -> Tokenizer:
+) -> TokenizerReconstructor:
     try:
         tokenizer: Any = VisualTokenizer.from_pretrained(saved, torch_dtype=dtype)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}{did_you_mean(saved, KINDS)}") from error
     if path is not None and path not in tokenizer.paths:
         raise ValueError(f"{name}: this tokenizer has no {path} path, only {tokenizer.paths[0]}")
-    return Tokenizer(name, tokenizer.to(device), path=path)
+    return TokenizerReconstructor(name, tokenizer.to(device), path=path)

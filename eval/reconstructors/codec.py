@@ -8,7 +8,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from .reconstructor import Clips, Reconstruction, Subject
+from .reconstructor import Clips, Reconstruction, Reconstructor
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class CodedClip:
     decode_seconds: float
 
 
-class Codec(Subject):
+class Codec(Reconstructor):
     """A codec at one quality."""
 
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:

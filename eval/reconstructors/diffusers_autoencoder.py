@@ -30,7 +30,7 @@ from ...component import did_you_mean
 from ...data.pixels import to_pixels, to_uint8
 from ...tokenizers.fingerprint import fingerprint
 from ...tokenizers.pretrained import check_loading
-from .reconstructor import Clips, Reconstruction, Subject
+from .reconstructor import Clips, Reconstruction, Reconstructor
 from .saved_tokenizer import now
 
 STORED_BITS = 16
@@ -43,7 +43,7 @@ NO_PICTURES = ("Audio", "Oobleck", "Vocoder", "Protein", "SAME", "LongCat", "MMA
 OTHER_RANGE = ("AutoencoderRAE", "LTX2VideoDiffusionDecoderModel", "ConsistencyDecoderVAE")
 
 
-class DiffusersAutoencoder(Subject):
+class DiffusersAutoencoder(Reconstructor):
     """An autoencoder of diffusers.
 
     Args:

@@ -21,13 +21,13 @@ from ...data.codecs.image import read_image, to_tensor
 from ...data.codecs.video import read_frames
 from ...data.sources.media import MediaFile
 from ...data.sources.source import list_source
-from ...data.sources.source_fingerprint import listing_version
-from .reconstructor import Clips, Reconstruction, Subject
+from ...data.sources.source_fingerprint import source_fingerprint
+from .reconstructor import Clips, Reconstruction, Reconstructor
 
 SHOWN = 5
 
 
-class Folder(Subject):
+class Folder(Reconstructor):
     """Reconstructions that lie in a folder.
 
     Args:
@@ -38,7 +38,7 @@ class Folder(Subject):
         ValueError: it holds no pictures and no clips.
     """
 
-    follows_crops = False
+    accepts_any_input = False
 
     def __init__(self, path: str) -> None:
         if not Path(path).is_dir():
@@ -55,7 +55,7 @@ class Folder(Subject):
     @property
     def fingerprint(self) -> str:
         """Of the files' names, sizes and times."""
-        return listing_version(list(self._files.values()))
+        return source_fingerprint(list(self._files.values()))
 
     def check(self, keys: Sequence[str]) -> None:
         """Raise where a sample has no reconstruction."""

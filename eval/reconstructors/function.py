@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...data.pixels import to_pixels, to_uint8
-from .reconstructor import Clips, Reconstruction, Subject
+from .reconstructor import Clips, Reconstruction, Reconstructor
 
 
-class Function(Subject):
+class Function(Reconstructor):
     """Any function from pixels in [-1, 1] to pixels.
 
     Args:

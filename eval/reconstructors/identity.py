@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from .reconstructor import Clips, Reconstruction, Subject
+from .reconstructor import Clips, Reconstruction, Reconstructor
 
 RAW_BITS = 24.0
 """Bits per pixel of an 8-bit RGB picture."""
 
 
-class Identity(Subject):
+class Identity(Reconstructor):
     """The pictures themselves, at 24 bits per pixel."""
 
     name = "identity"

@@ -39,7 +39,7 @@ class Reconstruction:
     latents: tuple[Float[Tensor, "B _ _ _ _"], ...] | None = None
 
 
-class Subject(ABC):
+class Reconstructor(ABC):
     """Something that reconstructs pictures."""
 
     name: str
@@ -48,7 +48,7 @@ class Subject(ABC):
     dtype: str | None = None
     group_sizes: tuple[int, ...] = ()
     """Codes of each group of indices; empty where there are none."""
-    follows_crops: bool = True
+    accepts_any_input: bool = True
     """Whether it takes any pictures; False where it holds reconstructions of certain crops."""
     settings: str | None = None
     """What else decides the result, in words: options of a codec, path and tiles of a tokenizer."""
@@ -71,7 +71,7 @@ class Subject(ABC):
         """The largest side of tiles up to `wish` pixels that it can work in; None for none."""
         return None
 
-    def tiled(self, tile: int) -> "Subject":
+    def tiled(self, tile: int) -> "Reconstructor":
         """The same subject, working in tiles of this side.
 
         Raises:

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 import torch
 
 from ...data.pixels import to_pixels, to_uint8
-from ...eval_mode import evaluating
+from ...eval_mode import eval_mode
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.encoding import Encoding
 from ...tokenizers.fingerprint import fingerprint
 from ...tokenizers.tokenizer import VisualTokenizer
-from .reconstructor import Clips, Reconstruction, Subject
+from .reconstructor import Clips, Reconstruction, Reconstructor
 
 
-class Tokenizer(Subject):
+class TokenizerReconstructor(Reconstructor):
     """A VisualTokenizer, encoding whole pictures with the posterior's mode.
 
     Args:
@@ -56,7 +56,7 @@ class Tokenizer(Subject):
         Raises:
             FloatingPointError: the decoder's answer is not finite.
         """
-        with evaluating(self.tokenizer):
+        with eval_mode(self.tokenizer):
             return self._reconstruct(clips)
 
     def tile_side(self, wish: int) -> int | None:
@@ -64,9 +64,9 @@ class Tokenizer(Subject):
         step = self.tokenizer.spatial_compression
         return wish // step * step or None
 
-    def tiled(self, tile: int) -> "Tokenizer":
+    def tiled(self, tile: int) -> "TokenizerReconstructor":
         """Encode and decode tile by tile."""
-        return Tokenizer(self.name, self.tokenizer, tile, self.path)
+        return TokenizerReconstructor(self.name, self.tokenizer, tile, self.path)
 
     def _settings(self) -> str | None:
         """What tells this subject from others of the same weights."""

@@ -6,18 +6,18 @@ Tokenizers given as Python objects are all called alike, and the same words may 
 from collections.abc import Sequence
 from copy import copy
 
-from .reconstructor import Subject
+from .reconstructor import Reconstructor
 
 
-def told_apart(subjects: Sequence[Subject]) -> tuple[Subject, ...]:
+def told_apart(reconstructors: Sequence[Reconstructor]) -> tuple[Reconstructor, ...]:
     """The subjects in order; those that need another name are shallow copies."""
-    named: list[Subject] = []
-    names = distinct_names([subject.name for subject in subjects])
-    for subject, name in zip(subjects, names, strict=True):
-        if subject.name == name:
-            named.append(subject)
+    named: list[Reconstructor] = []
+    names = distinct_names([reconstructor.name for reconstructor in reconstructors])
+    for reconstructor, name in zip(reconstructors, names, strict=True):
+        if reconstructor.name == name:
+            named.append(reconstructor)
             continue
-        renamed = copy(subject)
+        renamed = copy(reconstructor)
         renamed.name = name
         named.append(renamed)
     return tuple(named)

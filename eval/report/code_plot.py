@@ -3,7 +3,7 @@
 A codebook in even use is a flat line that ends at its size; one that has collapsed falls early.
 """
 
-from ..harness.result import Row
+from ..harness.row import Row
 from .chart import Series, axis_around, chart
 
 SHOWN_GROUPS = 8

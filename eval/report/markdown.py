@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ..diagnostics.finding import Finding
-from ..harness.result import Row
+from ..harness.row import Row
 from .notes import notes
 from .table import DASH, Table, table_of
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..harness.result import Row, with_canonical
+from ..harness.row import Row, with_canonical
 from ..metrics.catalog import NO_CODEBOOK
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..diagnostics.finding import Finding
-from ..harness.result import Picture, Row
+from ..harness.row import Picture, Row
 from ..reconstruct import ReconstructedFile
 from .code_plot import code_facts, code_plot
 from .error_map import FULL_SCALE, error_map

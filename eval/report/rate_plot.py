@@ -8,7 +8,7 @@ PSNR of a row infinite, all rows stand at their pooled PSNR, so that none is lef
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite
 
-from ..harness.result import Row
+from ..harness.row import Row
 from ..reconstructors.catalog import CODECS
 from .chart import Series, axis_around, chart
 from .table import METRIC_COLUMNS

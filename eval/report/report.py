@@ -7,7 +7,7 @@ from typing import Any
 
 from ...output_file import dumps, write_text_whole
 from ..diagnostics.finding import Finding
-from ..harness.result import Row
+from ..harness.row import Row
 from ..protocol import Protocol
 from ..reconstruct import ReconstructedFile
 from ..reconstructors.unique_names import distinct_names
@@ -78,18 +78,18 @@ class Report:
 
     def _provenance(self) -> list[tuple[str, str]]:
         """Rules, subjects, libraries and the machine, in words."""
-        subjects = []
+        reconstructors = []
         for row in self.rows:
             facts = [row.settings, row.dtype and f"{row.device}, {row.dtype}"]
             facts.append(row.fingerprint and f"fingerprint {row.fingerprint}")
             words = "; ".join(fact for fact in facts if fact)
             if words:
-                subjects.append((row.tokenizer, words))
+                reconstructors.append((row.tokenizer, words))
         extractors = {name: digest for row in self.rows for name, digest in row.extractors.items()}
         return [
             ("protocol", f"{self.protocol.name} ({self.protocol.hash})"),
             *[(name, str(value)) for name, value in self.protocol.to_json().items()],
-            *subjects,
+            *reconstructors,
             *[(f"weights of {name}", f"SHA-256 {digest}") for name, digest in extractors.items()],
             ("seed", str(self.rows[0].seed)),
             ("machine", machine()),

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..harness.result import Row, with_canonical
+from ..harness.row import Row, with_canonical
 
 WORDS = ("tokenizer", "protocol", "key")
 

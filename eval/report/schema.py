@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ...output_file import dumps, finite_numbers
 from ..diagnostics.finding import Finding
-from ..harness.result import Row
+from ..harness.row import Row
 
 SCHEMA_FILE = Path(__file__).parent / "report.schema.json"
 
@@ -44,7 +44,7 @@ class BadFileEntry(_Entry):
 
 
 class RowEntry(_Entry):
-    """The scores of one tokenizer; see `eval/harness/result.py`."""
+    """The scores of one tokenizer; see `eval/harness/row.py`."""
 
     tokenizer: str
     num_samples: int

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import inf, isinf, isnan
 from typing import Literal
 
-from ..harness.result import Row, with_canonical
+from ..harness.row import Row, with_canonical
 from ..reconstructors.catalog import CODECS
 
 MARKS = ("", "†", "‡", "§", "¶", "#")

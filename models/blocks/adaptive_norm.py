@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .block_config import BlockStyle
+from .block_config import BlockConfig
 from .conditions import Conditions
 from .norm import make_group_norm
 
@@ -26,7 +26,7 @@ class AdaptiveGroupNorm(nn.Module):
     """
 
     def __init__(
-        self, channels: int, style_channels: int, style: BlockStyle = BlockStyle(norm="group")
+        self, channels: int, style_channels: int, style: BlockConfig = BlockConfig(norm="group")
     ) -> None:
         super().__init__()
         self.norm = make_group_norm(channels, style, eps=1e-6, affine=False)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from .block_config import BlockStyle
+from .block_config import BlockConfig
 from .norm import make_norm
 from .residual_block import zero_init
 from .stream_state import StreamState, continues, last_frames
@@ -14,7 +14,7 @@ from .stream_state import StreamState, continues, last_frames
 class SpatialAttention(nn.Module):
     """Pre-norm single-head self-attention, every frame alone, added to its input."""
 
-    def __init__(self, channels: int, style: BlockStyle) -> None:
+    def __init__(self, channels: int, style: BlockConfig) -> None:
         super().__init__()
         self.norm = make_norm(channels, style)
         self.to_qkv = nn.Linear(channels, 3 * channels)
@@ -39,7 +39,7 @@ class TemporalAttention(nn.Module):
     The window bounds what a stream has to remember. A learned bias per distance tells frames apart.
     """
 
-    def __init__(self, channels: int, style: BlockStyle, window: int) -> None:
+    def __init__(self, channels: int, style: BlockConfig, window: int) -> None:
         super().__init__()
         self.window = window
         self.norm = make_norm(channels, style)

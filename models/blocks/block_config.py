@@ -1,15 +1,15 @@
-"""BlockStyle: what all blocks of one network have in common."""
+"""BlockConfig: what all blocks of one network have in common."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 SpatialPadding = Literal["zeros", "reflect", "replicate"]
-TemporalPadding = Literal["zero", "replicate"]
+TemporalPadding = Literal["zeros", "replicate"]
 NormKind = Literal["rms", "pixel", "group", "clip_group", "none"]
 
 
 @dataclass(frozen=True)
-class BlockStyle:
+class BlockConfig:
     """Choices shared by the blocks of a network.
 
     Attributes:

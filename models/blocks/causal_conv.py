@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .block_config import BlockStyle
+from .block_config import BlockConfig
 from .stream_state import StreamState
 
 
@@ -36,7 +36,7 @@ class CausalConv3d(nn.Conv3d):
         out_channels: int,
         kernel: tuple[int, int] = (3, 3),
         stride: tuple[int, int] = (1, 1),
-        style: BlockStyle = BlockStyle(),
+        style: BlockConfig = BlockConfig(),
         bias: bool = True,
     ) -> None:
         time, space = kernel

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .block_config import BlockStyle
+from .block_config import BlockConfig
 from .causal_conv import CausalConv3d
 from .patchify import space_to_depth
 from .stage import Stage
@@ -24,7 +24,7 @@ def temporal_kernel(stage: Stage) -> int:
 class StridedDown(nn.Module):
     """One strided convolution."""
 
-    def __init__(self, stage: Stage, style: BlockStyle) -> None:
+    def __init__(self, stage: Stage, style: BlockConfig) -> None:
         super().__init__()
         self.conv = CausalConv3d(
             stage.width,
@@ -47,7 +47,7 @@ class SpaceToDepthDown(nn.Module):
     DC-AE (arXiv 2410.10733), and causal in time as in the LTX-Video VAE (arXiv 2501.00103).
     """
 
-    def __init__(self, stage: Stage, style: BlockStyle) -> None:
+    def __init__(self, stage: Stage, style: BlockConfig) -> None:
         super().__init__()
         self.stage = stage
         packed = stage.width * stage.cell
@@ -85,7 +85,7 @@ class SplitDown(nn.Module):
     in time a (3, 1, 1) convolution of stride 2, whose output k >= 1 sees frames 2k-2, 2k-1 and 2k.
     """
 
-    def __init__(self, stage: Stage, style: BlockStyle) -> None:
+    def __init__(self, stage: Stage, style: BlockConfig) -> None:
         super().__init__()
         if stage.space != 2 or stage.time not in (1, 2) or stage.out_width != stage.width:
             raise ValueError(

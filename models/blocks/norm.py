@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .block_config import BlockStyle
+from .block_config import BlockConfig
 
 GROUPS = 32
 USUAL_EPS = {"rms": 1e-6, "pixel": 1e-8, "group": 1e-6, "clip_group": 1e-6}
 
 
-def make_norm(channels: int, style: BlockStyle) -> nn.Module:
+def make_norm(channels: int, style: BlockConfig) -> nn.Module:
     """The normalisation that a style asks for."""
     if style.norm == "none":
         return nn.Identity()
@@ -32,7 +32,7 @@ def make_norm(channels: int, style: BlockStyle) -> nn.Module:
 
 
 def make_group_norm(
-    channels: int, style: BlockStyle, eps: float, affine: bool = True
+    channels: int, style: BlockConfig, eps: float, affine: bool = True
 ) -> nn.GroupNorm:
     """Group norm over whole clips where the style says so, else frame by frame."""
     if channels % GROUPS:

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .block_config import BlockStyle
+from .block_config import BlockConfig
 from .causal_conv import CausalConv3d
 from .conditions import Conditions
 from .noise_injection import NoiseInjection
 from .norm import PositionLayerNorm, make_norm
-from .stream_state import StreamState, delayed
+from .stream_state import StreamState, align_shortcut
 from .timestep import modulation
 
 
@@ -32,7 +32,7 @@ class ResidualBlock(nn.Module):
         in_channels: int,
         out_channels: int,
         temporal_kernel: int,
-        style: BlockStyle,
+        style: BlockConfig,
         noise: bool = False,
     ) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ class ResidualBlock(nn.Module):
         h = F.silu(_modulate(self.norm2(h), shift2, scale2))
         h = self.conv2(h, state)
         h = h if self.noise2 is None else self.noise2(h, conditions)
-        return self.shortcut(delayed(self, x, h, state)) + h
+        return self.shortcut(align_shortcut(self, x, h, state)) + h
 
 
 def _modulate(x: Tensor, shift: Tensor | None, scale: Tensor | None) -> Tensor:

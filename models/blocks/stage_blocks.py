@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .adaptive_norm import AdaptiveGroupNorm
 from .attention import SpatialAttention, TemporalAttention
-from .block_config import BlockStyle
+from .block_config import BlockConfig
 from .conditions import Conditions
 from .residual_block import ResidualBlock
 from .stage import Stage
@@ -39,7 +39,7 @@ class StageBlocks(nn.Module):
         in_channels: int,
         stage: Stage,
         resamplers: Mapping[str, type[nn.Module]],
-        style: BlockStyle,
+        style: BlockConfig,
         style_channels: int | None = None,
     ) -> None:
         super().__init__()
@@ -144,7 +144,7 @@ def run_stages(
     return x
 
 
-def _attention(stage: Stage, style: BlockStyle) -> nn.Module:
+def _attention(stage: Stage, style: BlockConfig) -> nn.Module:
     if stage.attention == "spatial":
         return SpatialAttention(stage.width, style)
     return TemporalAttention(stage.width, style, stage.attention_window)

@@ -54,7 +54,9 @@ def last_frames(x: Tensor, count: int) -> Tensor:
     return x[:, :, max(0, x.shape[2] - count) :]
 
 
-def delayed(layer: nn.Module, x: Tensor, branch: Tensor, state: StreamState | None) -> Tensor:
+def align_shortcut(
+    layer: nn.Module, x: Tensor, branch: Tensor, state: StreamState | None
+) -> Tensor:
     """The frames of `x` (and of what waited before) that belong to the frames of `branch`."""
     if state is None:
         return x

@@ -11,18 +11,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .block_config import BlockStyle
+from .block_config import BlockConfig
 from .causal_conv import CausalConv3d
 from .downsample import temporal_kernel
 from .patchify import depth_to_space
 from .stage import Stage
-from .stream_state import StreamState, continues, delayed
+from .stream_state import StreamState, align_shortcut, continues
 
 
 class NearestUp(nn.Module):
     """Nearest-neighbour enlargement, then one convolution."""
 
-    def __init__(self, stage: Stage, style: BlockStyle) -> None:
+    def __init__(self, stage: Stage, style: BlockConfig) -> None:
         super().__init__()
         self.stage = stage
         self.conv = CausalConv3d(
@@ -42,7 +42,7 @@ class NearestUp(nn.Module):
 class DepthToSpaceUp(nn.Module):
     """Convolution, then depth to space; the shortcut tiles the rearranged input over channels."""
 
-    def __init__(self, stage: Stage, style: BlockStyle) -> None:
+    def __init__(self, stage: Stage, style: BlockConfig) -> None:
         super().__init__()
         self.stage = stage
         unpacked = stage.out_width * stage.cell
@@ -64,7 +64,7 @@ class DepthToSpaceUp(nn.Module):
         h = self.conv(x, state)
         y = depth_to_space(h, time, space, order)
         if self.stage.resample_shortcut:
-            shortcut = depth_to_space(delayed(self, x, h, state), time, space, order)
+            shortcut = depth_to_space(align_shortcut(self, x, h, state), time, space, order)
             y = y + shortcut.repeat(1, self.stage.out_width // shortcut.shape[1], 1, 1, 1)
         return _drop_copies(self, y, time, state, self.stage.first_frame)
 
@@ -77,7 +77,7 @@ class SplitUp(nn.Module):
     convolution.
     """
 
-    def __init__(self, stage: Stage, style: BlockStyle) -> None:
+    def __init__(self, stage: Stage, style: BlockConfig) -> None:
         super().__init__()
         if stage.space != 2 or stage.time not in (1, 2):
             raise ValueError(

@@ -58,7 +58,7 @@ def wan_options(
         for w, time in zip(reversed(widths[1:]), reversed(times), strict=True)
     ]
     top = {**level, "width": widths[0], "blocks": blocks + 1}
-    shared = {"norm": "rms", "norm_eps": NORM_EPS, "temporal_padding": "zero", "zero_init": False}
+    shared = {"norm": "rms", "norm_eps": NORM_EPS, "temporal_padding": "zeros", "zero_init": False}
     encoder = {
         **shared,
         "stages": [{**level, "width": width, "blocks": 0}, *down, bottom, middle],

@@ -63,7 +63,7 @@ def wetok_options(
     top = {**level, "width": widths[0], "adaptive_norm": True}
     shared: Options = {"norm": "group", "block_bias": False, "zero_init": False}
     if times is not None:
-        shared |= {"norm": "clip_group", "temporal_padding": "zero"}
+        shared |= {"norm": "clip_group", "temporal_padding": "zeros"}
     if shortcut_kernel != 1:
         shared["shortcut_kernel"] = shortcut_kernel
     encoder = {

@@ -21,7 +21,7 @@ DECODER = [
 EXACT = {"atol": 1e-12, "rtol": 0}  # float64
 
 
-@pytest.fixture(params=["zero", "replicate"])
+@pytest.fixture(params=["zeros", "replicate"])
 def padding(request):
     return request.param
 

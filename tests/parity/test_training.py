@@ -146,8 +146,8 @@ def reference_options(kwargs: dict) -> tuple[Losses, Adversarial]:
     losses = {
         "l1_weight": 1.0,
         "adversarial_weight": given.disc_weight if adaptive else given.gen_loss_weight,
-        "entropy_boost_weight": given.codebook_weight * given.codebook_enlarge_ratio,
-        "entropy_boost_steps": given.codebook_enlarge_steps,
+        "entropy_warmup_weight": given.codebook_weight * given.codebook_enlarge_ratio,
+        "entropy_warmup_steps": given.codebook_enlarge_steps,
     }
     if given.use_blur:
         discriminator = {
@@ -209,7 +209,7 @@ class Game:
         terms = self.quantizer_terms(step) if stage == 1 else dict.fromkeys(QUANTIZER_TERMS, 0.0)
         losses = self.losses
         if stage == 2:
-            losses = losses.model_copy(update={"entropy_boost_weight": 0.0})
+            losses = losses.model_copy(update={"entropy_warmup_weight": 0.0})
         objective = generator_objective(
             output_of(clip(reconstruction), terms, self.kwargs),
             clip(self.tensors[f"{number}.input"]),
@@ -348,10 +348,10 @@ def schedule(name: str):
     """The factor on the peak rate, or the rate itself, that a fixture's name asks for."""
     number = r"([\d.e-]+)"
     if found := re.fullmatch(r"linear_warmup\((\d+)\)", name):
-        return learning_rate_factor("constant", int(found[1]), 10**6, 0.0, warmup_start=0.0)
+        return learning_rate_factor("constant", int(found[1]), 10**6, 0.0, warmup_start_factor=0.0)
     if found := re.fullmatch(rf"linear_warmup_cosine\((\d+),(\d+),min_mult={number}\)", name):
         warmup, steps, floor = int(found[1]), int(found[2]), float(found[3])
-        return learning_rate_factor("clamped_cosine", warmup, steps, floor, warmup_start=0.0)
+        return learning_rate_factor("clamped_cosine", warmup, steps, floor, warmup_start_factor=0.0)
     found = re.match(
         rf"lr_annealing (\w+) peak={number} wp_it=(\d+) max_it=(\d+) wp0={number} wpe={number}",
         name,
@@ -359,7 +359,7 @@ def schedule(name: str):
     assert found, f"a schedule of another form: {name}"
     kind = {"lin0": "hold_linear", "cos": "cosine"}[found[1]]
     factor = learning_rate_factor(
-        kind, int(found[3]), int(found[4]), float(found[6]), warmup_start=float(found[5])
+        kind, int(found[3]), int(found[4]), float(found[6]), warmup_start_factor=float(found[5])
     )
     return lambda step: float(found[2]) * factor(step)
 

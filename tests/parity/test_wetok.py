@@ -14,7 +14,7 @@ import torch
 from parity import Case, find_cases
 from vistok import GQ, VisualTokenizer
 from vistok.models.blocks.adaptive_norm import AdaptiveGroupNorm
-from vistok.models.blocks.block_config import BlockStyle
+from vistok.models.blocks.block_config import BlockConfig
 from vistok.models.blocks.causal_conv import CausalConv3d
 from vistok.models.blocks.conditions import Conditions
 from vistok.models.blocks.patchify import depth_to_space
@@ -220,9 +220,9 @@ def rename(name: str) -> str:
 def run_layer(weights: dict[str, torch.Tensor], case: Case, unit: str) -> torch.Tensor:
     """The answer of our layer with the weights of theirs, which say what it is."""
     x = with_time(case.tensors[f"{unit}.in"])
-    style = BlockStyle(norm="group", block_bias=False, temporal_padding="zero", zero_init=False)
+    style = BlockConfig(norm="group", block_bias=False, temporal_padding="zeros", zero_init=False)
     if case.tensors[f"{unit}.in"].ndim == 5:
-        style = BlockStyle(**{**vars(style), "norm": "clip_group"})
+        style = BlockConfig(**{**vars(style), "norm": "clip_group"})
     time = 3 if any(weight.ndim == 5 for weight in weights.values()) else 1
     if "gamma.weight" in weights:
         channels, style_channels = weights["gamma.weight"].shape
@@ -230,7 +230,7 @@ def run_layer(weights: dict[str, torch.Tensor], case: Case, unit: str) -> torch.
         conditions = Conditions(style=with_time(case.tensors[f"{unit}.style"]))
         return load(layer, weights)(x, conditions)
     if "norm1.weight" in weights:
-        style = BlockStyle(
+        style = BlockConfig(
             **{**vars(style), "shortcut_kernel": 3 if any("conv_sh" in n for n in weights) else 1}
         )
         out_channels = case.tensors[f"{unit}.out"].shape[1]
@@ -258,7 +258,7 @@ def run_layer(weights: dict[str, torch.Tensor], case: Case, unit: str) -> torch.
 
 
 def run_convolution(
-    weights: dict[str, torch.Tensor], case: Case, unit: str, style: BlockStyle, time: int
+    weights: dict[str, torch.Tensor], case: Case, unit: str, style: BlockConfig, time: int
 ) -> torch.Tensor:
     """A convolution alone, strided or not, as the sizes say."""
     x, out = (with_time(case.tensors[f"{unit}.{end}"]) for end in ("in", "out"))

@@ -6,7 +6,7 @@ import torch
 
 from planted import photos
 from vistok.data.sources.media import BadFile
-from vistok.eval.harness.result import Picture, Row
+from vistok.eval.harness.row import Picture, Row
 from vistok.eval.protocol import CANONICAL, PROTOCOLS
 from vistok.tokenizers.code_statistics import CodeUse
 

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from vistok.data.pixels import to_pixels, to_uint8
-from vistok.eval.reconstructors.reconstructor import Clips, Reconstruction, Subject
+from vistok.eval.reconstructors.reconstructor import Clips, Reconstruction, Reconstructor
 
 
-class Planted(Subject):
+class Planted(Reconstructor):
     """The pictures, and something done to their grey levels.
 
     Args:
@@ -35,7 +35,7 @@ class Planted(Subject):
     def tile_side(self, wish: int) -> int | None:
         return wish if self.tiled_artifact else None
 
-    def tiled(self, tile: int) -> Subject:
+    def tiled(self, tile: int) -> Reconstructor:
         artifact = self.tiled_artifact
         assert artifact is not None
         return Planted(lambda x: artifact(x, tile))

@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 from vistok.train.config.files import load_run_config
 from vistok.train.losses.discriminator import discriminator_objective
 from vistok.train.losses.generator import generator_objective
-from vistok.train.run.guards import Guard
+from vistok.train.run.finite_check import Guard
 from vistok.train.run.run_folder import RunFolder
 from vistok.train.run_state import build_run_state
 

@@ -67,7 +67,7 @@ def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
     return results
 
 
-def refusal() -> str:
+def unavailable_reason() -> str:
     """What is said about statistics over all ranks on this machine."""
     try:
         build_adversary(options("sync_batch"), CPU)
@@ -85,7 +85,7 @@ def main() -> None:
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world_size)
     results: dict[str, Any] = {
         "replicated": play(rank, world_size, sharded=False),
-        "refusal": refusal(),
+        "refusal": unavailable_reason(),
     }
     if world_size > 1:
         results["sharded"] = play(rank, world_size, sharded=True)

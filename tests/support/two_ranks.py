@@ -32,7 +32,7 @@ def followed_codebooks(rank: int, world_size: int) -> dict[str, Any]:
         plain.codebook.copy_(codes)
         plain.ema_sums.copy_(codes)
     torch.manual_seed(rank)  # random numbers differ between ranks, as in training
-    random = VQ(**options, kmeans_start=True, revive_below=0.3)
+    random = VQ(**options, kmeans_init=True, dead_code_threshold=0.3)
     for step in range(STEPS):
         x = share(rank, world_size, step, 4)
         plain(x)

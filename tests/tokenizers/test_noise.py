@@ -5,7 +5,7 @@ import torch
 
 from tiny import awaken, tiny_tokenizer, tiny_wetok
 from vistok import VisualTokenizer
-from vistok.eval.metrics.sample_std import draw_std
+from vistok.eval.metrics.sample_std import sample_std
 from vistok.tokenizers.noise_source import NoiseSource
 
 
@@ -176,15 +176,15 @@ def test_the_spread_over_draws_is_that_of_the_answers(tokenizer):
     code = tokenizer.encode(pixels()).code
     samples = tokenizer.decode(code, num_samples=3).clamp(-1, 1).unflatten(0, (2, 3))
     by_hand = ((samples - samples.mean(1, keepdim=True)).square().sum(1) / 2).mean().sqrt()
-    torch.testing.assert_close(draw_std(tokenizer, code, 3), by_hand)
+    torch.testing.assert_close(sample_std(tokenizer, code, 3), by_hand)
     silent = tiny_wetok(generative=True)
     with torch.no_grad():
         silent.decoder.conv_in.weight[:, 8:] = 0
-    assert draw_std(silent, (code,)) < 1e-6
+    assert sample_std(silent, (code,)) < 1e-6
     with pytest.raises(ValueError, match="num_samples must be >= 2"):
-        draw_std(tokenizer, code, 1)
+        sample_std(tokenizer, code, 1)
     with pytest.raises(ValueError, match="belongs to generative decoders"):
-        draw_std(awaken(tiny_tokenizer()), torch.zeros(1, 6, 1, 2, 2))  # pyright: ignore
+        sample_std(awaken(tiny_tokenizer()), torch.zeros(1, 6, 1, 2, 2))  # pyright: ignore
 
 
 def test_a_generative_tokenizer_is_saved_and_described(tokenizer, tmp_path):

@@ -24,7 +24,7 @@ from vistok.train.loop import train
 from vistok.train.losses.generator import Objective, generator_objective
 from vistok.train.monitor.metrics_log import read_metrics
 from vistok.train.run.checkpoint import checkpoints, load_checkpoint
-from vistok.train.run.guards import SKIPPED_IN_A_ROW, Guard, check_resume
+from vistok.train.run.finite_check import SKIPPED_IN_A_ROW, Guard, check_resume
 from vistok.train.run.run_folder import RunFolder
 
 
@@ -104,7 +104,7 @@ def everything_at_once() -> RunConfig:
     """Images and clips, a discriminator, codebooks that move by themselves, accumulation."""
     encoder, decoder = tiny_video_configs()
     vq = {"kind": "vq", "codebook_size": 16, "codebook_dim": 4, "update": "ema"}
-    vq |= {"kmeans_start": True, "revive_below": 0.1}
+    vq |= {"kmeans_init": True, "dead_code_threshold": 0.1}
     return validate(
         RunConfig,
         {
@@ -352,7 +352,10 @@ def test_codebook_use_is_logged_under_constant_keys(tmp_path):
     [
         ({"losses": {"l1_weight": 0}}, "nothing is to be reconstructed: set one of l1_weight"),
         ({"losses": {"temporal_difference_weight": 1}}, r"needs data\.frames > 1"),
-        ({"warmup_start": 0.5, "warmup_steps": 0}, r"warmup_start=0\.5 needs warmup_steps > 0"),
+        (
+            {"warmup_start_factor": 0.5, "warmup_steps": 0},
+            r"warmup_start_factor=0\.5 needs warmup_steps > 0",
+        ),
         (
             {
                 "freeze": ["decoder"],

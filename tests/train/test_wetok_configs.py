@@ -44,7 +44,7 @@ def test_the_model_is_the_published_one(name):
 @pytest.mark.parametrize("name", [name for name in SHAPES if name != "wetok_tiny"])
 def test_the_recipe_is_the_published_one(name):
     train = load_run_config(name, ["data.source=anywhere"]).train
-    assert train.optimizer_recipe.betas == (0.5, 0.9)
+    assert train.optimizer_config.betas == (0.5, 0.9)
     assert (train.lr, train.schedule, train.warmup_steps) == (1e-4, "constant", 0)
     assert (train.ema_decay, train.ema_warmup) == (0.999, False)
     losses = train.losses

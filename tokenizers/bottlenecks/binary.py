@@ -30,7 +30,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ...distributed import mean_over_ranks
+from ...distributed import all_reduce_mean
 from .binary_entropy import bit_entropy, mean_assignment, negative_plogp
 from .bottleneck import MAX_BITS, Quantized, Quantizer
 from .straight_through import straight_through
@@ -172,7 +172,7 @@ class Binary(Quantizer):
         for batch in batches:
             if self.reduction == "reference":
                 batch = batch.reshape(1, -1, largest)
-            histograms = mean_over_ranks(mean_assignment(batch))
+            histograms = all_reduce_mean(mean_assignment(batch))
             total = total + negative_plogp(histograms, self.entropy_eps).sum()
         return total
 

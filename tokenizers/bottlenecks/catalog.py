@@ -2,7 +2,6 @@
 
 from .bottleneck import Bottleneck
 from .bsq import BSQ
-from .deterministic import Plain
 from .dual_path import DualPath
 from .fixed_sigma import FixedSigma
 from .fsq import FSQ
@@ -11,6 +10,7 @@ from .ibq import IBQ
 from .kl import KL
 from .lfq import LFQ
 from .multi_token import MultiToken
+from .plain import Plain
 from .residual import Residual
 from .simvq import SimVQ
 from .vq import VQ

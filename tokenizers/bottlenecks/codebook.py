@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from ...distributed import sum_over_ranks, world
+from ...distributed import all_reduce_sum, rank_and_world_size
 
 # Scores per chunk: 4 MiB in fp32, which a processor's cache still holds.
 CHUNK_ELEMENTS = 2**20
@@ -96,13 +96,13 @@ def sampled_vectors(x: Float[Tensor, "N dim"], count: int) -> Float[Tensor, "cou
 
     Every rank draws for its own slots from its own vectors, and adding them up puts them together.
     """
-    rank, ranks = world()
+    rank, ranks = rank_and_world_size()
     slots = torch.arange(rank, count, ranks, device=x.device)
     drawn = torch.randperm(len(x), device=x.device)
     drawn = drawn[torch.arange(len(slots), device=x.device) % len(x)]
     vectors = x.new_zeros(count, x.shape[1])
     vectors[slots] = x[drawn]
-    return sum_over_ranks(vectors)
+    return all_reduce_sum(vectors)
 
 
 @torch.no_grad()
@@ -112,4 +112,4 @@ def code_sums(
     """How many vectors of the global batch each code has, and their sum."""
     counts = torch.bincount(indices, minlength=num_codes).to(x.dtype)
     sums = x.new_zeros(num_codes, x.shape[1]).index_add_(0, indices, x)
-    return sum_over_ranks(counts), sum_over_ranks(sums)
+    return all_reduce_sum(counts), all_reduce_sum(sums)

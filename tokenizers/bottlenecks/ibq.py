@@ -23,7 +23,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...distributed import mean_over_ranks
+from ...distributed import all_reduce_mean
 from .binary_entropy import negative_plogp
 from .bottleneck import Quantized, Quantizer
 from .codebook import check_codebook, codebook_term, commitment_term, most_similar_codes
@@ -86,7 +86,7 @@ class IBQ(Quantizer):
             # (2): the difference is zero, but its gradient is that of p E
             codes = hard + (soft - soft.detach()).view_as(x)
             if self._uses_entropy:
-                codebook_entropy = negative_plogp(mean_over_ranks(mean), self.entropy_eps)
+                codebook_entropy = negative_plogp(all_reduce_mean(mean), self.entropy_eps)
         loss, terms = self._losses(x, hard, codes, sample, codebook_entropy)
         return Quantized(codes, indices.view(*x.shape[:-1], 1), loss, terms)
 

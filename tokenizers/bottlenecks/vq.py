@@ -13,8 +13,8 @@ c_k and sums v_k of the global batch (arXiv 1711.00937, appendix A.1)
     n_k <- g n_k + (1 - g) c_k,    m_k <- g m_k + (1 - g) v_k                                    (3)
     e_k = m_k / n'_k,    n'_k = (n_k + eps) / (n + K eps) n,    n = sum_k n_k                    (4)
 
-A code whose n_k falls below `revive_below` times its fair share n / K is dead. It moves to a random
-vector of the batch, with the fair share as its new count, so that it has time to win vectors
+A code whose n_k falls below `dead_code_threshold` times its fair share n / K is dead. It moves to a
+random vector of the batch, with the fair share as its new count, so that it has time to win vectors
 (arXiv 2012.09841 and later; the EMA state must move with it, or (4) would undo it at once).
 """
 
@@ -57,9 +57,9 @@ class VQ(Quantizer):
         gradient: how the gradient reaches the latents, "straight_through" or "rotation".
         update: how codes learn, by "gradient" or by "ema".
         ema_decay: g of (3), also of the counts that find dead codes.
-        kmeans_start: start from the k-means centroids of the first training batch.
-        revive_below: fraction of its fair share of vectors below which a code is dead; 0 revives
-            none, 0.03 is a good start.
+        kmeans_init: start from the k-means centroids of the first training batch.
+        dead_code_threshold: fraction of its fair share of vectors below which a code is dead; 0
+            revives none, 0.03 is a good start.
     """
 
     codebook: Tensor
@@ -77,8 +77,8 @@ class VQ(Quantizer):
         gradient: Gradient = "straight_through",
         update: Literal["gradient", "ema"] = "gradient",
         ema_decay: float = 0.99,
-        kmeans_start: bool = False,
-        revive_below: float = 0.0,
+        kmeans_init: bool = False,
+        dead_code_threshold: float = 0.0,
     ) -> None:
         super().__init__()
         check_codebook(codebook_size, codebook_dim)
@@ -87,14 +87,14 @@ class VQ(Quantizer):
         check_choice("update", update, ("gradient", "ema"))
         if not 0 < ema_decay < 1:
             raise ValueError(f"ema_decay must lie between 0 and 1, got {ema_decay}")
-        if not 0 <= revive_below < 1:
-            raise ValueError(f"revive_below must lie in [0, 1), got {revive_below}")
+        if not 0 <= dead_code_threshold < 1:
+            raise ValueError(f"dead_code_threshold must lie in [0, 1), got {dead_code_threshold}")
         self.dim = self.code_dim = codebook_dim
         self.group_sizes = (codebook_size,)
         self.commitment_weight, self.codebook_weight = commitment_weight, codebook_weight
         self.distance, self.gradient, self.update = distance, gradient, update
-        self.ema_decay, self.revive_below = ema_decay, revive_below
-        self.stateful = update == "ema" or kmeans_start or revive_below > 0
+        self.ema_decay, self.dead_code_threshold = ema_decay, dead_code_threshold
+        self.stateful = update == "ema" or kmeans_init or dead_code_threshold > 0
         # codes lie on the sphere already, or are points that are nearest to themselves
         self.idempotent = True
 
@@ -107,14 +107,14 @@ class VQ(Quantizer):
             self.register_buffer("ema_sums", codebook.clone())
         if self.stateful:
             self.register_buffer("ema_counts", torch.ones(codebook_size))
-        if kmeans_start:
+        if kmeans_init:
             self.register_buffer("started", torch.zeros((), dtype=torch.bool))
-        self.kmeans_start = kmeans_start
+        self.kmeans_init = kmeans_init
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
         x = self._on_sphere(x)
         flat = x.reshape(-1, self.dim)
-        if self.training and self.kmeans_start:
+        if self.training and self.kmeans_init:
             self._start(flat.detach())
         codebook = self._on_sphere(self.codebook.to(x.dtype))
         # (1)
@@ -170,11 +170,11 @@ class VQ(Quantizer):
             # (4)
             n = (self.ema_counts + EMA_EPS) / (total + self.codebook_size * EMA_EPS) * total
             self.codebook.copy_(self.ema_sums / n.unsqueeze(1))
-        if self.revive_below:
+        if self.dead_code_threshold:
             self._revive(x, total / self.codebook_size)
 
     def _revive(self, x: Float[Tensor, "N dim"], fair_share: Tensor) -> None:
-        dead = self.ema_counts < self.revive_below * fair_share
+        dead = self.ema_counts < self.dead_code_threshold * fair_share
         count = int(dead.sum())
         if count == 0:
             return

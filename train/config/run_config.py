@@ -26,9 +26,9 @@ from ...tokenizers.bottlenecks.catalog import BOTTLENECKS
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
 from ..losses.options import Adversarial, Losses
-from ..optimization.optimizer import OPTIMIZERS, Recipe
+from ..optimization.optimizer import OPTIMIZERS, OptimizerConfig
 from ..optimization.schedule import ScheduleName, learning_rate_factor
-from ..section import Section, Share
+from ..section import ConfigSection, UnitInterval
 from .path_mode import PathMode, path_of_step
 
 
@@ -37,7 +37,7 @@ def _spell_no(value: Any) -> Any:
     return "no" if value is False else value
 
 
-class Model(Section):
+class Model(ConfigSection):
     """The tokenizer: three components, each chosen by its kind."""
 
     encoder: family_union(ENCODERS, derived=frozenset({"out_channels"}))  # pyright: ignore[reportInvalidTypeForm]
@@ -45,7 +45,7 @@ class Model(Section):
     decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
 
 
-class WeightedSource(Section):
+class WeightedSource(ConfigSection):
     """One of several sources."""
 
     source: str
@@ -54,7 +54,7 @@ class WeightedSource(Section):
     """How often it is drawn, in proportion to the others."""
 
 
-class Data(Section):
+class Data(ConfigSection):
     """What is trained on, and how samples are cut from it."""
 
     source: str | Annotated[list[WeightedSource], Field(min_length=1)]
@@ -123,7 +123,7 @@ class Data(Section):
         return self
 
 
-class LearningRateFactors(Section):
+class LearningRateFactors(ConfigSection):
     """Factors on train.lr of the parts of the tokenizer."""
 
     encoder: PositiveFloat = 1.0
@@ -131,7 +131,7 @@ class LearningRateFactors(Section):
     decoder: PositiveFloat = 1.0
 
 
-class Train(Section):
+class Train(ConfigSection):
     """How it is trained; progress is counted in optimizer steps everywhere."""
 
     steps: PositiveInt
@@ -148,12 +148,12 @@ class Train(Section):
     """Of the tokenizer, and of the discriminator."""
     schedule: ScheduleName = "cosine"
     warmup_steps: Count = 500
-    warmup_start: float | None = Field(default=None, ge=0, lt=1)
+    warmup_start_factor: float | None = Field(default=None, ge=0, lt=1)
     """Factor on the learning rate at the first step; null begins with 1 / warmup_steps."""
-    final_lr_factor: float = Field(default=0.0, ge=0, le=1)
+    min_lr_ratio: float = Field(default=0.0, ge=0, le=1)
     grad_clip_norm: PositiveFloat | None = 1.0
     """Bound on the norm of all gradients together; null leaves them as they are."""
-    ema_decay: Share = 0.999
+    ema_decay: UnitInterval = 0.999
     ema_warmup: bool = True
     """Whether the average forgets faster during the first updates."""
     seed: Count = 0
@@ -168,7 +168,7 @@ class Train(Section):
     adversarial: Adversarial = Field(default_factory=Adversarial)
     path_mode: PathMode = "both"
     """Of dual-path tokenizers: both at every step, one of them, in turn, or drawn."""
-    discrete_share: Share = 0.5
+    discrete_share: UnitInterval = 0.5
     """How often path_mode: sampled draws the discrete path."""
     freeze: list[Literal["encoder", "bottleneck", "decoder"]] = Field(default=[])
     """Parts that keep their weights and stay in eval mode."""
@@ -191,23 +191,29 @@ class Train(Section):
                 f"discrete_share={self.discrete_share:g} needs path_mode=sampled, "
                 f"got path_mode={self.path_mode}"
             )
-        if self.warmup_start is not None and self.warmup_steps == 0:
-            raise ValueError(f"warmup_start={self.warmup_start:g} needs warmup_steps > 0")
+        if self.warmup_start_factor is not None and self.warmup_steps == 0:
+            raise ValueError(
+                f"warmup_start_factor={self.warmup_start_factor:g} needs warmup_steps > 0"
+            )
         return self
 
     def learning_rate_factor(self) -> Callable[[int], float]:
         """The factor on the learning rates as a function of the step, counted from 0."""
         return learning_rate_factor(
-            self.schedule, self.warmup_steps, self.steps, self.final_lr_factor, self.warmup_start
+            self.schedule,
+            self.warmup_steps,
+            self.steps,
+            self.min_lr_ratio,
+            self.warmup_start_factor,
         )
 
     @property
-    def optimizer_recipe(self) -> Recipe:
+    def optimizer_config(self) -> OptimizerConfig:
         """Kind and options of the optimizers."""
         return build(OPTIMIZERS, self.optimizer.model_dump(), "train.optimizer")
 
 
-class Start(Section):
+class Start(ConfigSection):
     """Where the weights come from, when a run does not begin with random ones."""
 
     source: str | None = None
@@ -230,7 +236,7 @@ class Start(Section):
         return self
 
 
-class Eval(Section):
+class Eval(ConfigSection):
     """Held-out data, scored during the run and drawn in the sample grids."""
 
     source: str | None = None
@@ -257,7 +263,7 @@ class Eval(Section):
         return self
 
 
-class RunConfig(Section):
+class RunConfig(ConfigSection):
     """A training run."""
 
     model: Model
@@ -342,7 +348,7 @@ class RunConfig(Section):
 
 
 # What may change between the starts of one run, because it changes no weight.
-BOOKKEEPING = (
+KEYS_FREE_ON_RESUME = (
     "data.workers",
     "data.cache_files",
     "data.max_bad",

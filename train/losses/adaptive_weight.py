@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...distributed import sum_over_ranks, world
+from ...distributed import all_reduce_sum, rank_and_world_size
 from .adversarial import Scalar
 
 LARGEST = 1e4
@@ -27,7 +27,7 @@ def adaptive_weight(
     if not (reconstruction.requires_grad and generator.requires_grad):
         return reconstruction.new_zeros(())
     slopes = [_slope(loss, last_layer) for loss in (reconstruction, generator)]
-    whole = sum_over_ranks(torch.stack(slopes).float()) / world()[1]
+    whole = all_reduce_sum(torch.stack(slopes).float()) / rank_and_world_size()[1]
     reconstruction_slope, generator_slope = whole.flatten(1).norm(dim=1)
     return (reconstruction_slope / (generator_slope + 1e-4)).clamp(0, LARGEST).detach()
 

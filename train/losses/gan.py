@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.distributed.tensor import DTensor
 
-from ...distributed import world
+from ...distributed import rank_and_world_size
 from ...models.discriminators.discriminator import Discriminator
 from .lecam import LeCam
 from .options import Adversarial
@@ -62,7 +62,11 @@ def build_adversary(options: Adversarial, device: torch.device) -> Adversary:
     Raises:
         ValueError: statistics over all ranks are asked for where torch has none, on CPUs.
     """
-    if options.discriminator.norm == "sync_batch" and device.type == "cpu" and world()[1] > 1:
+    if (
+        options.discriminator.norm == "sync_batch"
+        and device.type == "cpu"
+        and rank_and_world_size()[1] > 1
+    ):
         raise ValueError(
             "train.adversarial.discriminator.norm=sync_batch takes statistics over GPUs only; "
             "take batch or group on several CPU processes"

@@ -74,7 +74,7 @@ def generator_objective(
     assert (adversary is not None) == (losses.adversarial_weight > 0), "network and weight go along"
     with torch.autocast(pixels.device.type, enabled=False):
         terms, reconstruction = _reconstruction(output, pixels, losses, perceptual)
-        loss = reconstruction + output.loss + _entropy_boost(output.terms, losses, step)
+        loss = reconstruction + output.loss + _entropy_warmup(output.terms, losses, step)
         if adversary is not None:
             generator, weight = _judged(output, reconstruction, losses, adversary, step, last_layer)
             weight = losses.adversarial_weight * weight
@@ -133,18 +133,18 @@ def _weigh(terms: Mapping[str, Tensor], losses: Losses) -> Tensor:
     return torch.stack(weighted).sum()
 
 
-def _entropy_boost(terms: Mapping[str, Tensor], losses: Losses, step: int) -> Tensor | float:
+def _entropy_warmup(terms: Mapping[str, Tensor], losses: Losses, step: int) -> Tensor | float:
     """More of the entropy term in the first steps, when codebooks collapse."""
-    if losses.entropy_boost_weight == 0:
+    if losses.entropy_warmup_weight == 0:
         return 0.0
     if "sample_entropy" not in terms or "codebook_entropy" not in terms:
         raise ValueError(
-            f"train.losses.entropy_boost_weight={losses.entropy_boost_weight:g} needs a bottleneck "
-            "with entropies (lfq, gq, bsq, ibq); set it to 0 for this one"
+            f"train.losses.entropy_warmup_weight={losses.entropy_warmup_weight:g} needs a "
+            "bottleneck with entropies (lfq, gq, bsq, ibq); set it to 0 for this one"
         )
-    share = max(0.0, 1 - step / losses.entropy_boost_steps)
+    share = max(0.0, 1 - step / losses.entropy_warmup_steps)
     entropy = terms["sample_entropy"] - terms["codebook_entropy"]
-    return losses.entropy_boost_weight * share * entropy
+    return losses.entropy_warmup_weight * share * entropy
 
 
 def _judged(

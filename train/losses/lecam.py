@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ...distributed import sum_over_ranks, world
+from ...distributed import all_reduce_sum, rank_and_world_size
 from .adversarial import Logits, Scalar
 
 
@@ -41,6 +41,6 @@ class LeCam(nn.Module):
     @torch.no_grad()
     def _update(self, means: Float[Tensor, "2"]) -> None:
         """(1), the same on every rank."""
-        mean_real, mean_fake = (sum_over_ranks(means) / world()[1]).unbind()
+        mean_real, mean_fake = (all_reduce_sum(means) / rank_and_world_size()[1]).unbind()
         self.real.mul_(self.decay).add_(mean_real, alpha=1 - self.decay)
         self.fake.mul_(self.decay).add_(mean_fake, alpha=1 - self.decay)

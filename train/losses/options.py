@@ -7,11 +7,11 @@ from ...component import build, family_union, options_model
 from ...eval.features.lpips_network import Trunk
 from ...models.discriminators.catalog import DISCRIMINATORS
 from ...models.discriminators.discriminator import Discriminator
-from ..section import Section, Share
+from ..section import ConfigSection, UnitInterval
 from .adversarial import DiscriminatorLossName, GeneratorLossName
 
 
-class Losses(Section):
+class Losses(ConfigSection):
     """Weights of the objective's terms; what has weight 0 is neither built nor downloaded."""
 
     l1_weight: NonNegativeFloat = 1.0
@@ -28,9 +28,9 @@ class Losses(Section):
     """Of dual-path tokenizers: the continuous reconstruction's share beside the discrete one's."""
     adversarial_weight: NonNegativeFloat = 0.0
     """The game against the discriminator of train.adversarial."""
-    entropy_boost_weight: NonNegativeFloat = 0.0
+    entropy_warmup_weight: NonNegativeFloat = 0.0
     """Additional weight of sample entropy - codebook entropy at the first step."""
-    entropy_boost_steps: PositiveInt = 2000
+    entropy_warmup_steps: PositiveInt = 2000
     """Steps in which that falls linearly to 0."""
 
     @model_validator(mode="after")
@@ -43,7 +43,7 @@ class Losses(Section):
         return self
 
 
-class Adversarial(Section):
+class Adversarial(ConfigSection):
     """The discriminator and its rules; used where train.losses.adversarial_weight is not 0."""
 
     discriminator: family_union(DISCRIMINATORS, derived=frozenset({"in_channels"})) = Field(  # pyright: ignore[reportInvalidTypeForm]
@@ -62,7 +62,7 @@ class Adversarial(Section):
     warmup_steps: Count = 0
     """Steps in which it then comes to count fully."""
     lecam_weight: NonNegativeFloat = 0.05
-    lecam_decay: Share = 0.999
+    lecam_decay: UnitInterval = 0.999
     """Decay of LeCam's averages of the logits."""
     r1_weight: NonNegativeFloat = 0.0
     """Penalty on the discriminator's slope at originals."""

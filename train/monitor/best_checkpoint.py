@@ -10,7 +10,7 @@ from ..config.run_config import RunConfig
 LOWER_IS_BETTER = ("lpips_alex", "lpips_vgg", "rfid", "kid", "rfvd")
 
 
-class BestTokenizer:
+class BestCheckpoint:
     """Keeps the tokenizer with the best score, and the score beside it in `best.json`.
 
     Args:

@@ -1,4 +1,4 @@
-"""BalanceWatch: says aloud when the discriminator costs more than it should."""
+"""GANMonitor: says aloud when the discriminator costs more than it should."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 TOLERATED_DB = 1.0
 
 
-class BalanceWatch:
+class GANMonitor:
     """Compares the training PSNR after the adversary's start with the best one before it.
 
     The paths of a dual-path tokenizer are compared each with itself.

@@ -59,7 +59,7 @@ def _line(entry: dict[str, Any]) -> str:
     return dumps(finite_numbers(entry, flag_infinite=False), indent=None) + "\n"
 
 
-def log_entry(
+def metrics_row(
     step: int,
     means: Mapping[str, float],
     rates: Mapping[str, float],
@@ -73,7 +73,7 @@ def log_entry(
         step: the last one the line speaks of.
         means: loss and terms, over the steps since the last line and over all ranks.
         rates: learning rates.
-        speed: of the ThroughputClock.
+        speed: of the ThroughputMeter.
         scores: on held-out data; None where one was not taken at this step.
         use: of the codebooks, over the steps since the last line.
     """

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ...distributed import sum_over_ranks, world
+from ...distributed import all_reduce_sum, rank_and_world_size
 
 
-class TermMeans:
+class RunningMeans:
     """Adds figures up where they are; nothing waits for the device before somebody asks."""
 
     def __init__(self) -> None:
@@ -30,6 +30,6 @@ class TermMeans:
             return {}
         names = list(self._sums)
         means = torch.stack([self._sums[name] / self._counts[name] for name in names])
-        means = (sum_over_ranks(means) / world()[1]).tolist()
+        means = (all_reduce_sum(means) / rank_and_world_size()[1]).tolist()
         self._sums, self._counts = {}, {}
         return dict(zip(names, means, strict=True))

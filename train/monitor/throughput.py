@@ -8,7 +8,7 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-class ThroughputClock:
+class ThroughputMeter:
     """Figures over the training steps since they were last asked for; other work does not count.
 
     Args:

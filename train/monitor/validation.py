@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from ...data.pixels import to_pixels, to_uint8
-from ...distributed import world
+from ...distributed import rank_and_world_size
 from ...eval.harness.evaluate import evaluate
-from ...eval.metrics.catalog import CODEBOOK_METRICS, Conditions, open_metrics
-from ...eval.metrics.sample_std import draw_std
+from ...eval.metrics.catalog import CODEBOOK_METRICS, MetricContext, open_metrics
+from ...eval.metrics.sample_std import sample_std
 from ...eval.protocol import CANONICAL
-from ...eval.reconstructors.saved_tokenizer import Tokenizer
+from ...eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
 from ..config.run_config import RunConfig
@@ -28,7 +28,7 @@ def score_names(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[str, ...
     trained beside it, its metrics follow as `continuous_psnr` and so on.
     """
     second = () if len(_paths(config, tokenizer)) == 1 else _continuous(config)
-    spread = ("draw_std",) if tokenizer.decoder.generative else ()
+    spread = ("sample_std",) if tokenizer.decoder.generative else ()
     return (*_metrics(config), *second, *spread)
 
 
@@ -54,7 +54,7 @@ def check_scores(config: RunConfig, device: str) -> None:
     if config.eval.source is None:
         return
     size, frames = config.eval.size or config.data.size, config.data.frames
-    conditions = Conditions(CANONICAL, size, frames, device, config.train.seed, False)
+    conditions = MetricContext(CANONICAL, size, frames, device, config.train.seed, False)
     for name, reason in open_metrics(_metrics(config), conditions).unavailable.items():
         raise ValueError(f"eval.metrics names {name}, which is unavailable: {reason}")
 
@@ -75,7 +75,7 @@ def held_out_scores(
     assert config.eval.source is not None, "called only where held-out data is configured"
     row, *others = evaluate(
         config.eval.source,
-        [Tokenizer(path, tokenizer, path=path) for path in _paths(config, tokenizer)],
+        [TokenizerReconstructor(path, tokenizer, path=path) for path in _paths(config, tokenizer)],
         size=config.eval.size or config.data.size,
         frames=config.data.frames,
         batch_size=config.eval.batch_size,
@@ -86,7 +86,7 @@ def held_out_scores(
         pictures=False,
     )
     for name in config.eval.metrics:
-        if name in row.unavailable and world()[0] == 0:
+        if name in row.unavailable and rank_and_world_size()[0] == 0:
             log.warning("%s is not scored: it %s", name, row.unavailable[name])
     scores = {name: row.metrics[name] for name in _metrics(config) if name in row.metrics}
     for other in others:
@@ -94,7 +94,7 @@ def held_out_scores(
         scores |= {score: other.metrics[name] for score, name in named if name in other.metrics}
     if tokenizer.decoder.generative:
         codes = tokenizer.encode(to_pixels(shown).to(tokenizer.device)).codes
-        scores["draw_std"] = draw_std(tokenizer, codes).item()
+        scores["sample_std"] = sample_std(tokenizer, codes).item()
     return scores
 
 

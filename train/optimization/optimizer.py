@@ -21,14 +21,14 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
-from ..section import Share
+from ..section import UnitInterval
 
 log = logging.getLogger(__name__)
 
 Groups = list[dict[str, Any]]
 
 
-class Recipe(ABC):
+class OptimizerConfig(ABC):
     """The options of one kind of optimizer."""
 
     weight_decay: float
@@ -44,7 +44,7 @@ class Recipe(ABC):
 
 
 @dataclass(frozen=True)
-class Adam(Recipe):
+class Adam(OptimizerConfig):
     """Adam.
 
     Args:
@@ -53,7 +53,7 @@ class Adam(Recipe):
         weight_decay: L2 penalty on weights.
     """
 
-    betas: tuple[Share, Share] = (0.9, 0.99)
+    betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
     eps: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
 
@@ -63,7 +63,7 @@ class Adam(Recipe):
 
 
 @dataclass(frozen=True)
-class AdamW(Recipe):
+class AdamW(OptimizerConfig):
     """AdamW.
 
     Args:
@@ -72,7 +72,7 @@ class AdamW(Recipe):
         weight_decay: share of the weights, times the learning rate, that every step takes away.
     """
 
-    betas: tuple[Share, Share] = (0.9, 0.99)
+    betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
     eps: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
 
@@ -82,7 +82,7 @@ class AdamW(Recipe):
 
 
 @dataclass(frozen=True)
-class Muon(Recipe):
+class Muon(OptimizerConfig):
     """Muon for the matrices of linear layers, AdamW for everything else.
 
     Args:
@@ -92,8 +92,8 @@ class Muon(Recipe):
         weight_decay: as in AdamW, for both.
     """
 
-    momentum: Share = 0.95
-    betas: tuple[Share, Share] = (0.9, 0.99)
+    momentum: UnitInterval = 0.95
+    betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
     eps: PositiveFloat = 1e-8
     weight_decay: NonNegativeFloat = 0.0
 
@@ -113,10 +113,10 @@ class Muon(Recipe):
                 "update torch, or take adamw"
             ) from error
         muon = TorchMuon(matrices, lr=lr, momentum=self.momentum, adjust_lr_fn="match_rms_adamw")
-        return SideBySide([muon, *([adamw.optimizer(others, lr)] if others else [])])
+        return ChainedOptimizer([muon, *([adamw.optimizer(others, lr)] if others else [])])
 
 
-class SideBySide(Optimizer):
+class ChainedOptimizer(Optimizer):
     """Several optimizers over different parameters, seen from outside as one.
 
     Args:
@@ -148,11 +148,14 @@ class SideBySide(Optimizer):
         self._share()
 
 
-OPTIMIZERS: dict[str, type[Recipe]] = {"adam": Adam, "adamw": AdamW, "muon": Muon}
+OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"adam": Adam, "adamw": AdamW, "muon": Muon}
 
 
 def build_optimizer(
-    model: nn.Module, recipe: Recipe, lr: float, lr_factors: Mapping[str, float] | None = None
+    model: nn.Module,
+    recipe: OptimizerConfig,
+    lr: float,
+    lr_factors: Mapping[str, float] | None = None,
 ) -> Optimizer:
     """The optimizer of every parameter that requires a gradient.
 

@@ -27,7 +27,7 @@ def learning_rate_factor(
     warmup_steps: int,
     steps: int,
     final_factor: float,
-    warmup_start: float | None = None,
+    warmup_start_factor: float | None = None,
 ) -> Callable[[int], float]:
     """The factor as a function of the step (0-based): linear warm-up, then the schedule.
 
@@ -36,16 +36,16 @@ def learning_rate_factor(
         warmup_steps: steps of the warm-up.
         steps: length of the run.
         final_factor: what is left of the peak rate at the end, in [0, 1].
-        warmup_start: factor at the first step; None begins with 1 / warmup_steps, so that no step
-            is lost.
+        warmup_start_factor: factor at the first step; None begins with 1 / warmup_steps, so that no
+            step is lost.
     """
     last = steps if schedule == "clamped_cosine" else steps - 1
 
     def factor(step: int) -> float:
         if step < warmup_steps:
-            if warmup_start is None:
+            if warmup_start_factor is None:
                 return (step + 1) / warmup_steps
-            return warmup_start + (1 - warmup_start) * step / warmup_steps
+            return warmup_start_factor + (1 - warmup_start_factor) * step / warmup_steps
         p = min(1.0, (step - warmup_steps) / max(1, last - warmup_steps))
         half_wave = 0.5 * (1 + cos(pi * p))
         match schedule:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ...data.pixels import to_pixels
 from ...data.training.training_set import TrainingSet
-from ...distributed import sum_over_ranks
+from ...distributed import all_reduce_sum
 from ...output_file import replaced_folder
 from ...tokenizers.tokenizer import VisualTokenizer
 from ..config.run_config import RunConfig
@@ -90,7 +90,7 @@ def measure_latents(
         vectors = latents.movedim(1, -1).reshape(-1, channels).double()
         sums += torch.stack([vectors.sum(0), vectors.square().sum(0)]).cpu()
         counts += torch.tensor([len(vectors), len(clips)])
-    total = sum_over_ranks(torch.cat([sums.flatten(), counts]).to(device)).cpu()
+    total = all_reduce_sum(torch.cat([sums.flatten(), counts]).to(device)).cpu()
     first, second = total[:-2].view(2, channels)
     num_vectors, num_clips = total[-2:]
     if num_clips == 0:

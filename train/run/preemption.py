@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def leaving_on_signal() -> Iterator[None]:
+def exit_on_signal() -> Iterator[None]:
     """Leave with code 0 where no step is being taken."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
@@ -38,7 +38,7 @@ def leaving_on_signal() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-class StopSignal:
+class PreemptionHandler:
     """Remembers, while entered, that a stop was asked for."""
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class StopSignal:
         flags: Any = accelerator.gather(flag)
         return bool(flags.any())
 
-    def __enter__(self) -> "StopSignal":
+    def __enter__(self) -> "PreemptionHandler":
         if threading.current_thread() is threading.main_thread():
             self._previous = {
                 number: signal.signal(number, self._remember) for number in STOP_SIGNALS

@@ -6,7 +6,7 @@ from pathlib import Path
 from ...component import validate
 from ...config import Tree, dump, flatten, load_config
 from ...output_file import write_text_whole
-from ..config.run_config import BOOKKEEPING, RunConfig
+from ..config.run_config import KEYS_FREE_ON_RESUME, RunConfig
 from .checkpoint import checkpoint_name, checkpoint_step, checkpoints
 
 # Beside the finished tokenizer, {"step": its last one}: a run that is extended keeps the old
@@ -71,7 +71,7 @@ class RunFolder:
         changed = [
             f"{key}: {before.get(key)!r} -> {now.get(key)!r}"
             for key in sorted({*before, *now})
-            if before.get(key) != now.get(key) and not key.startswith(BOOKKEEPING)
+            if before.get(key) != now.get(key) and not key.startswith(KEYS_FREE_ON_RESUME)
         ]
         newest = self.newest_checkpoint()
         if newest is None:

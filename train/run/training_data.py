@@ -9,7 +9,7 @@ from torch import Tensor
 from ...data.evaluation_set import EvaluationSet, evaluation_batches
 from ...data.sources.source import list_source
 from ...data.training.loader import TrainingLoader, training_loader
-from ...data.training.order import BatchPositions, Place
+from ...data.training.order import BatchPositions, SampleIndex
 from ...data.training.training_set import TrainingSet, WeightedFiles
 from ..config.run_config import RunConfig
 
@@ -62,10 +62,10 @@ def training_batches(
     return training_loader(dataset, positions, config.data.workers, config.data.max_bad)
 
 
-def shown_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
+def preview_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
     """The clips that every sample grid of the run shows: held-out ones where there are some."""
     if config.eval.source is None:
-        return torch.stack([dataset[Place(position)] for position in range(GRID_SAMPLES)])
+        return torch.stack([dataset[SampleIndex(position)] for position in range(GRID_SAMPLES)])
     files = list_source(config.eval.source).files
     size = config.eval.size or config.data.size
     heldout = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)

@@ -17,7 +17,7 @@ from .run_folder import RunFolder, stored_config
 log = logging.getLogger(__name__)
 
 
-def load_start(
+def load_warm_start(
     config: RunConfig, tokenizer: VisualTokenizer, previous: Path | None
 ) -> State | None:
     """Give a tokenizer the weights that its run starts from.

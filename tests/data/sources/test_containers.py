@@ -23,7 +23,7 @@ from vistok.data.sources.parquet_table import MAX_GROUP_BYTES
 from vistok.data.sources.source import list_source
 from vistok.data.training.crop import CropRules
 from vistok.data.training.loader import training_loader
-from vistok.data.training.order import BatchPositions, Place
+from vistok.data.training.order import BatchPositions, SampleIndex
 from vistok.data.training.training_set import TrainingSet, WeightedFiles
 
 IMAGES = sorted((SAMPLES / "images").glob("*.jpg"))[:4]
@@ -159,7 +159,7 @@ def test_training_from_tars_is_shuffled_resumable_and_free_of_workers(tmp_path):
             TrainingSet([WeightedFiles(list_source(s).of_kind("image"))], CropRules(32), seed=1)
             for s in (tmp_path / "shard.tar", f"{url}/shard.tar")
         )
-        order = [local.file_at(Place(position)).key for position in range(8)]
+        order = [local.file_at(SampleIndex(position)).key for position in range(8)]
         assert sorted(order[:4]) == sorted(order[4:]) != order[4:]
         whole = list(training_loader(local, BatchPositions(2, 0, 4), workers=0))
         resumed = list(training_loader(remote, BatchPositions(2, 2, 4), workers=2))

@@ -8,7 +8,7 @@ import pytest
 
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.source import list_source
-from vistok.data.sources.source_fingerprint import listing_version
+from vistok.data.sources.source_fingerprint import source_fingerprint
 
 PICTURES = sorted((SAMPLES / "images").iterdir())[:3]
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def version(source: Path) -> str:
-    return listing_version(list_source(source).files)
+    return source_fingerprint(list_source(source).files)
 
 
 def test_listing_again_gives_the_same_version(folder):
@@ -57,7 +57,7 @@ def test_files_of_a_url_have_a_version_too(folder):
     memory = fsspec.filesystem("memory")
     memory.pipe("/listing/a.jpg", PICTURES[0].read_bytes())
     source = "memory://listing/a.jpg"
-    before = listing_version(list_source(source).files)
+    before = source_fingerprint(list_source(source).files)
     memory.pipe("/listing/a.jpg", PICTURES[1].read_bytes())
-    assert listing_version(list_source(source).files) != before
+    assert source_fingerprint(list_source(source).files) != before
     memory.rm("/listing", recursive=True)

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vistok.data.training.order import BLOCK, BatchPositions, Draws, Place, file_index
+from vistok.data.training.order import (
+    BLOCK,
+    BatchPositions,
+    SampleIndex,
+    WeightedSchedule,
+    file_index,
+)
 
 WEIGHTS = st.lists(st.floats(0, 5), min_size=1, max_size=4).filter(lambda w: sum(w) > 0.1)
 
@@ -27,7 +33,7 @@ def test_epochs_and_seeds_differ():
 
 @given(WEIGHTS, st.integers(0, 3 * BLOCK))
 def test_a_draw_knows_how_many_equal_ones_stand_before_it(weights, index):
-    draws = Draws(tuple(weights), "key")
+    draws = WeightedSchedule(tuple(weights), "key")
     choice, before = draws.at(index)
     assert weights[choice] > 0
     again, after = next((c, b) for c, b in map(draws.at, range(index + 1, index + 10**6))
@@ -36,7 +42,7 @@ def test_a_draw_knows_how_many_equal_ones_stand_before_it(weights, index):
 
 
 def test_draws_follow_their_weights():
-    draws = Draws((1.0, 2.0, 0.0, 5.0), "key")
+    draws = WeightedSchedule((1.0, 2.0, 0.0, 5.0), "key")
     counts = Counter(draws.at(index)[0] for index in range(20_000))
     assert counts[2] == 0
     # 4 standard deviations of a share among 20 000 draws are below 0.015
@@ -48,8 +54,8 @@ def test_draws_follow_their_weights():
 @given(st.integers(1, 4), st.integers(1, 5), st.integers(1, 6), WEIGHTS, st.data())
 def test_ranks_share_every_step_without_loss_or_repetition(world, batch, steps, weights, data):
     killed_at = data.draw(st.integers(0, steps))
-    groups = Draws(tuple(weights), "groups")
-    seen: Counter[Place] = Counter()
+    groups = WeightedSchedule(tuple(weights), "groups")
+    seen: Counter[SampleIndex] = Counter()
     kinds = []
     for rank in range(world):
         before = BatchPositions(batch, 0, killed_at, rank, world, groups)

@@ -18,7 +18,7 @@ from vistok.data.sources.source import list_source
 from vistok.data.training.buckets import nearest_shapes
 from vistok.data.training.crop import CropRules, cut
 from vistok.data.training.loader import bad_limit, training_loader
-from vistok.data.training.order import BatchPositions, Place
+from vistok.data.training.order import BatchPositions, SampleIndex
 from vistok.data.training.training_set import TrainingSet, WeightedFiles
 
 
@@ -42,7 +42,7 @@ def mixed() -> TrainingSet:
 @given(st.integers(1, 3), st.integers(0, 2), st.integers(0, 3))
 def test_any_ranks_workers_and_kill_step_give_the_same_batches(dataset, world, workers, kill):
     steps = 3
-    whole = [dataset[Place(position)] for position in range(steps * world * 2)]
+    whole = [dataset[SampleIndex(position)] for position in range(steps * world * 2)]
     for rank in range(world):
         parts = [
             *training_loader(dataset, BatchPositions(2, 0, kill, rank, world), 0),
@@ -110,7 +110,7 @@ def test_sources_are_drawn_by_their_weights():
     heldout = WeightedFiles(list_source("samples:heldout").files, weight=1.0)
     weighted = TrainingSet([images, heldout], CropRules(32), seed=0)
     first = {file.path for file in images.files} - {file.path for file in heldout.files}
-    drawn = [weighted.file_at(Place(position)).path for position in range(2000)]
+    drawn = [weighted.file_at(SampleIndex(position)).path for position in range(2000)]
     # of the 15 pictures 4 are held out, so 11/15 of three quarters
     assert sum(path in first for path in drawn) / 2000 == pytest.approx(0.55, abs=0.05)
 
@@ -118,18 +118,18 @@ def test_sources_are_drawn_by_their_weights():
 def test_the_cache_changes_nothing(dataset):
     cached = TrainingSet([WeightedFiles(dataset.files)], dataset.rules, dataset.seed, cache_files=3)
     for position in range(40):
-        assert torch.equal(cached[Place(position)], dataset[Place(position)])
+        assert torch.equal(cached[SampleIndex(position)], dataset[SampleIndex(position)])
 
 
 def test_another_seed_draws_other_crops(dataset):
     other = training_set(seed=4)
-    assert not all(torch.equal(other[Place(p)], dataset[Place(p)]) for p in range(5))
+    assert not all(torch.equal(other[SampleIndex(p)], dataset[SampleIndex(p)]) for p in range(5))
 
 
 def test_clips_come_from_videos_only():
     clips = training_set("samples:all", CropRules(32, frames=5, stride=2, short_side=48))
     assert {file.kind for file in clips.files} == {"video"}
-    assert clips[Place(0)].shape == (3, 5, 32, 32)
+    assert clips[SampleIndex(0)].shape == (3, 5, 32, 32)
     with pytest.raises(ValueError, match="needs videos, but the source holds only images"):
         training_set("samples:images", CropRules(32, frames=5))
     with pytest.raises(ValueError, match=r"image_ratio=0\.5 needs images"):
@@ -138,7 +138,7 @@ def test_clips_come_from_videos_only():
 
 def test_a_rate_makes_clips_of_other_frames():
     slow = training_set("samples:videos", CropRules(32, frames=3, fps=5.0), seed=1)
-    assert slow[Place(0)].shape == (3, 3, 32, 32)
+    assert slow[SampleIndex(0)].shape == (3, 3, 32, 32)
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 600))
@@ -168,7 +168,7 @@ def test_a_centre_crop_is_the_middle():
 
 
 def test_small_pictures_are_enlarged_to_the_crop():
-    assert training_set(rules=CropRules(400))[Place(0)].shape == (3, 1, 400, 400)
+    assert training_set(rules=CropRules(400))[SampleIndex(0)].shape == (3, 1, 400, 400)
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def test_too_many_bad_files_stop_the_run(half_bad):
         list(loader)
     (half_bad / "b.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(OSError, match="none of the 2 files"):
-        training_set(half_bad)[Place(0)]
+        training_set(half_bad)[SampleIndex(0)]
 
 
 def test_the_limit_of_bad_files_is_a_share_or_a_number():
@@ -205,4 +205,4 @@ def test_the_limit_of_bad_files_is_a_share_or_a_number():
 def test_it_survives_pickling_for_spawned_workers(mixed):
     copy = pickle.loads(pickle.dumps(mixed))
     for group in range(len(mixed.groups)):
-        assert torch.equal(copy[Place(7, group)], mixed[Place(7, group)])
+        assert torch.equal(copy[SampleIndex(7, group)], mixed[SampleIndex(7, group)])

@@ -8,8 +8,8 @@ import torch
 from planted import Planted, moving, photos
 from vistok.data.codecs.write import write_image, write_video
 from vistok.data.sources.source import list_source
-from vistok.eval.diagnostics.battery import TESTS, examine, gather_material, run_battery
-from vistok.eval.diagnostics.diagnostic import Material
+from vistok.eval.diagnostics.battery import TESTS, gather_material, run_battery, run_diagnostics
+from vistok.eval.diagnostics.diagnostic import DiagnosticInputs
 from vistok.eval.diagnostics.flicker import Flicker
 from vistok.eval.diagnostics.seams import Seams
 from vistok.eval.reconstructors.folder import Folder
@@ -17,7 +17,7 @@ from vistok.eval.reconstructors.identity import Identity
 
 
 def test_every_test_answers_for_every_subject():
-    material = Material(photos(64, 1), moving(64, 9))
+    material = DiagnosticInputs(photos(64, 1), moving(64, 9))
     findings = run_battery([Identity(), Planted()], material)
     assert [(f.test, f.tokenizer) for f in findings] == [
         (test.name, name) for test in TESTS for name in ("identity", "planted")
@@ -31,7 +31,9 @@ def test_every_test_answers_for_every_subject():
 
 def test_finished_reconstructions_cannot_be_examined(tmp_path):
     write_image(tmp_path / "a.png", photos(32, 1)[0, :, 0])
-    (finding,) = run_battery([Folder(str(tmp_path))], Material(photos(32, 1), None), [Flicker()])
+    (finding,) = run_battery(
+        [Folder(str(tmp_path))], DiagnosticInputs(photos(32, 1), None), [Flicker()]
+    )
     assert "finished reconstructions" in finding.unavailable
 
 
@@ -48,7 +50,7 @@ def test_material_is_the_first_readable_pictures_and_clips(tmp_path):
 
 def test_subjects_are_examined_by_their_names_and_told_apart():
     names = ["identity", "bicubic:f=2", "bicubic:f=2"]
-    findings = examine("samples:heldout", names, 48, "cpu", torch.float32)
+    findings = run_diagnostics("samples:heldout", names, 48, "cpu", torch.float32)
     assert [finding.tokenizer for finding in findings if finding.test == "drift"] == [
         "identity",
         "bicubic:f=2",
@@ -60,9 +62,9 @@ def test_subjects_are_examined_by_their_names_and_told_apart():
 
 def test_clips_have_the_frames_of_the_evaluation_and_what_cannot_be_read_is_said(tmp_path):
     write_video(tmp_path / "short.mp4", moving(64, 9)[0].unbind(1), fps=Fraction(10))
-    short = examine(str(tmp_path), ["identity"], 64, "cpu", torch.float32, frames=9)
+    short = run_diagnostics(str(tmp_path), ["identity"], 64, "cpu", torch.float32, frames=9)
     assert any(finding.numbers for finding in short)
-    findings = examine(str(tmp_path), ["identity"], 64, "cpu", torch.float32)
+    findings = run_diagnostics(str(tmp_path), ["identity"], 64, "cpu", torch.float32)
     assert [finding.test for finding in findings] == [test.name for test in TESTS]
     assert all("no clip of 17 frames" in finding.unavailable for finding in findings)
 
@@ -79,8 +81,10 @@ def test_a_test_that_fails_stops_no_other(error, words):
     def failing(pixels):
         raise error
 
-    subjects = [Planted(failing), Identity()]
-    failed, other = run_battery(subjects, Material(photos(64, 1), moving(64, 9)), [Flicker()])
+    reconstructors = [Planted(failing), Identity()]
+    failed, other = run_battery(
+        reconstructors, DiagnosticInputs(photos(64, 1), moving(64, 9)), [Flicker()]
+    )
     assert (failed.numbers, failed.unavailable) == ({}, words)
     assert other.numbers
 

@@ -5,7 +5,7 @@ import torch
 
 from planted import Planted, moving, photos
 from vistok.eval.diagnostics.chunk_jumps import ChunkJumps, strongest_period
-from vistok.eval.diagnostics.diagnostic import Material, NotExaminedError
+from vistok.eval.diagnostics.diagnostic import DiagnosticInputs, NotExaminedError
 
 
 def brighter_chunks(x):
@@ -19,8 +19,8 @@ def noisy(x):
 
 
 def test_planted_jumps_are_found_with_period_and_phase():
-    material = Material(photos(48), moving(48, 17))
-    finding = ChunkJumps().examine(Planted(brighter_chunks), material)
+    material = DiagnosticInputs(photos(48), moving(48, 17))
+    finding = ChunkJumps().run_diagnostics(Planted(brighter_chunks), material)
     assert finding.numbers["ratio"] > max(1.5, finding.numbers["chance_ratio"])
     assert finding.numbers["period_frames"] == 4
     assert "after frame 0 and every 4 frames" in finding.reading
@@ -28,7 +28,9 @@ def test_planted_jumps_are_found_with_period_and_phase():
 
 @pytest.mark.parametrize("artifact", [lambda x: x, noisy])
 def test_the_pictures_and_plain_noise_have_no_jumps(artifact):
-    finding = ChunkJumps().examine(Planted(artifact), Material(photos(48), moving(48, 17)))
+    finding = ChunkJumps().run_diagnostics(
+        Planted(artifact), DiagnosticInputs(photos(48), moving(48, 17))
+    )
     assert finding.reading.startswith("no regular jumps")
 
 
@@ -41,4 +43,4 @@ def test_the_strongest_period_is_that_of_the_peaks():
 def test_pictures_have_no_chunks():
     for clips in (None, moving(32, 5)):
         with pytest.raises(NotExaminedError, match="clips of at least 9 frames"):
-            ChunkJumps().examine(Planted(), Material(photos(32), clips))
+            ChunkJumps().run_diagnostics(Planted(), DiagnosticInputs(photos(32), clips))

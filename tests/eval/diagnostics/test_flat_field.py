@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from planted import Planted, photos
-from vistok.eval.diagnostics.diagnostic import Material, NotExaminedError
+from vistok.eval.diagnostics.diagnostic import DiagnosticInputs, NotExaminedError
 from vistok.eval.diagnostics.flat_field import STRIDES, FlatField, stride_patterns
 
 
@@ -20,8 +20,8 @@ def checkerboard(stride: int, strength: float):
 
 @pytest.mark.parametrize("stride", STRIDES)
 def test_a_pattern_is_found_at_its_stride(stride):
-    material = Material(photos(128), None)
-    finding = FlatField().examine(Planted(checkerboard(stride, 8.0)), material)
+    material = DiagnosticInputs(photos(128), None)
+    finding = FlatField().run_diagnostics(Planted(checkerboard(stride, 8.0)), material)
     strengths = {s: finding.numbers[f"stride_{s}_levels"] for s in STRIDES}
     share = 1 / stride
     # Impulses every s pixels have harmonics at s/2, s/4, ...: those count for the shorter strides.
@@ -33,7 +33,7 @@ def test_a_pattern_is_found_at_its_stride(stride):
 
 
 def test_the_pictures_themselves_are_clean():
-    finding = FlatField().examine(Planted(), Material(photos(96), None))
+    finding = FlatField().run_diagnostics(Planted(), DiagnosticInputs(photos(96), None))
     assert max(finding.numbers.values()) < 1e-4
     assert "no visible pattern" in finding.reading
 
@@ -50,12 +50,12 @@ def test_a_sine_has_its_closed_form_strength_and_noise_is_spread():
 
 
 def test_colours_that_shift_are_told():
-    finding = FlatField().examine(
-        Planted(lambda x: (x + 5).clamp(max=250)), Material(photos(96), None)
+    finding = FlatField().run_diagnostics(
+        Planted(lambda x: (x + 5).clamp(max=250)), DiagnosticInputs(photos(96), None)
     )
     assert finding.numbers["colour_error_levels"] > 4
 
 
 def test_small_pictures_are_not_examined():
     with pytest.raises(NotExaminedError, match="at least 86 pixels, got 64"):
-        FlatField().examine(Planted(), Material(photos(64), None))
+        FlatField().run_diagnostics(Planted(), DiagnosticInputs(photos(64), None))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from planted import Planted, photos
-from vistok.eval.diagnostics.diagnostic import Material
+from vistok.eval.diagnostics.diagnostic import DiagnosticInputs
 from vistok.eval.diagnostics.flicker import Flicker
 
 
@@ -13,12 +13,14 @@ def breathing(x):
 
 
 def test_planted_flicker_is_measured():
-    finding = Flicker().examine(Planted(breathing), Material(photos(32), None))
+    finding = Flicker().run_diagnostics(Planted(breathing), DiagnosticInputs(photos(32), None))
     assert finding.numbers["flicker_levels"] == pytest.approx(2.0, abs=1e-3)
     assert "changes by 2.00 grey levels" in finding.reading
 
 
 def test_a_blurred_but_steady_picture_does_not_flicker():
-    finding = Flicker().examine(Planted(lambda x: x.roll(1, -1)), Material(photos(32), None))
+    finding = Flicker().run_diagnostics(
+        Planted(lambda x: x.roll(1, -1)), DiagnosticInputs(photos(32), None)
+    )
     assert finding.numbers == {"flicker_levels": 0.0, "worst_transition_levels": 0.0}
     assert finding.reading == "a still picture stays still"

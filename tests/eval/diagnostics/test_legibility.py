@@ -6,7 +6,7 @@ import pytest
 import torch.nn.functional as F
 
 from planted import Planted, photos
-from vistok.eval.diagnostics.diagnostic import Material, NotExaminedError
+from vistok.eval.diagnostics.diagnostic import DiagnosticInputs, NotExaminedError
 from vistok.eval.diagnostics.legibility import (
     Legibility,
     _reading,
@@ -26,9 +26,9 @@ def blurred(x):
 
 @needs_tesseract
 def test_blurred_text_is_misread_and_clean_text_is_not():
-    material = Material(photos(128), None)
-    clean = Legibility().examine(Planted(), material).numbers
-    coded = Legibility().examine(Planted(blurred), material)
+    material = DiagnosticInputs(photos(128), None)
+    clean = Legibility().run_diagnostics(Planted(), material).numbers
+    coded = Legibility().run_diagnostics(Planted(blurred), material)
     assert clean["cer_14px_before"] == clean["cer_14px_after"] < 0.05
     assert coded.numbers["cer_14px_before"] < 0.05 < 0.5 < coded.numbers["cer_14px_after"]
     assert "legible" in coded.reading
@@ -61,7 +61,7 @@ def test_a_page_holds_whole_words_inside_its_margins():
 def test_without_the_program_the_test_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotExaminedError, match="tesseract is not installed"):
-        Legibility().examine(Planted(), Material(photos(128), None))
+        Legibility().run_diagnostics(Planted(), DiagnosticInputs(photos(128), None))
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from PIL import Image
 from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.eval.protocol import PROTOCOLS
-from vistok.eval.reconstructors.catalog import open_subject
-from vistok.eval.reconstructors.saved_tokenizer import Tokenizer
+from vistok.eval.reconstructors.catalog import open_reconstructor
+from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.eval.report.report import Report
 
 SOURCE = "samples:heldout"
@@ -105,7 +105,7 @@ def test_rows_keep_the_order_of_the_tokenizers():
 
 
 def test_tokenizers_of_one_name_are_told_apart():
-    tokenizer = Tokenizer("tiny", tiny_tokenizer())
+    tokenizer = TokenizerReconstructor("tiny", tiny_tokenizer())
     tokenizers = ["bicubic:f=2", tokenizer, "bicubic:f=2", tokenizer]
     rows = evaluate(SOURCE, tokenizers, size=32, metrics=("psnr",), limit=1)
     names = [row.tokenizer for row in rows]
@@ -140,7 +140,7 @@ def test_files_that_cannot_be_read_are_listed_not_scored(tmp_path):
 )
 def test_unknown_subjects_are_refused(spec, error, message):
     with pytest.raises(error, match=message):
-        open_subject(spec)
+        open_reconstructor(spec)
 
 
 def test_folders_are_paths_or_names(saved_tokenizer):

@@ -5,7 +5,7 @@ import torch
 from vistok import evaluate
 from vistok.data.evaluation_set import EvaluationSet
 from vistok.data.sources.source import list_source
-from vistok.eval.harness.examples import chosen_pictures, chosen_positions, strip_frames
+from vistok.eval.harness.examples import chosen_positions, select_examples, strip_frames
 from vistok.eval.reconstructors.identity import Identity
 
 
@@ -23,14 +23,14 @@ class Counting(Identity):
 def test_a_sample_with_several_roles_is_reconstructed_once():
     dataset = EvaluationSet(list_source("samples:heldout").files, 32)
     samples = {i: {"key": file.key, "psnr": 20.0 + i} for i, file in enumerate(dataset.files)}
-    subject = Counting()
-    pictures = chosen_pictures(subject, dataset, samples)
+    reconstructor = Counting()
+    pictures = select_examples(reconstructor, dataset, samples)
     roles = chosen_positions(samples)
     assert len(roles) > len(samples)
     assert [(picture.key, picture.role) for picture in pictures] == [
         (samples[position]["key"], role) for position, role in roles
     ]
-    assert sorted(subject.keys) == sorted(sample["key"] for sample in samples.values())
+    assert sorted(reconstructor.keys) == sorted(sample["key"] for sample in samples.values())
     assert all(picture.original.shape == (3, 1, 32, 32) for picture in pictures)
 
 

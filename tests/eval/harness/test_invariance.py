@@ -14,7 +14,7 @@ import torch
 from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.data.sources.source import list_source
-from vistok.eval.harness.result import Row
+from vistok.eval.harness.row import Row
 
 SCRIPT = Path(__file__).parents[2] / "support" / "evaluate_ranks.py"
 METRICS = ("psnr", "ssim", "ms_ssim", "lpips_alex", "rfid", "kid", "inception_score")

@@ -8,10 +8,10 @@ import pytest
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
-from vistok.eval.harness.partial_scores import remove_parts
+from vistok.eval.harness.partial_scores import remove_partial_scores
 from vistok.eval.harness.scoring import TIMED_BATCHES
 from vistok.eval.reconstructors.reconstructor import Clips, Reconstruction
-from vistok.eval.reconstructors.saved_tokenizer import Tokenizer
+from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 
 CLIPS = {
     "size": 32,
@@ -23,7 +23,7 @@ CLIPS = {
 }
 
 
-class Counting(Tokenizer):
+class Counting(TokenizerReconstructor):
     """A tokenizer that counts its clips, and is interrupted before the `stop`-th batch."""
 
     def __init__(self, stop: int | None = None) -> None:
@@ -46,9 +46,9 @@ def stopped(parts: Path, batches: int = 3, cache: Path | None = None) -> None:
 def test_only_the_rest_is_scored_and_the_numbers_are_the_same(i3d_file, tmp_path):
     (whole,) = evaluate("samples:videos", Counting(), **CLIPS)
     stopped(tmp_path)
-    subject = Counting()
-    (row,) = evaluate("samples:videos", subject, parts=tmp_path, **CLIPS)
-    assert subject.clips == 7 - 3 * 2
+    reconstructor = Counting()
+    (row,) = evaluate("samples:videos", reconstructor, parts=tmp_path, **CLIPS)
+    assert reconstructor.clips == 7 - 3 * 2
     assert row.metrics == pytest.approx(whole.metrics, rel=1e-9)
     assert row.code_use == whole.code_use
     assert row.per_sample == whole.per_sample
@@ -83,9 +83,9 @@ def test_no_sample_counts_twice_where_parts_overlap(i3d_file, tmp_path, monkeypa
 )
 def test_scores_of_another_evaluation_are_not_taken(change, i3d_file, tmp_path):
     stopped(tmp_path)
-    subject = Counting()
-    evaluate("samples:videos", subject, parts=tmp_path, **{**CLIPS, **change})
-    assert subject.clips >= 7
+    reconstructor = Counting()
+    evaluate("samples:videos", reconstructor, parts=tmp_path, **{**CLIPS, **change})
+    assert reconstructor.clips >= 7
 
 
 def test_a_changed_file_is_scored_again(i3d_file, tmp_path):
@@ -99,29 +99,29 @@ def test_a_changed_file_is_scored_again(i3d_file, tmp_path):
         evaluate(source, Counting(stop=1), parts=parts, **CLIPS)
     first = min(source.iterdir())
     first.write_bytes(first.read_bytes())  # the same bytes at another time
-    subject = Counting()
-    evaluate(source, subject, parts=parts, **CLIPS)
-    assert subject.clips == 4
+    reconstructor = Counting()
+    evaluate(source, reconstructor, parts=parts, **CLIPS)
+    assert reconstructor.clips == 4
 
 
 def test_paths_and_tiles_of_one_tokenizer_do_not_share_their_scores(tmp_path):
     quantizer = {"kind": "multi_token", "quantizer": {"kind": "fsq"}, "dim": 16}
     bottleneck = {"kind": "dual_path", "continuous": {"kind": "plain"}, "quantizer": quantizer}
     both = tiny_tokenizer("image", bottleneck)
-    subjects = [
-        Tokenizer("tiny", both),
-        Tokenizer("tiny", both, path="continuous"),
-        Tokenizer("tiny", both, tile=32),
+    reconstructors = [
+        TokenizerReconstructor("tiny", both),
+        TokenizerReconstructor("tiny", both, path="continuous"),
+        TokenizerReconstructor("tiny", both, tile=32),
     ]
     options = {"size": 64, "metrics": ["psnr"], "pictures": False}
-    rows = evaluate("samples:heldout", subjects, parts=tmp_path, **options)
+    rows = evaluate("samples:heldout", reconstructors, parts=tmp_path, **options)
     assert [row.settings for row in rows] == [
         "discrete path",
         "continuous path",
         "discrete path, tiles of 32 pixels",
     ]
     assert len({row.parts for row in rows}) == 3
-    assert Tokenizer("tiny", tiny_tokenizer()).settings is None
+    assert TokenizerReconstructor("tiny", tiny_tokenizer()).settings is None
 
 
 def test_a_damaged_part_is_named_and_scored_again(i3d_file, tmp_path, caplog):
@@ -129,9 +129,9 @@ def test_a_damaged_part_is_named_and_scored_again(i3d_file, tmp_path, caplog):
     (part,) = tmp_path.rglob("*.parquet")
     assert pq.read_table(part)["value/psnr"].null_count == 0
     part.write_bytes(part.read_bytes()[:100])
-    subject = Counting()
-    evaluate("samples:videos", subject, parts=tmp_path, **CLIPS)
-    assert subject.clips == 7
+    reconstructor = Counting()
+    evaluate("samples:videos", reconstructor, parts=tmp_path, **CLIPS)
+    assert reconstructor.clips == 7
     assert "cannot be read, its samples are scored again" in caplog.text
 
 
@@ -140,10 +140,10 @@ def test_only_the_parts_of_finished_rows_are_removed(tmp_path):
     (first,) = evaluate("samples:heldout", "identity", metrics=["psnr"], parts=parts, **options)
     (second,) = evaluate("samples:heldout", "identity", metrics=["ssim"], parts=parts, **options)
     (parts / "notes.txt").write_text("somebody's own")
-    remove_parts([first])
+    remove_partial_scores([first])
     assert {path.name for path in parts.iterdir()} == {second.parts.name, "notes.txt"}
     (parts / "notes.txt").unlink()
-    remove_parts([second])
+    remove_partial_scores([second])
     assert not parts.exists()
 
 

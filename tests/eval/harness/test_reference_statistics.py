@@ -10,7 +10,7 @@ from extractor_files import TinyI3D, write_script
 from vistok import evaluate
 from vistok.data.sources.bundled import SAMPLES
 from vistok.eval.features.i3d import I3D
-from vistok.eval.harness.result import Row
+from vistok.eval.harness.row import Row
 
 CLIPS = {"size": 32, "frames": 9, "metrics": ["rfvd"], "force": True, "pictures": False}
 

@@ -144,7 +144,7 @@ def test_few_pictures_are_named(network):
     assert "overstate" in RFID(network).caveat(9_999)
     assert RFID(network).caveat(10_000) is None
     assert "not weights-inception" in network.caveat
-    assert InceptionScore(network, 0).refusal(9) is not None
+    assert InceptionScore(network, 0).unavailable_reason(9) is not None
 
 
 def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch):

@@ -2,24 +2,28 @@
 
 import pytest
 
-from vistok.eval.reconstructors.catalog import open_subject, open_subjects
+from vistok.eval.reconstructors.catalog import open_reconstructor, open_reconstructors
 from vistok.eval.reconstructors.image_codec import ImageCodec
-from vistok.eval.reconstructors.saved_tokenizer import Tokenizer
+from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.eval.reconstructors.video_codec import VideoCodec
 
 
 def test_a_sweep_is_one_subject_per_number_in_the_order_given():
-    subjects = open_subjects("jpeg:q=30,10,90")
-    assert [subject.name for subject in subjects] == ["jpeg:q=30", "jpeg:q=10", "jpeg:q=90"]
-    assert all(isinstance(subject, ImageCodec) for subject in subjects)
-    assert [s.name for s in open_subjects("av1:crf=20,60")] == ["av1:crf=20", "av1:crf=60"]
-    assert [s.name for s in open_subjects("bicubic:f=2,4")] == ["bicubic:f=2", "bicubic:f=4"]
+    reconstructors = open_reconstructors("jpeg:q=30,10,90")
+    assert [reconstructor.name for reconstructor in reconstructors] == [
+        "jpeg:q=30",
+        "jpeg:q=10",
+        "jpeg:q=90",
+    ]
+    assert all(isinstance(reconstructor, ImageCodec) for reconstructor in reconstructors)
+    assert [s.name for s in open_reconstructors("av1:crf=20,60")] == ["av1:crf=20", "av1:crf=60"]
+    assert [s.name for s in open_reconstructors("bicubic:f=2,4")] == ["bicubic:f=2", "bicubic:f=4"]
 
 
 def test_every_kind_opens(saved_tokenizer, tmp_path):
-    assert open_subject("identity").name == "identity"
-    assert isinstance(open_subject("hevc:crf=28"), VideoCodec)
-    assert isinstance(open_subject(str(saved_tokenizer)), Tokenizer)
+    assert open_reconstructor("identity").name == "identity"
+    assert isinstance(open_reconstructor("hevc:crf=28"), VideoCodec)
+    assert isinstance(open_reconstructor(str(saved_tokenizer)), TokenizerReconstructor)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +43,9 @@ def test_every_kind_opens(saved_tokenizer, tmp_path):
 )
 def test_mistakes_are_answered_with_what_is_meant(spec, error, message):
     with pytest.raises(error, match=message):
-        open_subjects(spec)
+        open_reconstructors(spec)
 
 
 def test_a_sweep_is_refused_where_one_subject_is_wanted():
     with pytest.raises(ValueError, match=r"'jpeg:q=10,20' names 2"):
-        open_subject("jpeg:q=10,20")
+        open_reconstructor("jpeg:q=10,20")

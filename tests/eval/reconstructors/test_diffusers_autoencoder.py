@@ -17,7 +17,7 @@ from diffusers import (
 
 from vistok import evaluate
 from vistok.data.pixels import to_pixels, to_uint8
-from vistok.eval.reconstructors.catalog import open_subject
+from vistok.eval.reconstructors.catalog import open_reconstructor
 from vistok.eval.reconstructors.diffusers_autoencoder import open_diffusers, picture_autoencoders
 
 UNET = {
@@ -96,33 +96,35 @@ def noise(frames: int, side: int = 32) -> torch.Tensor:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("frames", [1, 9])
 def test_a_class_reconstructs_images_and_clips_at_its_rate(case, frames, tmp_path):
-    subject = open_subject(save(case, tmp_path))
+    reconstructor = open_reconstructor(save(case, tmp_path))
     clips = noise(frames)
-    result = subject.reconstruct(clips, ["a", "b"])
-    again = subject.reconstruct(clips, ["a", "b"])
+    result = reconstructor.reconstruct(clips, ["a", "b"])
+    again = reconstructor.reconstruct(clips, ["a", "b"])
     assert result.clips.shape == clips.shape
     assert torch.equal(result.clips, again.clips)
     if frames == 1 or case not in FOR_CLIPS:
         assert result.values_per_pixel == CASES[case][2]
         assert result.bits_per_pixel == (16 * CASES[case][2],) * 2
     assert result.latents[0].shape[0] == 2
-    assert subject.parameters == sum(p.numel() for p in subject.model.parameters())
+    assert reconstructor.parameters == sum(p.numel() for p in reconstructor.model.parameters())
 
 
 def test_the_result_is_that_of_the_class_itself(tmp_path):
-    subject = open_subject(save("AutoencoderKL", tmp_path))
+    reconstructor = open_reconstructor(save("AutoencoderKL", tmp_path))
     clips = noise(1)
     with torch.no_grad():
-        expected = subject.model(to_pixels(clips[:, :, 0]), sample_posterior=False).sample
-    assert torch.equal(subject.reconstruct(clips, ["a", "b"]).clips[:, :, 0], to_uint8(expected))
+        expected = reconstructor.model(to_pixels(clips[:, :, 0]), sample_posterior=False).sample
+    assert torch.equal(
+        reconstructor.reconstruct(clips, ["a", "b"]).clips[:, :, 0], to_uint8(expected)
+    )
 
 
 def test_frames_of_image_autoencoders_do_not_mix(tmp_path):
-    subject = open_subject(save("AutoencoderKL", tmp_path))
+    reconstructor = open_reconstructor(save("AutoencoderKL", tmp_path))
     clips = noise(3)
-    whole = subject.reconstruct(clips, ["a", "b"]).pixels
+    whole = reconstructor.reconstruct(clips, ["a", "b"]).pixels
     for t in range(3):
-        frame = subject.reconstruct(clips[:, :, t : t + 1].contiguous(), ["a", "b"]).pixels
+        frame = reconstructor.reconstruct(clips[:, :, t : t + 1].contiguous(), ["a", "b"]).pixels
         torch.testing.assert_close(whole[:, :, t : t + 1], frame, atol=1e-5, rtol=0)
 
 
@@ -132,12 +134,12 @@ def test_a_discrete_model_has_indices_and_the_rate_of_its_codebook(tmp_path):
     (row,) = evaluate("samples:heldout", f"diffusers:VQModel:{tmp_path}", size=32)
     assert row.bits_per_pixel == 6 / 4
     assert 0 < row.metrics["codebook_usage"] <= 1
-    subject = open_subject(f"diffusers:VQModel:{tmp_path}")
-    result = subject.reconstruct(noise(1), ["a", "b"])
+    reconstructor = open_reconstructor(f"diffusers:VQModel:{tmp_path}")
+    result = reconstructor.reconstruct(noise(1), ["a", "b"])
     with torch.inference_mode():
-        codes = subject.model.quantize.embedding(result.indices[0][..., 0])
+        codes = reconstructor.model.quantize.embedding(result.indices[0][..., 0])
         frames = codes[:, 0].permute(0, 3, 1, 2)
-        decoded = subject.model.decode(frames, force_not_quantize=True).sample
+        decoded = reconstructor.model.decode(frames, force_not_quantize=True).sample
     assert torch.equal(result.clips[:, :, 0], to_uint8(decoded))
 
 
@@ -147,14 +149,14 @@ def test_a_discrete_vidtok_has_indices_and_the_rate_of_its_codebook(is_causal, f
     torch.manual_seed(0)
     model = AutoencoderVidTok(**VIDTOK, **FSQ, is_causal=is_causal).eval()
     model.save_pretrained(tmp_path)
-    subject = open_subject(f"diffusers:AutoencoderVidTok:{tmp_path}")
+    reconstructor = open_reconstructor(f"diffusers:AutoencoderVidTok:{tmp_path}")
     clips = noise(frames)
-    result = subject.reconstruct(clips, ["a", "b"])
+    result = reconstructor.reconstruct(clips, ["a", "b"])
     assert torch.equal(result.clips, to_uint8(model(to_pixels(clips)).sample))
     latent_frames = frames // 2 + is_causal
     assert result.bits_per_pixel == (9 * latent_frames / frames / 4,) * 2  # 9 bits of 512 codes
     assert result.values_per_pixel is None
-    assert subject.group_sizes == (512,)
+    assert reconstructor.group_sizes == (512,)
     (indices,) = result.indices
     assert indices.shape == (2, latent_frames, 16, 16, 1)
     decoded = model.decode(indices[..., 0], decode_from_indices=True)
@@ -173,15 +175,15 @@ def test_the_codes_of_a_discrete_vidtok_are_counted(tmp_path):
 
 
 def test_a_length_that_the_class_does_not_keep_is_refused(tmp_path):
-    subject = open_subject(save("AutoencoderKLWan", tmp_path))
+    reconstructor = open_reconstructor(save("AutoencoderKLWan", tmp_path))
     with pytest.raises(ValueError, match="gave back 5 x 32 x 32 for 8 x 32 x 32"):
-        subject.reconstruct(noise(8), ["a", "b"])
+        reconstructor.reconstruct(noise(8), ["a", "b"])
 
 
 def test_a_vae_inside_a_pipeline_folder_is_found(tmp_path):
     spec = save("AutoencoderTiny", tmp_path / "vae")
-    assert open_subject(spec).parameters
-    assert open_subject(f"diffusers:AutoencoderTiny:{tmp_path}").parameters
+    assert open_reconstructor(spec).parameters
+    assert open_reconstructor(f"diffusers:AutoencoderTiny:{tmp_path}").parameters
 
 
 def test_wrong_words_and_wrong_files_are_refused(tmp_path):

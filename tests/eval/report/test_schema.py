@@ -7,7 +7,7 @@ import pytest
 
 from made_rows import discrete_row, preset_row, some_rows
 from vistok.eval.diagnostics.finding import Finding
-from vistok.eval.harness.result import Row
+from vistok.eval.harness.row import Row
 from vistok.eval.protocol import CANONICAL
 from vistok.eval.report.report import Report
 from vistok.eval.report.schema import SCHEMA_FILE, ReportEntry, json_schema

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tiny import awaken
-from vistok.models.blocks.block_config import BlockStyle
+from vistok.models.blocks.block_config import BlockConfig
 from vistok.models.blocks.conditions import Conditions
 from vistok.models.blocks.noise_injection import NoiseInjection
 from vistok.models.blocks.stage import Stage
@@ -190,7 +190,7 @@ def test_noisy_stages_start_without_effect():
 def test_other_spatial_paddings_match_torch(padding):
     from vistok.models.blocks.causal_conv import CausalConv3d
 
-    conv = CausalConv3d(2, 3, style=BlockStyle(spatial_padding=padding)).double()
+    conv = CausalConv3d(2, 3, style=BlockConfig(spatial_padding=padding)).double()
     reference = torch.nn.Conv3d(2, 3, 3, padding=(0, 1, 1), padding_mode=padding).double()
     reference.load_state_dict(conv.state_dict())
     x = torch.randn(1, 2, 4, 5, 6, dtype=torch.double)

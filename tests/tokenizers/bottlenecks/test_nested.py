@@ -20,7 +20,7 @@ def vectors(count: int, dim: int) -> torch.Tensor:
     [
         (CLAMPED, 0.3),
         ({"kind": "lfq", "bits": 3}, 0.6),
-        ({"kind": "vq", "codebook_size": 256, "codebook_dim": 3, "kmeans_start": True}, 0.6),
+        ({"kind": "vq", "codebook_size": 256, "codebook_dim": 3, "kmeans_init": True}, 0.6),
     ],
     ids=["fsq", "lfq", "vq"],
 )

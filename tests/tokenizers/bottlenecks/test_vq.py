@@ -76,7 +76,7 @@ def test_ema_codes_become_the_means_of_their_vectors():
 
 def test_k_means_starts_the_codebook_at_the_data_once():
     x = 3 + vectors(500)
-    vq = VQ(codebook_size=16, codebook_dim=4, kmeans_start=True)
+    vq = VQ(codebook_size=16, codebook_dim=4, kmeans_init=True)
     before = F.mse_loss(vq.eval()(x).codes, x)
     vq.train()(x)
     after = F.mse_loss(vq.eval()(x).codes, x)
@@ -89,7 +89,7 @@ def test_k_means_starts_the_codebook_at_the_data_once():
 @pytest.mark.parametrize("update", ["gradient", "ema"])
 def test_dead_codes_move_to_the_data_and_their_ema_state_with_them(update):
     torch.manual_seed(0)
-    vq = VQ(codebook_size=64, codebook_dim=4, update=update, ema_decay=0.8, revive_below=0.1)
+    vq = VQ(codebook_size=64, codebook_dim=4, update=update, ema_decay=0.8, dead_code_threshold=0.1)
     with torch.no_grad():
         vq.codebook[1:] = 100.0  # never the nearest
     x = vectors(512)
@@ -173,7 +173,7 @@ def test_an_ibq_of_two_to_the_18_codes_trains():
         (lambda: VQ(codebook_size=1), "codebook_size must be >= 2, got 1"),
         (lambda: SimVQ(codebook_dim=0), "codebook_dim must be >= 1, got 0"),
         (lambda: VQ(ema_decay=1.0), "ema_decay must lie between 0 and 1"),
-        (lambda: VQ(revive_below=1.0), r"revive_below must lie in \[0, 1\)"),
+        (lambda: VQ(dead_code_threshold=1.0), r"dead_code_threshold must lie in \[0, 1\)"),
         (lambda: IBQ(codebook_size=4, codebook_dim=2, temperature=-1.0), "temperature must be > 0"),
     ],
 )

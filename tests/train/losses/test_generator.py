@@ -165,7 +165,7 @@ def test_a_frozen_last_layer_has_no_adaptive_weight_and_the_error_says_so():
 def test_the_entropy_boost_falls_from_its_weight_to_nothing():
     _, output, pixels = played(GQ)
     plain = generator_objective(output, pixels, losses()).loss
-    boosted = losses(entropy_boost_weight=0.3, entropy_boost_steps=4)
+    boosted = losses(entropy_warmup_weight=0.3, entropy_warmup_steps=4)
     entropy = output.terms["sample_entropy"] - output.terms["codebook_entropy"]
     for step, share in ((0, 1.0), (1, 0.75), (4, 0.0), (9, 0.0)):
         more = generator_objective(output, pixels, boosted, step).loss - plain
@@ -174,8 +174,8 @@ def test_the_entropy_boost_falls_from_its_weight_to_nothing():
 
 def test_an_entropy_boost_without_entropies_is_refused():
     _, output, pixels = played({"kind": "plain"})
-    with pytest.raises(ValueError, match=r"entropy_boost_weight=0\.3 needs a bottleneck with"):
-        generator_objective(output, pixels, losses(entropy_boost_weight=0.3))
+    with pytest.raises(ValueError, match=r"entropy_warmup_weight=0\.3 needs a bottleneck with"):
+        generator_objective(output, pixels, losses(entropy_warmup_weight=0.3))
 
 
 def test_a_frozen_quantizer_in_eval_mode_adds_nothing():

@@ -12,8 +12,8 @@ from vistok.models.discriminators.catalog import DISCRIMINATORS
 from vistok.train.optimization.optimizer import (
     OPTIMIZERS,
     AdamW,
-    Recipe,
-    SideBySide,
+    ChainedOptimizer,
+    OptimizerConfig,
     build_optimizer,
     set_learning_rate,
 )
@@ -35,7 +35,7 @@ class Net(nn.Module):
         return self.decoder(self.encoder(x).mean(dim=(2, 3))) + self.table.sum(dim=0)
 
 
-def recipe(kind: str, **options) -> Recipe:
+def recipe(kind: str, **options) -> OptimizerConfig:
     return build(OPTIMIZERS, {"kind": kind, **options}, "train.optimizer")
 
 
@@ -158,7 +158,7 @@ def test_muon_and_adamw_look_like_one_optimizer_to_accelerate():
     train(plain, build_optimizer(plain, recipe("muon"), 0.1), range(2))
     accelerator = Accelerator(cpu=True)
     optimizer = build_optimizer(prepared, recipe("muon"), 0.1)
-    assert isinstance(optimizer, SideBySide)
+    assert isinstance(optimizer, ChainedOptimizer)
     _, wrapped = accelerator.prepare(prepared, optimizer)
     set_learning_rate(wrapped, 0.1)
     train(prepared, wrapped, range(2))

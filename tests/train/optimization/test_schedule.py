@@ -6,7 +6,7 @@ from vistok.train.optimization.schedule import learning_rate_factor
 
 
 def test_a_warm_up_may_begin_anywhere():
-    factor = learning_rate_factor("constant", 4, 100, 0.0, warmup_start=0.2)
+    factor = learning_rate_factor("constant", 4, 100, 0.0, warmup_start_factor=0.2)
     assert [factor(step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
 
 

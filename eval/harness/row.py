@@ -71,7 +71,7 @@ class Row:
         bad_files: files that could not be read, or are no images or videos.
         pictures: the first samples, and the worst, median and best ones.
         canonical: the row under the canonical protocol, where `protocol` is another one.
-        parts: folder of its stored scores; `remove_parts` removes it once the row is kept.
+        parts: folder of its stored scores; `remove_partial_scores` removes it once the row is kept.
     """
 
     tokenizer: str

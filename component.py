@@ -5,8 +5,10 @@ signature into a pydantic model (unknown keys forbidden), a family is one plain 
 class, and `build` makes the object. Nothing is looked up by a dotted name.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING
 from difflib import get_close_matches
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar, Union
@@ -45,16 +47,29 @@ def _options_model(component: type, kind: str | None, derived: frozenset[str]) -
     """One model per choice of arguments, however they were passed."""
     fields: dict[str, Any] = {} if kind is None else {"kind": (Literal[kind], kind)}
     for parameter in inspect.signature(component).parameters.values():
-        if parameter.name in derived:
-            continue
-        default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-        fields[parameter.name] = (parameter.annotation, default)
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            fields |= _keyword_fields(component)
+        elif parameter.name not in derived:
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[parameter.name] = (parameter.annotation, default)
     return create_model(
         component.__name__ + "Options",
         __config__=ConfigDict(extra="forbid", protected_namespaces=()),
         __doc__=inspect.getdoc(component),
         **fields,
     )
+
+
+def _keyword_fields(component: Any) -> dict[str, Any]:
+    """The options behind `**keywords`: the fields of the dataclass that they construct.
+
+    A component whose constructor ends in `**keywords: Unpack[...]` names that dataclass in its
+    attribute `keywords`, so that options shared by a family are declared once.
+    """
+    return {
+        field.name: (field.type, ... if field.default is MISSING else field.default)
+        for field in dataclasses.fields(component.keywords)
+    }
 
 
 def family_union(family: Family, derived: frozenset[str] = frozenset()) -> Any:

@@ -45,7 +45,7 @@ def quickstart(
     output: Output = Path("quickstart"),
     minutes: Annotated[float, typer.Option(help="Time for everything, at least 0.5.")] = 4.0,
 ) -> None:
-    """Train a small tokenizer on the bundled pictures, encode, decode and score it."""
+    """Train a small tokenizer on the bundled images, encode, decode and score it."""
     from .quickstart import quickstart as run
 
     run(output, minutes)
@@ -271,7 +271,7 @@ def evaluate_command(
     dtype: Dtype = "float32",
     as_json: AsJson = False,
 ) -> None:
-    """Score tokenizers and baselines on the same pictures; writes report.json and report.html.
+    """Score tokenizers and baselines on the same images; writes report.json and report.html.
 
     Run again with the same --output, an evaluation that was stopped goes on. Several processes:
     torchrun --nproc-per-node 2 -m vistok eval ...

@@ -1,4 +1,4 @@
-"""The quickstart: from the bundled pictures to a trained tokenizer, its tokens and its scores.
+"""The quickstart: from the bundled images to a trained tokenizer, its tokens and its scores.
 
 It measures how fast this machine trains, fits the number of steps to the time that was asked for,
 and then runs what a user would run: train, encode, decode, eval, reconstruct.

@@ -178,7 +178,7 @@ def stream(frames: int) -> Callable[[Any], None]:
 
 
 def tiled(frames: int, width: int, height: int) -> Callable[[Any], None]:
-    """Reconstruct one large picture or clip in tiles."""
+    """Reconstruct one large image or clip in tiles."""
 
     def work(model: VisualTokenizer) -> None:
         model.reconstruct(torch.rand(1, 3, frames, height, width) * 2 - 1, tile=512)

@@ -1,14 +1,14 @@
-"""What an evaluation costs beside the model's own work, per picture and in one run.
+"""What an evaluation costs beside the model's own work, per image and in one run.
 
     python benchmarks/evaluate.py [--images FOLDER] [--limit N] [--output results/evaluate.md]
 
 The floor is the model's bare encode and decode, and Inception's features of both sides, on tensors
-that lie in memory. `evaluate` on the same pictures also reads, decodes, scales and crops them,
+that lie in memory. `evaluate` on the same images also reads, decodes, scales and crops them,
 computes PSNR, SSIM, MS-SSIM and the moments, keeps every score on disk, and shows a bar. Both take
 turns over several rounds. Two clocks run: CPU seconds of all threads, which other work on the
 machine hardly moves, and seconds on the wall, which see reading and measuring less where a core or
 an accelerator is idle meanwhile. Fréchet's eigenvalues of full rank come once per evaluation of
-many pictures, and stand apart; those of the few pictures here cost next to nothing.
+many images, and stand apart; those of the few images here cost next to nothing.
 """
 
 import argparse
@@ -135,7 +135,7 @@ def bare(tokenizer: VisualTokenizer, inception: Inception, batches: list[Tensor]
 
 
 def distance(dim: int) -> float:
-    """The last step of rFID, of full rank as with many pictures."""
+    """The last step of rFID, of full rank as with many images."""
     generator = torch.Generator().manual_seed(0)
     sides = [FeatureStatistics(dim) for _ in range(2)]
     for side in sides:

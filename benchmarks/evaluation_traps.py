@@ -1,4 +1,4 @@
-"""How far choices that papers do not state move PSNR, SSIM and rFID, measured on any pictures.
+"""How far choices that papers do not state move PSNR, SSIM and rFID, measured on any images.
 
     python benchmarks/evaluation_traps.py FOLDER [--limit N] [--docs docs]
 
@@ -38,8 +38,8 @@ from vistok.progress import track
 
 SIZE = 256
 QUALITIES = (10, 30, 50, 90)
-RESIZED_AT = 1.5  # resizing is measured on pictures at least so many times the target
-FEW = 60  # pictures for what is averaged over pictures
+RESIZED_AT = 1.5  # resizing is measured on images at least so many times the target
+FEW = 60  # images for what is averaged over images
 FEATURES = 64
 DRAWS = 400
 MARKS = ("<!-- traps: written by benchmarks/evaluation_traps.py -->", "<!-- end of traps -->")
@@ -92,7 +92,7 @@ RESIZES: dict[str, Callable[[Image.Image], Tensor]] = {
 
 
 def resizing(images: Sequence[Image.Image]) -> list[Measured]:
-    """PSNR of the same codec after different resizes of the same pictures."""
+    """PSNR of the same codec after different resizes of the same images."""
     codec = ImageCodec("jpeg", 50)
     values = {}
     for name, crop in RESIZES.items():
@@ -128,7 +128,7 @@ def truncated(clips: Tensor) -> Tensor:
 
 
 def averaging(clips: Tensor) -> list[Measured]:
-    """Mean of the pictures' PSNR against PSNR of their pooled error."""
+    """Mean of the images' PSNR against PSNR of their pooled error."""
     found = []
     for quality in QUALITIES:
         restored = reconstruct(ImageCodec("jpeg", quality), clips)
@@ -150,7 +150,7 @@ def ssim_variants(clips: Tensor) -> list[Measured]:
         "uniform 7 x 7": ssim(a, b, "uniform7"),
         "Gaussian, on luma": ssim(grey_a, grey_b),
         # The constants stand for a range of 255: halving the values is a range declared twice as
-        # wide, and dividing by 255 is pictures in [0, 1] under constants for 8 bits.
+        # wide, and dividing by 255 is images in [0, 1] under constants for 8 bits.
         "Gaussian, range declared twice too wide": ssim(a / 2, b / 2),
         "Gaussian, pictures in [0, 1], range 255": ssim(a / 255, b / 255),
         "Gaussian, after 2 x 2 averages": ssim(F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)),
@@ -159,7 +159,7 @@ def ssim_variants(clips: Tensor) -> list[Measured]:
 
 
 def ssim(a: Tensor, b: Tensor, window: Any = "gaussian11") -> float:
-    """Mean over pictures, a few at a time."""
+    """Mean over images, a few at a time."""
     means = []
     for x, y in zip(a.split(16), b.split(16), strict=True):
         luminance, contrast = similarity_maps(x, y, window)
@@ -171,7 +171,7 @@ def ssim(a: Tensor, b: Tensor, window: Any = "gaussian11") -> float:
 
 
 def sample_count(clips: Tensor) -> list[Measured]:
-    """The Fréchet distance of paired sets against the number of pictures in them."""
+    """The Fréchet distance of paired sets against the number of images in them."""
     restored = reconstruct(ImageCodec("jpeg", 20), clips)
     before, after = random_features(clips), random_features(restored)
     generator = torch.Generator().manual_seed(0)
@@ -228,12 +228,12 @@ def at_infinity(means: dict[int, float]) -> float:
 
 
 def reconstruct(codec: ImageCodec, clips: Tensor) -> Tensor:
-    """Pictures after a codec."""
+    """Images after a codec."""
     return codec.reconstruct(clips, [str(i) for i in range(len(clips))]).clips
 
 
 def mean_psnr(before: Tensor, after: Tensor) -> float:
-    """Mean over pictures."""
+    """Mean over images."""
     return fmean(psnr(error) for error in squared_errors(before, after).flatten().tolist())
 
 

@@ -1,4 +1,4 @@
-"""The one way from 8-bit pictures to pixels in [-1, 1], and back."""
+"""The one way from 8-bit images to pixels in [-1, 1], and back."""
 
 import torch
 from jaxtyping import Float, UInt8

@@ -1,4 +1,4 @@
-"""Resizing and cropping pictures.
+"""Resizing and cropping images.
 
 `adm_resize` is the resize of the ADM evaluation (arXiv 2105.05233): halve with a box filter while
 the short side stays at least twice the target, then bicubic. Published scores depend on this
@@ -17,7 +17,7 @@ def adm_resize(image: Image.Image, short_side: int) -> Image.Image:
     """Resize so that the short side is `short_side`.
 
     Raises:
-        ValueError: the picture is so long and thin that the result would be too large.
+        ValueError: the image is so long and thin that the result would be too large.
     """
     size = adm_size(image.size, short_side)
     if size[0] * size[1] > MAX_PIXELS:
@@ -54,7 +54,7 @@ def pillow_center_crop(
     Sizes and offsets are rounded as torchvision's Resize and CenterCrop round them.
 
     Raises:
-        ValueError: the picture is so long and thin that the result would be too large.
+        ValueError: the image is so long and thin that the result would be too large.
     """
     short = min(image.size)
     width, height = (size * side // short for side in image.size)

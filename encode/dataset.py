@@ -39,7 +39,7 @@ class EncodeDataset(Dataset[EncodingSample | BadFile]):
     Args:
         files: what to read, all of one kind.
         size: short side, in pixels.
-        keep_aspect: whole pictures instead of square centre crops.
+        keep_aspect: whole images instead of square centre crops.
         frames: frames per clip.
         stride: step between the frames of a clip.
     """

@@ -1,4 +1,4 @@
-"""Decoding stored tokens or latents back to pictures and clips."""
+"""Decoding stored tokens or latents back to images and clips."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -32,7 +32,7 @@ def decode_shards(
     Args:
         folder: of the shards.
         tokenizer: the one they were made with.
-        output: folder of the pictures, named by key.
+        output: folder of the images, named by key.
         keys: decode these only.
         show_progress: whether to show a bar on stderr.
 

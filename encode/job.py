@@ -74,7 +74,7 @@ def encode_source(
         name: what the shards say they were made with.
         what: tokens, or latents (mean and log-variance).
         size: short side, in pixels; square centre crops unless `keep_aspect`.
-        keep_aspect: encode whole pictures, padded to the tokenizer's legal sizes.
+        keep_aspect: encode whole images, padded to the tokenizer's legal sizes.
         frames: frames per clip.
         stride: step between the frames of a clip.
         batch_size: samples per forward pass.

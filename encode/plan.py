@@ -28,7 +28,7 @@ class Plan:
         tokenizer: where the tokenizer was loaded from.
         fingerprint: of the tokenizer.
         size: short side, in pixels.
-        keep_aspect: whole pictures instead of square centre crops.
+        keep_aspect: whole images instead of square centre crops.
         frames: frames per clip; 1 encodes images.
         stride: step between the frames of a clip.
         batch_size: samples per forward pass.

@@ -21,7 +21,7 @@ Values = Literal["rounded", "truncated", "truncated_unit", "floats"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """Everything that changes a number besides the tokenizer and the pictures.
+    """Everything that changes a number besides the tokenizer and the images.
 
     Attributes:
         name: what reports call it.
@@ -34,12 +34,12 @@ class Protocol:
         psnr_epsilon: added to the squared error of values in [0, 1].
         ssim_values: numbers that SSIM and MS-SSIM compare.
         ssim_window: gaussian11 (sigma 1.5), or uniform7 with the sample covariance (scikit-image).
-        ssim_pool: whether pictures are averaged down by round(min(H, W) / 256) before SSIM.
+        ssim_pool: whether images are averaged down by round(min(H, W) / 256) before SSIM.
         lpips_values: numbers that LPIPS compares.
         inception_values: numbers that go into Inception.
         inception_resize: tf1 (bilinear, corners as TensorFlow 1 placed them), or half_pixel.
         video_values: numbers that go into I3D.
-        tiling: pictures are encoded in one piece.
+        tiling: images are encoded in one piece.
         latents: continuous tokenizers decode the mode of their posterior.
         averages: how per-sample values become one.
     """

@@ -1,4 +1,4 @@
-"""Reconstructing files of any size and length: what a tokenizer does to your own pictures.
+"""Reconstructing files of any size and length: what a tokenizer does to your own images.
 
 Videos are streamed chunk by chunk, so memory does not grow with their length, but for tokenizers
 whose norms span whole clips.
@@ -56,7 +56,7 @@ class ReconstructedFile:
 
 
 def output_paths(file: MediaFile, output: Path) -> tuple[Path, Path]:
-    """Where a file's reconstruction and its side-by-side picture go."""
+    """Where a file's reconstruction and its side-by-side image go."""
     base = output / file.key
     suffix = ".png" if file.kind == "image" else ".mp4"
     return base.with_name(base.name + suffix), base.with_name(base.name + ".side_by_side.png")
@@ -124,7 +124,7 @@ def reconstruct_frames(
     """Stream the frames of one clip through a tokenizer; as many come out as went in.
 
     Args:
-        frames: pictures of one size.
+        frames: images of one size.
         tokenizer: encodes and decodes chunk by chunk.
         tile: see `reconstruct_file`.
     """
@@ -229,7 +229,7 @@ class _Comparison:
         return sum(self.values) / len(self.values)
 
     def draw(self, path: Path) -> None:
-        """One picture: input beside reconstruction; clips as two rows of frames."""
+        """One image: input beside reconstruction; clips as two rows of frames."""
         top = torch.cat([original for original, _ in self._shown], dim=2)
         bottom = torch.cat([restored for _, restored in self._shown], dim=2)
         beside = 2 if len(self.values) == 1 else 1

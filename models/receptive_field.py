@@ -16,7 +16,7 @@ Span = tuple[int, int]
 def encoder_span(encoder: CausalEncoder, latents: Span) -> Span | None:
     """The pixels (first, last) along one axis that latents first ... last depend on.
 
-    Positions beyond the picture (negative, or past its end) are padding.
+    Positions beyond the image (negative, or past its end) are padding.
     """
     if sees_whole_frame(encoder):
         return None

@@ -1,6 +1,6 @@
 """NoiseSource: where the noise of a generative decoder comes from.
 
-A generative decoder answers one code with many pictures, one for each noise. The noise is either
+A generative decoder answers one code with many images, one for each noise. The noise is either
 given, or drawn from N(0, temperature^2) by generators; every choice is a seeded one, so that a
 result can be had again. Every latent frame is drawn by itself: a stream of chunks meets the same
 noise as the whole clip.

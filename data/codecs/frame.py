@@ -1,7 +1,7 @@
-"""One decoded video frame as an upright 8-bit RGB picture.
+"""One decoded video frame as an upright 8-bit RGB image.
 
 matrix         BT.601, BT.709 or BT.2020 as the stream says; where it says nothing, BT.709 for
-pictures of at least 1280 x 720 in either measure, else BT.601 (as players do)
+images of at least 1280 x 720 in either measure, else BT.601 (as players do)
 range          limited or full as the stream says; where it says nothing, limited
 depth          10 bits and more are rounded to 8; HDR transfer curves are kept, not tone-mapped
 transparency   over white, where the pixel format holds alpha
@@ -44,7 +44,7 @@ class Orientation:
 
 
 class FrameConverter:
-    """Turns the frames of one stream into pictures; the first one's display matrix holds for all.
+    """Turns the frames of one stream into images; the first one's display matrix holds for all.
 
     Reading the matrix ties a frame into a reference cycle, so doing it for every frame would let
     decoded frames pile up until Python looks for cycles.
@@ -56,7 +56,7 @@ class FrameConverter:
         self._size = (0, 0)
 
     def __call__(self, frame: VideoFrame) -> UInt8[Tensor, "3 H W"]:
-        """The picture of a frame.
+        """The image of a frame.
 
         Raises:
             ValueError: the display matrix turns by an angle that is no quarter turn, or the frame
@@ -105,7 +105,7 @@ def _over_white(rgba: np.ndarray) -> np.ndarray:
 
 
 def display_turn(frame: VideoFrame) -> Orientation:
-    """What a display matrix asks for: (x, y) of the stored picture goes to (ax + cy, bx + dy)."""
+    """What a display matrix asks for: (x, y) of the stored image goes to (ax + cy, bx + dy)."""
     kept: Any = frame.side_data  # its annotation promises strings as keys
     data = kept.get(SideDataType.DISPLAYMATRIX)
     if data is None:

@@ -30,7 +30,7 @@ from torch import Tensor
 
 from ..sources.location import Location, as_location
 
-# The largest picture, 8192 x 8192: with an alpha channel it takes 600 MiB to read.
+# The largest image, 8192 x 8192: with an alpha channel it takes 600 MiB to read.
 MAX_PIXELS = 2**26
 
 # Pillow's other plugins are rare, or run programs (EPS calls Ghostscript).
@@ -84,7 +84,7 @@ def read_picture(stream: io.BufferedIOBase) -> Image.Image:
 
 
 def image_size(source: Location | Path | str) -> tuple[int, int]:
-    """Width and height of the upright picture, from the header alone.
+    """Width and height of the upright image, from the header alone.
 
     Raises:
         OSError: the file is missing, damaged, too large, or no image.
@@ -120,19 +120,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def to_tensor(image: Image.Image) -> UInt8[Tensor, "3 H W"]:
-    """An RGB picture as a uint8 tensor."""
+    """An RGB image as a uint8 tensor."""
     return torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
 
 
 def to_picture(tensor: UInt8[Tensor, "3 H W"]) -> Image.Image:
-    """A uint8 tensor as an RGB picture."""
+    """A uint8 tensor as an RGB image."""
     return Image.fromarray(tensor.permute(1, 2, 0).numpy())
 
 
 @contextmanager
 def decoding(location: Location) -> Iterator[None]:
     """What Pillow raises on damaged files becomes OSError, under the file's name."""
-    # Pillow warns of odd metadata that does not concern the picture; what does concern it raises.
+    # Pillow warns of odd metadata that does not concern the image; what does concern it raises.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -178,7 +178,7 @@ def _key_to_alpha(image: Image.Image) -> Image.Image:
 
 
 def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """Convert colours, by the profile where it fits the picture's mode."""
+    """Convert colours, by the profile where it fits the image's mode."""
     if image.mode == "LAB":
         profile = None
     elif image.mode not in ("L", "CMYK", "RGB"):
@@ -229,7 +229,7 @@ def _wide_grey_to_rgb(image: Image.Image) -> Image.Image:
         white = 2.0 ** min(bits, 16) - 1
         if values.max(initial=0) > white or values.min(initial=0) < 0:
             raise ValueError(f"integer greys must be in [0, {white:.0f}], got {values.max()}")
-    # Row by row in float32, so that a large picture takes no more than its result
+    # Row by row in float32, so that a large image takes no more than its result
     grey = np.empty(values.shape, dtype=np.uint8)
     for row, target in zip(values, grey, strict=True):
         target[:] = np.clip(np.rint(row * np.float64(255.0 / white)), 0, 255)

@@ -41,8 +41,8 @@ class VideoInfo:
     """What the container and the first frame say of a video.
 
     Attributes:
-        width: of the upright picture, in pixels.
-        height: of the upright picture, in pixels.
+        width: of the upright image, in pixels.
+        height: of the upright image, in pixels.
         fps: frames per second, on average.
         num_frames: frames, or None where the container does not say.
         codec: name of the codec.

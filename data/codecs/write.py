@@ -1,4 +1,4 @@
-"""Writing pictures and clips: PNG for images, H.264 MP4 for video."""
+"""Writing images and clips: PNG for images, H.264 MP4 for video."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -26,7 +26,7 @@ def write_video(
 
     Args:
         path: where to; its folder is made.
-        frames: pictures of one size.
+        frames: images of one size.
         fps: frames per second.
         crf: H.264 quality, 0 (lossless) to 51; for looking at, not for measuring.
     """

@@ -1,4 +1,4 @@
-"""A contact sheet: many files on one picture, each with its name and size below it."""
+"""A contact sheet: many files on one image, each with its name and size below it."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -37,7 +37,7 @@ def write_contact_sheet(path: Path, reports: Sequence[FileReport]) -> int:
 
 
 def _draw(sheet: Image.Image, report: FileReport, left: int, top: int) -> None:
-    """One file: picture in the middle of its cell, name, and size or reason."""
+    """One file: image in the middle of its cell, name, and size or reason."""
     draw, font = ImageDraw.Draw(sheet), _font()
     if report.thumbnail is not None:
         width, height = report.thumbnail.size

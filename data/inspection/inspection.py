@@ -27,7 +27,7 @@ class FileReport:
 
     Attributes:
         file: which one.
-        width: of the upright picture, in pixels.
+        width: of the upright image, in pixels.
         height: likewise.
         frames: frames that can be read; 1 for images.
         fps: frames per second, or None for images.
@@ -35,7 +35,7 @@ class FileReport:
         codec: of videos, with the pixel format; empty for images.
         interlaced: whether a video is marked so.
         bad: why the file cannot be read (to its end), or None.
-        thumbnail: a small picture, where one was asked for.
+        thumbnail: a small image, where one was asked for.
     """
 
     file: MediaFile
@@ -65,12 +65,12 @@ class Inspection:
 
     Attributes:
         source: as it was given.
-        num_images: pictures that can be read, animated ones included.
+        num_images: images that can be read, animated ones included.
         num_animated: animated images among them.
         num_videos: videos that can be read to their end.
         num_interlaced: videos marked as interlaced among them.
         sizes: the most common (width, height) with their counts.
-        short_side: of pictures and videos, in pixels.
+        short_side: of images and videos, in pixels.
         frame_rates: the most common rates with their counts.
         seconds: durations of videos.
         total_seconds: of all videos together.
@@ -111,7 +111,7 @@ def inspect_source(
         source: see `list_source`.
         limit: at most so many files.
         quick: of videos read the header, the index and the first frame, not every frame.
-        thumbnails: so many files, evenly chosen, come with a small picture.
+        thumbnails: so many files, evenly chosen, come with a small image.
         workers: reading processes.
         show_progress: whether to show a bar on stderr.
     """

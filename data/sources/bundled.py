@@ -1,4 +1,4 @@
-"""The pictures and clips that ship with vistok (see samples/LICENCES.md), as named sources.
+"""The images and clips that ship with vistok (see samples/LICENCES.md), as named sources.
 
 `samples:heldout` is never trained on by our configs, so that scores on it mean something.
 """

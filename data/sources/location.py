@@ -1,4 +1,4 @@
-"""Locations: where the bytes of one picture or clip lie, and what its source says about it.
+"""Locations: where the bytes of one image or clip lie, and what its source says about it.
 
 A location opens its bytes by itself, in any process and in any order; that is what makes the order
 of training data a pure function of the position. Laws, tested for every kind of location:

@@ -1,4 +1,4 @@
-"""Parquet tables with a column of pictures or clips: bytes, or Hugging Face's struct<bytes, path>.
+"""Parquet tables with a column of images or clips: bytes, or Hugging Face's struct<bytes, path>.
 
 The column is found by its type; where several fit, by its name. Rows are read one row group at a
 time, and a process keeps the latest few, so a table for random access has small row groups (the
@@ -29,7 +29,7 @@ class ParquetCell(Location):
 
     Attributes:
         table: path or URL of the Parquet file.
-        column: the column of pictures or clips.
+        column: the column of images or clips.
         group: number of the row group.
         row: number of the row inside its group.
         first: number of the group's first row inside the table.
@@ -78,11 +78,11 @@ class ParquetIndex:
 
 
 def index_parquet(table: str) -> ParquetIndex:
-    """Read a table's footer and its first picture.
+    """Read a table's footer and its first image.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: no column of pictures, several without a known name, or too large row groups.
+        ValueError: no column of images, several without a known name, or too large row groups.
     """
     with open_stored(table) as file, pq.ParquetFile(file) as parquet:
         column = _media_column(table, parquet.schema_arrow)
@@ -111,7 +111,7 @@ def _first_head(cells: list[ParquetCell]) -> bytes:
 
 
 def _media_column(table: str, schema: pa.Schema) -> str:
-    """The column of pictures or clips."""
+    """The column of images or clips."""
     structs = [field.name for field in schema if _is_media_struct(field.type)]
     found = structs or [field.name for field in schema if _is_bytes(field.type)]
     known = [name for name in MEDIA_COLUMNS if name in found]

@@ -62,7 +62,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class _Found:
-    """A picture or clip before it has its key: a readable name with an extension."""
+    """An image or clip before it has its key: a readable name with an extension."""
 
     name: str
     location: Location
@@ -162,7 +162,7 @@ def _hidden(path: Path, root: Path) -> bool:
 def _expand_containers(
     candidates: Sequence[StoredFile], names: Sequence[str]
 ) -> Iterator[_Found | BadFile]:
-    """The pictures and clips of all files: they themselves, or what tars and tables hold."""
+    """The images and clips of all files: they themselves, or what tars and tables hold."""
     heads = read_heads([file.name for file in candidates], HEAD_BYTES)
     for file, name, head in zip(candidates, names, heads, strict=True):
         if isinstance(head, Exception):

@@ -1,7 +1,7 @@
 """WebDataset tars: an index of their members, so that each can be read alone and in any order.
 
 Only headers and first bytes are read to build the index. Members that share a name up to the first
-dot are one sample (the WebDataset convention): pictures and clips are told by content, and of the
+dot are one sample (the WebDataset convention): images and clips are told by content, and of the
 others `.json` (an object), `.txt` and `.cls` become fields when they are asked for. Bytes are read
 as they are; nothing is ever unpickled.
 """

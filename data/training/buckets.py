@@ -1,4 +1,4 @@
-"""Aspect buckets: which crop shapes a picture goes to, told from headers before training."""
+"""Aspect buckets: which crop shapes an image goes to, told from headers before training."""
 
 import math
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class _Sizes(Dataset[tuple[int, int] | BadFile]):
 
 
 def media_size(file: MediaFile) -> tuple[int, int]:
-    """Width and height of an upright picture or video, from its header.
+    """Width and height of an upright image or video, from its header.
 
     Raises:
         OSError: the file cannot be read.

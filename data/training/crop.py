@@ -1,4 +1,4 @@
-"""How a training sample is cut from a picture or clip: scale, crop, flip."""
+"""How a training sample is cut from an image or clip: scale, crop, flip."""
 
 import math
 import random
@@ -24,7 +24,7 @@ class CropRules:
         size: side of the square crop, in pixels.
         frames: frames per clip; 1 takes images, and single frames of videos.
         stride: step between the frames of a clip.
-        short_side: the picture's short side before cropping, or the ends of a range it is drawn
+        short_side: the image's short side before cropping, or the ends of a range it is drawn
             from; None keeps its own. It is never smaller than the crop needs.
         flip: whether half of the samples are mirrored.
         crop: where the crop lies: anywhere, or in the middle.

@@ -75,7 +75,7 @@ class TrainingSet(Dataset[Tensor]):
         rules: how a sample is cut.
         seed: seed of order and crops.
         cache_files: how many decoded files each worker keeps in memory.
-        workers: processes that read picture sizes, where buckets need them.
+        workers: processes that read image sizes, where buckets need them.
 
     Attributes:
         groups: the groups of samples.
@@ -143,7 +143,7 @@ class TrainingSet(Dataset[Tensor]):
     def _frames(
         self, file: MediaFile, count: int, rng: random.Random
     ) -> Generator[Image.Image, None, None]:
-        """The frames of one sample, as pictures, one at a time."""
+        """The frames of one sample, as images, one at a time."""
         if count == 1 and file.kind == "image":
             yield self.cache.get(file, lambda: [read_image(file.location)])[0]
             return

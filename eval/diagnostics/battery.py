@@ -42,18 +42,18 @@ def run_diagnostics(
     dtype: torch.dtype,
     frames: int = 1,
 ) -> list[Finding]:
-    """Open subjects by their names and examine them with the first pictures of a source.
+    """Open subjects by their names and examine them with the first images of a source.
 
     Args:
         source: what to read; see `list_source`.
         tokenizers: names as `open_reconstructors` takes them.
-        size: side of the pictures, in pixels.
+        size: side of the images, in pixels.
         device: where networks run.
         dtype: of their weights.
         frames: of the evaluation, and so of the clips; 1 takes clips of `CLIP_FRAMES`.
 
     Returns:
-        Findings, test by test; where no picture can be read, all say so.
+        Findings, test by test; where no image can be read, all say so.
     """
     reconstructors = told_apart(
         [one for name in tokenizers for one in open_reconstructors(name, device, dtype)]
@@ -79,7 +79,7 @@ def run_battery(
 
     Args:
         reconstructors: what to examine.
-        material: pictures and clips to examine with.
+        material: images and clips to examine with.
         tests: which ones.
         show_progress: whether to show a bar on stderr.
 
@@ -94,7 +94,7 @@ def run_battery(
 
 
 def gather_material(listing: Listing, size: int, frames: int = CLIP_FRAMES) -> DiagnosticInputs:
-    """The first pictures and clips of a source; pictures of clips where it has nothing else.
+    """The first images and clips of a source; images of clips where it has nothing else.
 
     Args:
         listing: the source.

@@ -1,7 +1,7 @@
 """What every artifact test is: it provokes one kind of artifact and measures it.
 
 Law, tested for each: a subject with that artifact planted in it scores worse than the same subject
-without, and the pictures themselves score as clean.
+without, and the images themselves score as clean.
 """
 
 from abc import ABC, abstractmethod
@@ -19,10 +19,10 @@ from .finding import Finding
 
 @dataclass(frozen=True)
 class DiagnosticInputs:
-    """Pictures and clips that tests may send through a subject.
+    """Images and clips that tests may send through a subject.
 
     Attributes:
-        pictures: single frames.
+        images: single frames.
         clips: videos of the same height and width; None where the source has none.
     """
 
@@ -31,7 +31,7 @@ class DiagnosticInputs:
 
     @property
     def size(self) -> int:
-        """Side of the pictures."""
+        """Side of the images."""
         return self.pictures.shape[-1]
 
 
@@ -58,7 +58,7 @@ class Diagnostic(ABC):
 
 
 def round_trip(reconstructor: Reconstructor, clips: Clips) -> Reconstruction:
-    """Pictures that belong to no source through a subject; injected noise is the same each time."""
+    """Images that belong to no source through a subject; injected noise is the same each time."""
     place = torch.device(reconstructor.device)
     with torch.random.fork_rng([place] if place.type == "cuda" else []):
         torch.manual_seed(0)
@@ -74,10 +74,10 @@ def levels(result: Reconstruction) -> Float[Tensor, "B 3 T H W"]:
 
 
 def amplified(error: Float[Tensor, "3 H W"], gain: float) -> UInt8[Tensor, "3 H W"]:
-    """A signed error in grey levels as a picture around mid-grey."""
+    """A signed error in grey levels as an image around mid-grey."""
     return (error * gain + 128).round().clamp(0, 255).byte()
 
 
 def side_by_side(pictures: Sequence[UInt8[Tensor, "3 H _"]]) -> UInt8[Tensor, "3 H _"]:
-    """Pictures of one height in a row."""
+    """Images of one height in a row."""
     return torch.cat(list(pictures), dim=2)

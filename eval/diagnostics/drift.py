@@ -1,9 +1,9 @@
 """Drift: what is left after 1, 2, 4 and 8 round trips, each from the rounded result of the last.
 
 An ideal tokenizer is idempotent: what it has once reconstructed it gives back unchanged. Drift adds
-up when pictures are edited in latent space, again and again.
+up when images are edited in latent space, again and again.
 
-    shift_n = mean over pictures of the distance between the mean colours before and after n trips
+    shift_n = mean over images of the distance between the mean colours before and after n trips
 """
 
 from collections.abc import Sequence
@@ -47,12 +47,12 @@ class Drift(Diagnostic):
 
 
 def pooled_psnr(before: UInt8[Tensor, "B 3 T H W"], after: UInt8[Tensor, "B 3 T H W"]) -> float:
-    """PSNR of the squared error of all pictures together."""
+    """PSNR of the squared error of all images together."""
     return psnr(squared_errors(before, after).mean().item())
 
 
 def colour_shift(before: UInt8[Tensor, "B 3 T H W"], after: UInt8[Tensor, "B 3 T H W"]) -> float:
-    """Distance between mean colours in grey levels, mean over pictures."""
+    """Distance between mean colours in grey levels, mean over images."""
     means = [clips.float().mean(dim=(2, 3, 4)) for clips in (before, after)]
     return (means[1] - means[0]).norm(dim=1).mean().item()
 

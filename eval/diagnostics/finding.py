@@ -17,7 +17,7 @@ class Finding:
         numbers: what was measured, by name; names end in their unit.
         reading: one sentence that says what the numbers mean for this subject.
         unavailable: why there are no numbers; None where there are.
-        picture: something to look at, 8 bit.
+        image: something to look at, 8 bit.
     """
 
     test: str

@@ -1,4 +1,4 @@
-"""Flicker: a still picture, repeated as a clip, must come back still.
+"""Flicker: a still image, repeated as a clip, must come back still.
 
 flicker = mean over transitions of mean |y_{t+1} - y_t|        in grey levels
 """

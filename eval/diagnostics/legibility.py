@@ -93,7 +93,7 @@ def render_page(side: int, font_px: int) -> tuple[UInt8[Tensor, "3 side side"], 
 
 @cache
 def read_page(picture: bytes) -> str:
-    """The words Tesseract finds in an encoded picture, separated by single spaces."""
+    """The words Tesseract finds in an encoded image, separated by single spaces."""
     command = ["tesseract", "stdin", "stdout", "--psm", "6", "-l", "eng"]
     one_thread = {**os.environ, "OMP_THREAD_LIMIT": "1"}
     done = subprocess.run(command, input=picture, capture_output=True, env=one_thread, check=False)

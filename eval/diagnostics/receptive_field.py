@@ -2,7 +2,7 @@
 
 A small patch in the middle is replaced by noise; every output pixel that changes by more than
 rounding lies within reach. Tiles that overlap by the reach (in multiples of 8) are as good as
-the whole picture. For networks that see everything, the distance within which 99 % of the squared
+the whole image. For networks that see everything, the distance within which 99 % of the squared
 change lies tells what a blended overlap can still gain.
 """
 
@@ -28,7 +28,7 @@ class ReceptiveField(Diagnostic):
     name = "receptive_field"
 
     def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
-        """Change one patch after the other in the same picture."""
+        """Change one patch after the other in the same image."""
         size = material.size
         if size < SMALLEST_PX:
             raise NotExaminedError(f"needs pictures of at least {SMALLEST_PX} pixels, got {size}")

@@ -29,7 +29,7 @@ class Seams(Diagnostic):
     name = "seams"
 
     def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
-        """Cut each picture into about 2 x 2 tiles."""
+        """Cut each image into about 2 x 2 tiles."""
         tile = reconstructor.tile_side(material.size // 2)
         if tile is None:
             raise NotExaminedError(f"does not work in tiles of up to {material.size // 2} pixels")

@@ -1,4 +1,4 @@
-"""LPIPS: distance between two pictures in the features of a classifier (arXiv 1801.03924).
+"""LPIPS: distance between two images in the features of a classifier (arXiv 1801.03924).
 
 The linear heads ship with the `lpips` package; the classifier ("trunk") is torchvision's file, for
 which nothing stands in when it is missing.
@@ -40,7 +40,7 @@ def lpips_network(trunk: Trunk) -> nn.Module:
         trunk: alex is the usual metric, vgg the usual loss.
 
     Returns:
-        A module from two batches of pictures (N, 3, H, W) in [-1, 1] to distances (N, 1, 1, 1).
+        A module from two batches of images (N, 3, H, W) in [-1, 1] to distances (N, 1, 1, 1).
 
     Raises:
         MissingWeights: the trunk's file is neither here nor to be had.

@@ -1,4 +1,4 @@
-"""The evaluation harness: the same pictures through every subject, under the rules of a protocol.
+"""The evaluation harness: the same images through every subject, under the rules of a protocol.
 
 Given the same reconstructed pixels, a number depends neither on batch size nor on the order of the
 source nor on the number of processes: values are kept per sample, moments are summed in float64,
@@ -80,7 +80,7 @@ def evaluate(
         seed: of injected noise and of random subsets.
         force: compute distances of too few samples, too.
         fingerprints: whether the weights of tokenizers are hashed, which takes a moment.
-        pictures: whether the rows keep pictures to look at.
+        images: whether the rows keep images to look at.
         cache: folder of statistics of originals, for this and later evaluations.
         parts: folder where scores are kept while they come: called again with the same arguments,
             an evaluation that was stopped goes on from them. `remove_partial_scores` removes

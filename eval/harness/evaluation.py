@@ -26,7 +26,7 @@ class Evaluation:
         device: where metrics run.
         seed: of injected noise and of random subsets.
         with_fingerprints: whether the subjects' weights are hashed.
-        with_pictures: whether pictures are kept to look at.
+        with_pictures: whether images are kept to look at.
         show_progress: whether to show a bar on stderr.
         version: of the files (see `source_fingerprint`); None where nothing is resumed.
         parts: folder where scores lie until the evaluation is finished; None keeps none.

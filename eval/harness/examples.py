@@ -1,4 +1,4 @@
-"""Pictures to look at: the first samples, and by PSNR the worst, the median and the best ones.
+"""Images to look at: the first samples, and by PSNR the worst, the median and the best ones.
 
 They are read and reconstructed once more when the scores are known, so that nothing has to be kept
 of the samples in between. Of clips a few frames are kept, those that a report can show: thirteen

@@ -42,7 +42,7 @@ class Row:
 
     Attributes:
         tokenizer: name as it was given.
-        num_samples: pictures or clips that were scored.
+        num_samples: images or clips that were scored.
         size: side of the crops, in pixels.
         frames: frames per clip.
         protocol: the rules.
@@ -69,7 +69,7 @@ class Row:
         peak_memory_bytes: of the accelerator, else of the whole process, metrics included.
         per_sample: each sample's key with its values.
         bad_files: files that could not be read, or are no images or videos.
-        pictures: the first samples, and the worst, median and best ones.
+        images: the first samples, and the worst, median and best ones.
         canonical: the row under the canonical protocol, where `protocol` is another one.
         parts: folder of its stored scores; `remove_partial_scores` removes it once the row is kept.
     """

@@ -31,7 +31,7 @@ TIMED_BATCHES = 3
 
 
 def score(reconstructor: Reconstructor, evaluation: Evaluation) -> Row:
-    """Score one subject; every rank must call this, and gets the row (pictures on the first only).
+    """Score one subject; every rank must call this, and gets the row (images on the first only).
 
     Raises:
         ValueError: no file could be read.

@@ -30,7 +30,7 @@ class MetricContext:
 
     Attributes:
         protocol: the rules.
-        size: side of the pictures, in pixels.
+        size: side of the images, in pixels.
         frames: frames per clip.
         device: where its network runs.
         seed: of random subsets.

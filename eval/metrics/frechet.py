@@ -67,7 +67,7 @@ def trace_of_root(
 def _range(C: Float64[Tensor, "D D"], rank: int) -> Float64[Tensor, "D r"]:
     """Orthonormal directions that span the range of a matrix of low rank.
 
-    Random products find it (Halko et al. 2011, arXiv 0909.4061): a few hundred pictures then cost
+    Random products find it (Halko et al. 2011, arXiv 0909.4061): a few hundred images then cost
     no eigenvalues of the whole matrix.
     """
     wanted = rank + OVERSAMPLING
@@ -91,11 +91,11 @@ class RFID(SetMetric):
         self.extractor = extractor
 
     def unavailable_reason(self, num_features: int) -> str | None:
-        """A covariance needs two pictures."""
+        """A covariance needs two images."""
         return None if num_features > 1 else "needs at least 2 pictures, got 1"
 
     def caveat(self, num_features: int) -> str | None:
-        """Few pictures overstate the distance."""
+        """Few images overstate the distance."""
         if num_features >= RFID_FEW:
             return None
         return f"{num_features} pictures overstate the distance; compare from {RFID_FEW} on"

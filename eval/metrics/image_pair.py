@@ -1,4 +1,4 @@
-"""Pictures beside their reconstructions, as the numbers that a protocol compares.
+"""Images beside their reconstructions, as the numbers that a protocol compares.
 
 With grey levels k of the original and x in [-1, 1] decoded, both sides in [0, 255]:
 

@@ -1,4 +1,4 @@
-"""Inception score (arXiv 1606.03498): how sure the classes of single pictures are, and how varied.
+"""Inception score (arXiv 1606.03498): how sure the classes of single images are, and how varied.
 
     (1)  IS = exp(mean_x KL(p(y | x) || mean_x p(y | x)))
 
@@ -32,13 +32,13 @@ class InceptionScore(SetMetric):
         self.inception, self.extractor, self.seed = extractor, extractor, seed
 
     def unavailable_reason(self, num_features: int) -> str | None:
-        """Every share needs a picture."""
+        """Every share needs an image."""
         if num_features >= SHARES:
             return None
         return f"needs at least {SHARES} pictures, one per share, got {num_features}"
 
     def caveat(self, num_features: int) -> str | None:
-        """A score cannot see more classes than there are pictures in a share."""
+        """A score cannot see more classes than there are images in a share."""
         if num_features >= 50_000:
             return None
         return f"{num_features} pictures understate the score; papers take 50000"

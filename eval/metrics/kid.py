@@ -38,7 +38,7 @@ class KID(SetMetric):
         self.extractor, self.seed, self.subset_size = extractor, seed, subset_size
 
     def unavailable_reason(self, num_features: int) -> str | None:
-        """The estimate needs two pictures."""
+        """The estimate needs two images."""
         return None if num_features > 1 else "needs at least 2 pictures, got 1"
 
     def caveat(self, num_features: int) -> str | None:

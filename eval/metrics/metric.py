@@ -76,7 +76,7 @@ class SampleMetric(ABC):
 
 
 class NotApplicableError(ValueError):
-    """A metric that these pictures do not allow, and why."""
+    """A metric that these images do not allow, and why."""
 
 
 def frames_of(clips: Tensor) -> Tensor:

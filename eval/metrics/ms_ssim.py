@@ -35,7 +35,7 @@ class MultiScaleSSIM(SampleMetric):
     """MS-SSIM with Gaussian windows.
 
     Raises:
-        NotApplicableError: pictures of this size have no five scales.
+        NotApplicableError: images of this size have no five scales.
     """
 
     name = "ms_ssim"
@@ -59,7 +59,7 @@ class MultiScaleSSIM(SampleMetric):
 
 
 def multi_scale_ssim(a: Num[Tensor, "N C H W"], b: Num[Tensor, "N C H W"]) -> Float64[Tensor, "N"]:
-    """MS-SSIM of every picture."""
+    """MS-SSIM of every image."""
     x, y = a.double(), b.double()
     product = torch.ones(a.shape[:2], dtype=torch.float64, device=a.device)
     for scale, weight in enumerate(WEIGHTS, start=1):

@@ -1,8 +1,8 @@
 """Peak signal-to-noise ratio: 10 log10(255^2 / MSE) in dB, over RGB values in [0, 255].
 
-Two numbers are called PSNR in papers: the mean of the per-picture values (`psnr`), and the value of
-the squared error pooled over all pictures (`psnr_pooled`), 0.6 to 1.0 dB lower. Reports carry both.
-One perfect match, such as a black picture or a black frame, makes the mean infinite, not the other.
+Two numbers are called PSNR in papers: the mean of the per-image values (`psnr`), and the value of
+the squared error pooled over all images (`psnr_pooled`), 0.6 to 1.0 dB lower. Reports carry both.
+One perfect match, such as a black image or a black frame, makes the mean infinite, not the other.
 """
 
 from collections.abc import Mapping, Sequence

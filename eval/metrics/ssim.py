@@ -43,7 +43,7 @@ class SSIM(SampleMetric):
     """SSIM under a protocol's rules; see `Protocol`.
 
     Raises:
-        NotApplicableError: pictures of this size are smaller than the window.
+        NotApplicableError: images of this size are smaller than the window.
     """
 
     name = "ssim"
@@ -77,7 +77,7 @@ def similarity_maps(
     """Luminance and contrast terms of every window that lies wholly inside.
 
     Raises:
-        ValueError: the pictures are smaller than the window.
+        ValueError: the images are smaller than the window.
     """
     side = WINDOW_SIDES[window]
     H, W = a.shape[-2:]

@@ -24,7 +24,7 @@ class Bicubic(Reconstructor):
         self.name, self.factor = f"bicubic:f={factor}", factor
 
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
-        """The small picture counts 24 bits per pixel of its own."""
+        """The small image counts 24 bits per pixel of its own."""
         restored = torch.stack(
             [
                 torch.stack([self._frame(f) for f in map(to_picture, clip.unbind(1))], dim=1)

@@ -1,8 +1,8 @@
-"""What of a compressed file is picture: sizes of payloads, without what names and frames them.
+"""What of a compressed file is image: sizes of payloads, without what names and frames them.
 
-Counted is the data that changes with the picture: entropy-coded scans, slices and tile groups with
+Counted is the data that changes with the image: entropy-coded scans, slices and tile groups with
 their own headers. Not counted are signatures, boxes, metadata, the encoder's name, and parameter
-sets and tables that are the same for every picture of a size and quality: they are to a codec what
+sets and tables that are the same for every image of a size and quality: they are to a codec what
 weights are to a tokenizer. The size of the whole file is stated beside (`stored_bits_per_pixel`).
 
     JPEG        scans between SOS headers and the next marker (ITU-T T.81, B.1.1)
@@ -41,7 +41,7 @@ def jpeg_payload(file: bytes) -> int:
 
 
 def webp_payload(file: bytes) -> int:
-    """Bytes of the picture chunks."""
+    """Bytes of the image chunks."""
     position, total = 12, 0
     while position < len(file):
         name = file[position : position + 4]
@@ -75,7 +75,7 @@ def hevc_payload(packet: bytes) -> int:
 
 
 def av1_payload(packet: bytes) -> int:
-    """Bytes of the picture units in a packet of size-prefixed units."""
+    """Bytes of the image units in a packet of size-prefixed units."""
     position, total = 0, 0
     while position < len(packet):
         header = packet[position]

@@ -7,7 +7,7 @@
     jpeg:q=50  webp:q=50  avif:q=50  Pillow
     h264:crf=28  hevc:crf=28  av1:crf=35  FFmpeg
     bicubic:f=8                      shrink and enlarge again
-    identity                         the pictures themselves
+    identity                         the images themselves
 
 A list of numbers sweeps: `jpeg:q=10,30,50` is three subjects, each a row and a point of a curve.
 """

@@ -1,6 +1,6 @@
 """Autoencoders of the diffusers library: `diffusers:<Class>:<path or hub id>`.
 
-Every class of diffusers that turns pictures or clips into latents and back is taken as it is, with
+Every class of diffusers that turns images or clips into latents and back is taken as it is, with
 the posterior's mode and without its latent scaling, which a round trip would only undo. A path or
 id may name a subfolder behind it (`owner/pipeline/vae`).
 

@@ -1,11 +1,11 @@
-"""Somebody else's reconstructions: a folder of pictures or clips, matched by relative name.
+"""Somebody else's reconstructions: a folder of images or clips, matched by relative name.
 
     sample kodak/kodim09 (from kodak/kodim09.png)   DIR/kodak/kodim09.png, .webp, ... any format
-    clip   birds/crow    (from birds/crow.mp4)      DIR/birds/crow/ with one picture per frame, in
+    clip   birds/crow    (from birds/crow.mp4)      DIR/birds/crow/ with one image per frame, in
                                                     the order of their names, or DIR/birds/crow.mkv
 
 Files hold what came back for the very pixels that the protocol scores: the crops, not the whole
-pictures. A reconstruction of another size is refused, since resizing it would hide its errors.
+images. A reconstruction of another size is refused, since resizing it would hide its errors.
 Clips read from a lossy file carry that file's errors too; folders of PNG frames do not.
 """
 
@@ -35,7 +35,7 @@ class Folder(Reconstructor):
 
     Raises:
         FileNotFoundError: it does not exist.
-        ValueError: it holds no pictures and no clips.
+        ValueError: it holds no images and no clips.
     """
 
     accepts_any_input = False

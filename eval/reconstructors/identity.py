@@ -1,15 +1,15 @@
-"""The pictures themselves: the upper end of every scale."""
+"""The images themselves: the upper end of every scale."""
 
 from collections.abc import Sequence
 
 from .reconstructor import Clips, Reconstruction, Reconstructor
 
 RAW_BITS = 24.0
-"""Bits per pixel of an 8-bit RGB picture."""
+"""Bits per pixel of an 8-bit RGB image."""
 
 
 class Identity(Reconstructor):
-    """The pictures themselves, at 24 bits per pixel."""
+    """The images themselves, at 24 bits per pixel."""
 
     name = "identity"
 

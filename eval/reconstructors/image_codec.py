@@ -18,13 +18,13 @@ from .codec import Codec, CodedClip
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """A picture format of Pillow.
+    """An image format of Pillow.
 
     Attributes:
         pillow_name: what Pillow calls the format.
         feature: what Pillow calls the library behind it.
         qualities: lowest and highest quality.
-        payload: counts the picture's bytes in a file.
+        payload: counts the image's bytes in a file.
     """
 
     pillow_name: str
@@ -41,7 +41,7 @@ IMAGE_FORMATS = {
 
 
 class ImageCodec(Codec):
-    """One picture format at one quality.
+    """One image format at one quality.
 
     Args:
         kind: jpeg, webp or avif.

@@ -1,4 +1,4 @@
-"""A subject: anything that turns pictures into reconstructions, and what its answer holds."""
+"""A subject: anything that turns images into reconstructions, and what its answer holds."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Reconstruction:
             there are only 8 bits.
         values_per_pixel: latent values of continuous tokenizers.
         stored_bits_per_pixel: rate of each clip's file with its container, where there is one.
-        latents: of networks, (B, C, t, h, w) per grid; for pictures of the latent space.
+        latents: of networks, (B, C, t, h, w) per grid; for images of the latent space.
     """
 
     clips: Clips
@@ -40,7 +40,7 @@ class Reconstruction:
 
 
 class Reconstructor(ABC):
-    """Something that reconstructs pictures."""
+    """Something that reconstructs images."""
 
     name: str
     parameters: int | None = None
@@ -49,7 +49,7 @@ class Reconstructor(ABC):
     group_sizes: tuple[int, ...] = ()
     """Codes of each group of indices; empty where there are none."""
     accepts_any_input: bool = True
-    """Whether it takes any pictures; False where it holds reconstructions of certain crops."""
+    """Whether it takes any images; False where it holds reconstructions of certain crops."""
     settings: str | None = None
     """What else decides the result, in words: options of a codec, path and tiles of a tokenizer."""
 
@@ -63,7 +63,7 @@ class Reconstructor(ABC):
         """The round trip of a batch.
 
         Args:
-            clips: the pictures; a single one has T = 1.
+            clips: the images; a single one has T = 1.
             keys: their names in the source, one per clip.
         """
 

@@ -15,12 +15,12 @@ from .reconstructor import Clips, Reconstruction, Reconstructor
 
 
 class TokenizerReconstructor(Reconstructor):
-    """A VisualTokenizer, encoding whole pictures with the posterior's mode.
+    """A VisualTokenizer, encoding whole images with the posterior's mode.
 
     Args:
         name: shown in reports.
         tokenizer: on the device where it shall run.
-        tile: side in pixels of the tiles it works in; None for whole pictures.
+        tile: side in pixels of the tiles it works in; None for whole images.
         path: of a dual-path tokenizer: discrete (None means this one) or continuous.
     """
 

@@ -1,4 +1,4 @@
-"""H.264, HEVC and AV1 through PyAV; a picture is coded as one intra frame.
+"""H.264, HEVC and AV1 through PyAV; an image is coded as one intra frame.
 
 Colours go through BT.709, limited range, 4:2:0, with the same careful conversion both ways. Odd
 sizes are extended by one row or column, which is cropped away again.
@@ -42,7 +42,7 @@ class VideoFormat:
     Attributes:
         encoder: its name in FFmpeg.
         factors: lowest and highest constant rate factor; a low one means high quality.
-        payload: counts the picture's bytes in a packet.
+        payload: counts the image's bytes in a packet.
         options: what keeps it quiet; presets stay at the encoder's default.
     """
 
@@ -112,7 +112,7 @@ class VideoCodec(Codec):
         )
 
     def _encode(self, clip: Tensor) -> tuple[bytes, int]:
-        """An MP4 file, and how many of its bytes are picture."""
+        """An MP4 file, and how many of its bytes are image."""
         _, _, H, W = clip.shape
         # Two pixels share a colour sample; in float, since PyTorch pads no integers.
         even = F.pad(clip.float(), (0, W % 2, 0, H % 2), mode="replicate").to(torch.uint8)

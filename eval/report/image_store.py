@@ -1,4 +1,4 @@
-"""The pictures of a page: each one stored once, however often it is shown.
+"""The images of a page: each one stored once, however often it is shown.
 
 Pictures go into the page as lossless WebP in data URIs, under short ids; the page's script hands
 them to the elements that name them.
@@ -16,7 +16,7 @@ from ...data.codecs.image import to_picture
 
 
 class ImageStore:
-    """Pictures by id.
+    """Images by id.
 
     Attributes:
         uris: data URIs by id.
@@ -28,7 +28,7 @@ class ImageStore:
         self.sizes: dict[str, tuple[int, int]] = {}
 
     def add(self, picture: Image.Image, lossless: bool = True) -> str:
-        """Store a picture and return its id; the same picture has the same id."""
+        """Store an image and return its id; the same image has the same id."""
         digest = hashlib.sha256(repr((picture.mode, picture.size, lossless)).encode())
         digest.update(picture.tobytes())
         key = digest.hexdigest()[:10]

@@ -1,6 +1,6 @@
 """Latents as colours: the three main directions of a tokenizer's latents as red, green and blue.
 
-The directions are those of all shown pictures of a tokenizer together (PCA of the centred
+The directions are those of all shown images of a tokenizer together (PCA of the centred
 positions), so that the same colour means the same thing in all of them; each channel spans its 1st
 to 99th percentile.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 def latent_pictures(
     latents: Sequence[Float[Tensor, "C _ _ _"]], factor: int
 ) -> list[UInt8[Tensor, "3 _ _"]]:
-    """One picture per grid of latents; the frames of clips stand side by side.
+    """One image per grid of latents; the frames of clips stand side by side.
 
     Args:
         latents: of one tokenizer; grids may differ in size, not in channels.

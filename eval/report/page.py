@@ -57,7 +57,7 @@ class Section:
         name: of the tokenizer.
         facts: its main numbers in words.
         examples: by role.
-        latents: ids of the pictures of its latents, each with the key of its sample.
+        latents: ids of the images of its latents, each with the key of its sample.
         codes: plot of the use of its codes.
         code_facts: the numbers behind the plot.
     """
@@ -202,7 +202,7 @@ def _strip(before: Tensor, after: Tensor, store: ImageStore) -> tuple[tuple[str,
 
 
 def _latents(row: Row, store: ImageStore) -> list[tuple[str, str]]:
-    """Pictures of the first samples' latents; of several grids the last, which is the larger."""
+    """Images of the first samples' latents; of several grids the last, which is the larger."""
     chosen = [p for p in row.pictures if p.role == "first" and p.latents][:LATENT_EXAMPLES]
     if not chosen:
         return []

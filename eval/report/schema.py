@@ -101,7 +101,7 @@ class ReportEntry(_Entry):
 
 
 def row_entry(row: Row) -> RowEntry:
-    """A row without its pictures."""
+    """A row without its images."""
     return RowEntry(
         tokenizer=row.tokenizer,
         num_samples=row.num_samples,
@@ -136,7 +136,7 @@ def row_entry(row: Row) -> RowEntry:
 
 
 def finding_entry(finding: Finding) -> FindingEntry:
-    """A finding without its picture."""
+    """A finding without its image."""
     return FindingEntry(
         test=finding.test,
         tokenizer=finding.tokenizer,

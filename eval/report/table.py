@@ -174,7 +174,7 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 def is_baseline(row: Row) -> bool:
-    """Whether a row is no tokenizer: a codec, shrinking and enlarging, or the pictures."""
+    """Whether a row is no tokenizer: a codec, shrinking and enlarging, or the images."""
     return row.tokenizer.partition(":")[0] in (*CODECS, "bicubic", "identity")
 
 

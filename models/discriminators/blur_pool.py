@@ -1,4 +1,4 @@
-"""Blur pooling: halving a picture after a binomial low-pass, so that it does not alias.
+"""Blur pooling: halving an image after a binomial low-pass, so that it does not alias.
 
 y = (w * x) at every second position,  w = the outer product of a binomial row with itself, sum 1
 (arXiv 1904.11486)
@@ -36,7 +36,7 @@ class BlurPool(nn.Module):
 def pad_same(
     x: Float[Tensor, "N C H W"], kernel: int, stride: int = 1
 ) -> Float[Tensor, "N C Hp Wp"]:
-    """Zeros around a picture so that a convolution gives ceil(size / stride) positions.
+    """Zeros around an image so that a convolution gives ceil(size / stride) positions.
 
     Where their number is odd, the one more is at the bottom and on the right.
     """

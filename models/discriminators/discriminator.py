@@ -1,6 +1,6 @@
 """Discriminator: what every network has in common that judges pixels, patch by patch.
 
-A discriminator gives a clip one logit per patch: high where it looks real. Those over pictures see
+A discriminator gives a clip one logit per patch: high where it looks real. Those over images see
 every frame by itself. Whatever precision the rest trains in, it computes in fp32: adversarial
 training is the part that half precision breaks first.
 """
@@ -60,12 +60,12 @@ class Discriminator(nn.Module, ABC):
 
 
 def frames_of(pixels: Pixels) -> Float[Tensor, "B*T C H W"]:
-    """Every frame of a batch of clips as a picture of its own."""
+    """Every frame of a batch of clips as an image of its own."""
     return pixels.transpose(1, 2).flatten(0, 1)
 
 
 def normalisation(kind: Normalisation, channels: int, dimensions: Literal[2, 3]) -> nn.Module:
-    """The layer of a kind over pictures or clips; `sync_batch` takes statistics over all GPUs."""
+    """The layer of a kind over images or clips; `sync_batch` takes statistics over all GPUs."""
     match kind:
         case "batch":
             return (nn.BatchNorm2d if dimensions == 2 else nn.BatchNorm3d)(channels)

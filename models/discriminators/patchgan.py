@@ -1,6 +1,6 @@
 """PatchGAN: a few strided convolutions that judge overlapping patches (arXiv 1611.07004).
 
-    pictures   4x4 convolutions; widths c, 2c, 4c, ..., at most 8c; stride 2 but for the last two
+    images   4x4 convolutions; widths c, 2c, 4c, ..., at most 8c; stride 2 but for the last two
     clips      3x3x3 convolutions of the same widths; time is halved by the first two alone
 
 The first layer has no norm, the last gives one logit. Convolution weights start from N(0, 0.02^2),

@@ -73,7 +73,7 @@ class Data(ConfigSection):
     image_ratio: float = Field(default=0.0, ge=0, lt=1)
     """Share of the steps that train on images where frames > 1."""
     short_side: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
-    """Short side of the pictures before cropping, or the range it is drawn from; null keeps their
+    """Short side of the images before cropping, or the range it is drawn from; null keeps their
     own."""
     crop: Literal["random", "center"] = "random"
     """Where the crop lies."""

@@ -2,7 +2,7 @@
 
 Generator, of the logits f of reconstructions:
 
-    non_saturating   mean_n softplus(-mean_p f_np)    on the mean logit of each picture n
+    non_saturating   mean_n softplus(-mean_p f_np)    on the mean logit of each image n
     hinge            -mean f
 
 Discriminator, of the logits r of originals and f of reconstructions:
@@ -47,7 +47,7 @@ def vanilla_discriminator_loss(real: Logits, fake: Logits) -> Scalar:
 
 
 def non_saturating_discriminator_loss(real: Logits, fake: Logits) -> Scalar:
-    """Cross-entropy of pictures."""
+    """Cross-entropy of images."""
     return F.softplus(-per_picture(real)).mean() + F.softplus(per_picture(fake)).mean()
 
 

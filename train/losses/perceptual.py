@@ -20,7 +20,7 @@ class PerceptualLoss:
     """Mean LPIPS over frames, in fp32.
 
     Args:
-        network: from two batches of pictures (N, 3, H, W) in [-1, 1] to distances (N, 1, 1, 1);
+        network: from two batches of images (N, 3, H, W) in [-1, 1] to distances (N, 1, 1, 1);
             frozen. It is kept in eval mode: the dropout in LPIPS would make the loss random.
         frames_at_once: frames whose activations are held at a time.
     """

@@ -27,7 +27,7 @@ class BestCheckpoint:
     def __init__(self, folder: Path, config: RunConfig, resume_step: int) -> None:
         options = config.eval
         self.folder, self.metric = folder, options.best_metric
-        # Scores of other pictures are no competitors.
+        # Scores of other images are no competitors.
         self.scored = {
             "metric": options.best_metric,
             "source": options.source,

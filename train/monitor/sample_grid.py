@@ -39,5 +39,5 @@ def write_sample_grid(
 
 
 def stack_rows(rows: Sequence[UInt8[Tensor, "N 3 H W"]]) -> UInt8[Tensor, "3 Hg Wg"]:
-    """Rows of equally many pictures as one picture with white gaps."""
+    """Rows of equally many images as one image with white gaps."""
     return make_grid(torch.cat(list(rows)), nrow=len(rows[0]), padding=4, pad_value=255)

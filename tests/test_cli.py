@@ -217,7 +217,7 @@ def test_an_interrupted_command_says_what_goes_on():
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 130
     assert result.stderr.strip() == (
-        "interrupted; train, encode, eval and quickstart go on if started again"
+        "interrupted; train, encode, eval and quickstart resume if run again"
     )
 
 

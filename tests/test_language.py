@@ -1,4 +1,4 @@
-"""The language of the product: docstrings are sentences that stand alone; settings are described."""
+"""The language of the product: docstrings that stand alone, natural English, described settings."""
 
 import ast
 import re

@@ -29,7 +29,7 @@ def check_output_folder(folder: Path) -> None:
 
 
 def write_text_whole(path: Path, text: str) -> None:
-    """Write a text file under another name and rename it, so that a kill leaves no half of it."""
+    """Write a text file under another name and rename it, so that a kill leaves no partial file."""
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8") as file:
         file.write(text)
@@ -40,10 +40,10 @@ def write_text_whole(path: Path, text: str) -> None:
 
 @contextmanager
 def replaced_folder(target: Path) -> Iterator[Path]:
-    """An empty folder to fill; at the end of the block it takes the place of `target`.
+    """Yield an empty folder to fill; at the end of the block it takes the place of `target`.
 
-    A kill leaves the old folder, none, or the new one whole, never a part of it. None is left
-    between two renames only: the old one then lies aside, and the next call puts it back.
+    A kill leaves the old folder, none, or the complete new one, never a part of it. There is none
+    only between two renames: the old one is then set aside, and the next call restores it.
     """
     partial, aside = (target.with_name(f".{what}-{target.name}") for what in ("partial", "old"))
     if aside.exists() and not target.exists():
@@ -62,7 +62,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Make sure that a file or folder has reached the disk."""
+    """Wait until a file or folder has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,12 +71,12 @@ def _sync(path: Path) -> None:
 
 
 def dumps(value: Any, indent: int | None = 1) -> str:
-    """Write JSON, refusing infinity and NaN that nobody has dealt with."""
+    """Write JSON, refusing infinity and NaN, which `finite_numbers` replaces."""
     return json.dumps(value, indent=indent, allow_nan=False)
 
 
 def finite_numbers(values: Mapping[str, Any], flag_infinite: bool = True) -> dict[str, Any]:
-    """The values with null for infinity and NaN, and `<name>_infinite: true` beside infinity."""
+    """Replace infinity and NaN by null, and add `<name>_infinite: true` beside infinity."""
     plain: dict[str, Any] = {}
     for name, value in values.items():
         broken = isinstance(value, float) and (isinf(value) or isnan(value))

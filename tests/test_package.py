@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -236,6 +237,29 @@ def test_no_modules_import_each_other_in_a_circle():
         pytest.fail(" -> ".join(error.args[1]))
 
 
+def folder_of(module: str) -> str:
+    return "/".join(module.split(".")[:-1]) or "."
+
+
+def test_folders_import_each_other_one_way():
+    # The root is left out: it holds the leaves and the entrances, which the table above orders.
+    graph: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for target in imported_modules(module, path.read_text(encoding="utf-8")):
+            here, there = folder_of(module), folder_of(target)
+            if here != there and "." not in (here, there):
+                graph.setdefault(here, set()).add(there)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_folder_is_too_crowded_to_find_the_door():
+    crowd = Counter(map(folder_of, MODULES))
+    assert max(crowd.values()) <= 20, crowd.most_common(3)
+
+
 def test_editors_are_told_the_names_that_the_package_loads_on_first_use():
     tree = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
     (for_editors,) = [node for node in tree.body if isinstance(node, ast.If)]
@@ -332,6 +356,19 @@ def test_the_wheel_holds_nothing_but_the_package(wheel_names: set[str]):
     assert tops == {"vistok", metadata}
     beside = {name for name in wheel_names if name.split("/")[1] in BESIDE_THE_PACKAGE}
     assert not beside, sorted(beside)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in project_files() if n.endswith(".md")))
+def test_files_that_the_docs_name_exist(name: str):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if name == "CHANGELOG.md":
+        text = text.partition("\n## [0")[0]
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]*\.?[a-z]*)`", text))
+    ours = {
+        path for path in named if path.split("/")[0] in {*MAY_IMPORT, "cli", "configs", "tests"}
+    }
+    missing = {path for path in ours if not (ROOT / path).exists()}
+    assert not missing, sorted(missing)
 
 
 def test_the_version_is_the_same_everywhere():

@@ -112,16 +112,16 @@ def fold(runs: int) -> Iterator[tuple[str, str]]:
 
 @torch.inference_mode()
 def memory_format(runs: int) -> Iterator[tuple[str, str]]:
-    """Channels last against the usual layout."""
+    """Channels last against the contiguous layout."""
     for config, size in (("image_fsq_f8", (1, 256, 256)), ("video_fsq_4x8x8", (5, 128, 128))):
         pixels = torch.rand(1, 3, *size) * 2 - 1
         model = tokenizer(config)
-        usual = seconds(lambda m=model, p=pixels: m.encoder(p), runs)
+        contiguous = seconds(lambda m=model, p=pixels: m.encoder(p), runs)
         last: Any = nn.Module.to(model, memory_format=torch.channels_last_3d)
         pixels = pixels.contiguous(memory_format=torch.channels_last_3d)
         taken = seconds(lambda m=last, p=pixels: m.encoder(p), runs)
-        label = f"{config} encode {'x'.join(map(str, size))}: channels_last_3d / usual time"
-        yield label, f"{taken / usual:.2f}"
+        label = f"{config} encode {'x'.join(map(str, size))}: channels_last_3d / contiguous time"
+        yield label, f"{taken / contiguous:.2f}"
 
 
 @torch.inference_mode()
@@ -148,7 +148,7 @@ def memory() -> Iterator[tuple[str, str]]:
     short, long = peak_memory("stream 65"), peak_memory("stream 513")
     yield "stream 65 frames of 128x128, encode and decode", f"{short:.0f} MiB"
     yield "stream 513 frames of 128x128", f"{long:.0f} MiB, {long / short:.2f} of the above"
-    for case in ("picture 3840x2160 in tiles of 512", "clip 9x1920x1080 in tiles of 512"):
+    for case in ("image 3840x2160 in tiles of 512", "clip 9x1920x1080 in tiles of 512"):
         yield f"{case}, encode and decode", f"{peak_memory(case):.0f} MiB"
     ours, theirs = peak_memory("wan vistok"), peak_memory("wan diffusers")
     yield "Wan 2.1 encode 17x256x256: vistok streamed", f"{ours:.0f} MiB"
@@ -200,7 +200,7 @@ def diffusers_encode(model: Any) -> None:
 CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "stream 65": (lambda: tokenizer("video_fsq_4x8x8"), stream(65)),
     "stream 513": (lambda: tokenizer("video_fsq_4x8x8"), stream(513)),
-    "picture 3840x2160 in tiles of 512": (lambda: tokenizer("quickstart"), tiled(1, 3840, 2160)),
+    "image 3840x2160 in tiles of 512": (lambda: tokenizer("quickstart"), tiled(1, 3840, 2160)),
     "clip 9x1920x1080 in tiles of 512": (lambda: tokenizer("quickstart"), tiled(9, 1920, 1080)),
     "wan vistok": (wan, wan_stream),
     "wan diffusers": (diffusers_wan, diffusers_encode),

@@ -4,7 +4,7 @@
 
 writes docs/quantizers.json (what was measured), docs/quantizers.png, and the table between the
 marks in docs/quantizers.md. Rows that are already measured under the same budget are kept, so an
-interrupted comparison goes on where it stopped.
+interrupted comparison resumes where it stopped.
 """
 
 import argparse
@@ -71,7 +71,7 @@ BOTTLENECKS: dict[str, dict[str, Any]] = {
 }
 
 
-def config(bottleneck: dict[str, Any], pictures: str, steps: int) -> RunConfig:
+def config(bottleneck: dict[str, Any], images: str, steps: int) -> RunConfig:
     """The net of configs/quickstart.yaml, on 64 x 64 crops."""
     stages = {
         "encoder": [
@@ -90,7 +90,7 @@ def config(bottleneck: dict[str, Any], pictures: str, steps: int) -> RunConfig:
     tree = {
         "model": {**net, "bottleneck": bottleneck},
         "data": {
-            "source": pictures,
+            "source": images,
             "size": 64,
             "short_side": 128,
             "workers": 0,
@@ -112,11 +112,11 @@ def config(bottleneck: dict[str, Any], pictures: str, steps: int) -> RunConfig:
     return validate(RunConfig, tree)
 
 
-def measure(bottleneck: dict[str, Any], pictures: str, held_out: str, steps: int) -> dict[str, Any]:
+def measure(bottleneck: dict[str, Any], images: str, held_out: str, steps: int) -> dict[str, Any]:
     """Train and score one."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        saved = train(config(bottleneck, pictures, steps), Path(folder), show_progress=False)
+        saved = train(config(bottleneck, images, steps), Path(folder), show_progress=False)
         tokenizer = VisualTokenizer.from_pretrained(saved)
     seconds = time.perf_counter() - start
     (row,) = evaluate(held_out, tokenizer, size=256)
@@ -176,7 +176,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Measure what is missing, then write everything."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("pictures", help="what is trained on: a folder")
+    parser.add_argument("images", help="folder of training images")
     parser.add_argument("held_out", help="what is scored: a folder or samples:heldout")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--only", default="", help="names of rows, separated by commas")
@@ -188,7 +188,7 @@ def main() -> None:
         same = known.get("bottleneck") == bottleneck and known.get("steps") == arguments.steps
         if same or (arguments.only and name not in arguments.only.split(",")):
             continue
-        results[name] = measure(bottleneck, arguments.pictures, arguments.held_out, arguments.steps)
+        results[name] = measure(bottleneck, arguments.images, arguments.held_out, arguments.steps)
         print(f"{name}: {results[name]}", flush=True)
         results = {key: results[key] for key in BOTTLENECKS if key in results}
         stored.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

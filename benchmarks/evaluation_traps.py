@@ -38,7 +38,7 @@ from vistok.progress import track
 
 SIZE = 256
 QUALITIES = (10, 30, 50, 90)
-RESIZED_AT = 1.5  # resizing is measured on images at least so many times the target
+RESIZED_AT = 1.5  # resizing is measured on images at least this many times the target
 FEW = 60  # images for what is averaged over images
 FEATURES = 64
 DRAWS = 400
@@ -152,7 +152,7 @@ def ssim_variants(clips: Tensor) -> list[Measured]:
         # The constants stand for a range of 255: halving the values is a range declared twice as
         # wide, and dividing by 255 is images in [0, 1] under constants for 8 bits.
         "Gaussian, range declared twice too wide": ssim(a / 2, b / 2),
-        "Gaussian, pictures in [0, 1], range 255": ssim(a / 255, b / 255),
+        "Gaussian, images in [0, 1], range 255": ssim(a / 255, b / 255),
         "Gaussian, after 2 x 2 averages": ssim(F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)),
     }
     return lines("SSIM of one reconstruction", values, "", 3)
@@ -185,7 +185,7 @@ def sample_count(clips: Tensor) -> list[Measured]:
     return [
         Measured(
             "samples of a Fréchet distance",
-            f"{count} pictures, {count / FEATURES:.1f} per feature",
+            f"{count} images, {count / FEATURES:.1f} per feature",
             value / limit,
             "of its limit",
             f"{100 * (value / limit - 1):+.0f} %",
@@ -300,7 +300,7 @@ def main() -> None:
         if min(image.size) >= RESIZED_AT * SIZE:
             large.append(image)
     if not large:
-        sys.exit(f"no picture of {given.folder} has a short side of {RESIZED_AT * SIZE:.0f} pixels")
+        sys.exit(f"no image of {given.folder} has a short side of {RESIZED_AT * SIZE:.0f} pixels")
     clips = torch.stack(images).unsqueeze(2)
     few = clips[:: max(1, len(clips) // FEW)]
     measured = [
@@ -311,7 +311,7 @@ def main() -> None:
         *sample_count(clips),
     ]
     notes = [
-        f"JPEG stands for the tokenizer. Resizing is measured on the {len(large)} pictures whose "
+        f"JPEG stands for the tokenizer. Resizing is measured on the {len(large)} images whose "
         f"short side has {RESIZED_AT * SIZE:.0f} pixels or more, the number of samples on all "
         f"{len(clips)}, everything else on every {max(1, len(clips) // FEW)}th of them "
         f"({len(few)}), at {SIZE} x {SIZE}."

@@ -53,7 +53,7 @@ class Cost:
     wall: float
 
     def per(self, count: int) -> "Cost":
-        """Return the seconds per call of one of several workers."""
+        """Return the mean cost of one of `count` samples."""
         return Cost(self.cpu / count, self.wall / count)
 
 

@@ -72,7 +72,6 @@ def build_pair(name: str) -> tuple[Callable[[], torch.nn.Module], Callable[[], t
     import vistok
 
     levels = (8, 8, 8, 5, 5, 5)
-    inner = {"kind": "fsq", "levels": (8, 5, 5), "symmetric": True, "squash": "clamp"}
     pairs = {
         "FSQ": (lambda: vistok.FSQ(levels), lambda: vqp.FSQ(list(levels))),
         "signs alone (LFQ 2^18": (
@@ -115,7 +114,9 @@ def build_pair(name: str) -> tuple[Callable[[], torch.nn.Module], Callable[[], t
             lambda: vqp.SimVQ(dim=8, codebook_size=16_384, rotation_trick=False),
         ),
         "Residual FSQ": (
-            lambda: vistok.Residual(inner, num_quantizers=4),
+            lambda: vistok.Residual(
+                lambda: vistok.FSQ((8, 5, 5), symmetric=True, squash="clamp"), num_quantizers=4
+            ),
             lambda: vqp.ResidualFSQ(levels=[8, 5, 5], num_quantizers=4),
         ),
     }

@@ -9,6 +9,7 @@ import inspect
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
@@ -44,6 +45,17 @@ class StrictModel(ModelMixin, ConfigMixin):
         model, info = loaded
         check_loading(pretrained_model_name_or_path, info)
         return model
+
+    def to(self: Model, *args: Any, **kwargs: Any) -> Model:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Move or cast the model, as `torch.nn.Module.to`.
+
+        At every cast diffusers (since huggingface/diffusers#13872) warns of modules that should
+        stay in fp32, even where there are none; the cast of such a model bypasses its check.
+        """
+        is_cast = any(isinstance(value, torch.dtype) for value in (*args, *kwargs.values()))
+        is_special = bool(self._keep_in_fp32_modules) or getattr(self, "is_quantized", False)
+        move: Any = torch.nn.Module.to if is_cast and not is_special else ModelMixin.to
+        return move(self, *args, **kwargs)
 
 
 # How `load_config` wants to be told where to look.

@@ -25,7 +25,7 @@ from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.receptive_field import sees_whole_clip
 from .bottlenecks.bottleneck import Bottleneck, Quantized, Quantizer
 from .bottlenecks.catalog import BOTTLENECKS
-from .bottlenecks.dual_path import PathName, paths_of
+from .bottlenecks.dual_path import PathName, continuous_part, paths_of
 from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
 from .encoding import Encoding, Output, joined
@@ -224,17 +224,8 @@ class VisualTokenizer(StrictModel):
         """Through a bottleneck as it stands."""
         vectors = moments.movedim(1, -1)
         quantized = bottleneck(vectors)
-        # Like the bottleneck itself, its posterior is read in fp32 at least.
-        wide = torch.promote_types(moments.dtype, torch.float32)
-        posterior = bottleneck.posterior(vectors.to(wide))
-        if posterior is None:
-            latents = moments
-        else:
-            posterior = Gaussian(
-                posterior.mean.movedim(-1, 1),
-                None if posterior.logvar is None else posterior.logvar.movedim(-1, 1),
-            )
-            latents = posterior.mode().to(moments.dtype)
+        posterior = _posterior(bottleneck, vectors)
+        latents = moments if posterior is None else posterior.mode().to(moments.dtype)
         encoding = Encoding(
             latents=(latents,),
             codes=(quantized.codes.movedim(-1, 1),),
@@ -441,6 +432,18 @@ class VisualTokenizer(StrictModel):
             self.config["latents_std"],
         )
         write_card(save_directory, card)
+
+
+def _posterior(bottleneck: Bottleneck, vectors: Tensor) -> Gaussian | None:
+    """Return the posterior with channels on axis 1, or None for a bottleneck without one."""
+    continuous = continuous_part(bottleneck)
+    if continuous is None:
+        return None
+    # Like the bottleneck itself, its posterior is computed in fp32 at least.
+    wide = torch.promote_types(vectors.dtype, torch.float32)
+    posterior = continuous.posterior(vectors.to(wide))
+    logvar = None if posterior.logvar is None else posterior.logvar.movedim(-1, 1)
+    return Gaussian(posterior.mean.movedim(-1, 1), logvar)
 
 
 def _grid(latents: Tensor) -> Size:

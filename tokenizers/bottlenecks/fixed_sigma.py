@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .bottleneck import Bottleneck, Quantized
+from .bottleneck import Continuous, Quantized
 from .posterior import Gaussian
 
 
-class FixedSigma(Bottleneck):
+class FixedSigma(Continuous):
     """Gaussian latents of constant variance: a sample in train mode, the mode in eval mode.
 
     Args:
@@ -39,7 +39,7 @@ class FixedSigma(Bottleneck):
         self.sigma, self.kl_weight = sigma, kl_weight
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
-        """N(x, sigma^2)."""
+        """Return N(x, sigma^2), whose log-variance is constant."""
         return Gaussian(x, torch.full_like(x, 2 * log(self.sigma)))
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:

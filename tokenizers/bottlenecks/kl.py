@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .bottleneck import Bottleneck, Quantized
+from .bottleneck import Continuous, Quantized
 from .codebook import check_choice
 from .posterior import MIN_LOGVAR, Gaussian, gaussian_from_moments
 
 
-class KL(Bottleneck):
+class KL(Continuous):
     """Diagonal Gaussian latents: a sample in train mode, the mode in eval mode.
 
     Args:

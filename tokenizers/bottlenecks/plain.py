@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .bottleneck import Bottleneck, Quantized
+from .bottleneck import Continuous, Quantized
 from .posterior import Gaussian
 
 
-class Plain(Bottleneck):
+class Plain(Continuous):
     """Continuous latents without noise or loss.
 
     Args:
@@ -22,7 +22,7 @@ class Plain(Bottleneck):
         self.dim = self.code_dim = latent_channels
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
-        """A point at `x`."""
+        """Return the distribution that is certain to be `x`."""
         return Gaussian(x, None)
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ...component import options_model, validate
+from ...component import validate
+from ...component_options import options_model
 from ...models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ...models.published.wetok import wetok_options
 from ..bottlenecks.gq import GQ

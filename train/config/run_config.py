@@ -18,7 +18,8 @@ from pydantic import (
 )
 from pydantic import NonNegativeInt as Count
 
-from ...component import build, family_union, options_model
+from ...component import ComponentError, build
+from ...component_options import family_union, options_model
 from ...config import Tree
 from ...data.training.crop import CropRules
 from ...eval.metrics.catalog import check_metrics
@@ -43,6 +44,18 @@ class Model(ConfigSection):
     encoder: family_union(ENCODERS, derived=frozenset({"out_channels"}))  # pyright: ignore[reportInvalidTypeForm]
     bottleneck: family_union(BOTTLENECKS)  # pyright: ignore[reportInvalidTypeForm]
     decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
+
+    def build(self) -> VisualTokenizer:
+        """Make the untrained tokenizer.
+
+        Raises:
+            ComponentError: a component refused its settings; names their path in the config.
+        """
+        options = self.model_dump(mode="json")
+        try:
+            return VisualTokenizer(options["encoder"], options["bottleneck"], options["decoder"])
+        except ComponentError as error:
+            raise ComponentError(f"model.{error}") from error
 
 
 class WeightedSource(ConfigSection):
@@ -343,8 +356,7 @@ class RunConfig(ConfigSection):
 
     def build_tokenizer(self) -> VisualTokenizer:
         """The untrained tokenizer."""
-        tree = self.to_tree()["model"]
-        return VisualTokenizer(tree["encoder"], tree["bottleneck"], tree["decoder"])
+        return self.model.build()
 
 
 # What may change between the starts of one run, because it changes no weight.

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from peak_memory import peak_bytes
@@ -50,6 +51,8 @@ CASES = {
     for case in (
         Case("FSQ 8,8,8,5,5,5, N = 16 384", 16_384, 6, "≥ 1.5"),
         Case("FSQ 8,8,8,5,5,5, N = 131 072", 131_072, 6, "≥ 1.5"),
+        Case("FSQ fast / exact, N = 16 384", 16_384, 6, "> 1"),
+        Case("FSQ fast / exact, N = 131 072", 131_072, 6, "> 1"),
         Case("signs alone (LFQ 2^18, eval, forward), N = 16 384", 16_384, 18, "≥ 1.5"),
         Case("signs alone (LFQ 2^10, eval, forward), N = 131 072", 131_072, 10, "≥ 1.5"),
         Case("LFQ 2^10 with entropies, N = 16 384", 16_384, 10, "≥ 40", 3),
@@ -66,13 +69,14 @@ CASES = {
 
 
 def build_pair(name: str) -> tuple[Callable[[], torch.nn.Module], Callable[[], torch.nn.Module]]:
-    """Constructors of ours and theirs."""
+    """Return constructors of ours and theirs; for "fast / exact" both are ours."""
     import vector_quantize_pytorch as vqp
 
     import vistok
 
     levels = (8, 8, 8, 5, 5, 5)
     pairs = {
+        "FSQ fast": (lambda: vistok.FSQ(levels), lambda: exact(vistok.FSQ(levels))),
         "FSQ": (lambda: vistok.FSQ(levels), lambda: vqp.FSQ(list(levels))),
         "signs alone (LFQ 2^18": (
             lambda: vistok.LFQ(bits=18).eval(),
@@ -121,6 +125,12 @@ def build_pair(name: str) -> tuple[Callable[[], torch.nn.Module], Callable[[], t
         ),
     }
     return next(pair for prefix, pair in pairs.items() if name.startswith(prefix))
+
+
+def exact(fsq: Any) -> torch.nn.Module:
+    """Return `fsq`, with the exact form in place of the fast one."""
+    fsq.quantize_fast = fsq.quantize_exact
+    return fsq
 
 
 def step(quantizer: torch.nn.Module, x: torch.Tensor) -> None:

@@ -69,6 +69,7 @@ def _keyword_fields(component: Any) -> dict[str, Any]:
     return {
         field.name: (field.type, ... if field.default is MISSING else field.default)
         for field in dataclasses.fields(component.keywords)
+        if field.init
     }
 
 

@@ -108,7 +108,9 @@ def _parameters(component: Any) -> Iterator[tuple[str, Any, Any]]:
     for parameter in inspect.signature(component).parameters.values():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             for field in dataclasses.fields(component.keywords):
-                yield field.name, field.type, ... if field.default is MISSING else field.default
+                if field.init:
+                    is_required = field.default is MISSING
+                    yield field.name, field.type, ... if is_required else field.default
         else:
             is_required = parameter.default is inspect.Parameter.empty
             yield parameter.name, parameter.annotation, ... if is_required else parameter.default

@@ -97,7 +97,7 @@ class TiledDecoder:
         def decode(x: Tensor, state: StreamState | None) -> Tensor:
             noise = None if conditions.noise is None else x[:, channels:]
             # Adaptive norms take their statistics from whole frames, as they would without tiles.
-            inputs = replace(conditions, style=latents, noise=noise)
+            inputs = replace(conditions, latents=latents, noise=noise)
             return self.decoder(x[:, :channels], state, inputs)
 
         # Noise is cut like the latents that it belongs to.

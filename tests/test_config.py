@@ -103,7 +103,7 @@ def test_flatten_gives_every_leaf_its_path():
         ("model.encoder.stages.9.width=3", "the list has entries 0 to 1, got '9'"),
         ("train.lr.peak=3", "train.lr.* has no parts to set"),
         ("train.lr", "takes key.path=value, got 'train.lr'"),
-        ("train.lr=[", "no valid YAML value"),
+        ("train.lr=[", "not a valid YAML value"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_message(override, message):
@@ -221,7 +221,7 @@ def test_an_unknown_config_lists_the_shipped_ones():
 def test_broken_yaml_is_refused(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("a: [")
-    with pytest.raises(ValueError, match="no valid YAML"):
+    with pytest.raises(ValueError, match="not valid YAML"):
         load_config(path)
     path.write_text("- 1")
     with pytest.raises(ValueError, match="must hold a mapping of settings, got list"):

@@ -51,8 +51,8 @@ class Residual(Quantizer):
         self.stages = nn.ModuleList(stages)
         if stages[0].code_dim != stages[0].dim:
             raise ValueError(
-                f"quantizer: codes of a stage must be as long as its latents, "
-                f"got {stages[0].code_dim} and {stages[0].dim}"
+                "the input and output of quantizer must have equally many channels, "
+                f"got {stages[0].dim} and {stages[0].code_dim}"
             )
         self.quantizer_dropout, self.scale = quantizer_dropout, scale
         self.dim = self.code_dim = stages[0].dim

@@ -1,8 +1,8 @@
-"""Strict loading: what diffusers only logs is an error here.
+"""Strict loading: problems that diffusers only logs are errors here.
 
 `ModelMixin.from_pretrained` warns about missing and unexpected weights, leaves parameters that no
-file holds uninitialised, and ignores unknown config keys. A tokenizer loaded like that would give
-wrong numbers in silence.
+file holds uninitialized, and ignores unknown config keys. A tokenizer loaded like that would
+silently give wrong results.
 """
 
 import inspect
@@ -29,7 +29,7 @@ class StrictModel(ModelMixin, ConfigMixin):
         """Load a model from a folder or the hub, strictly.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: no model was found.
             ValueError: unknown config keys; missing, unexpected or mismatched weights.
         """
         check_config(cls, pretrained_model_name_or_path, **kwargs)
@@ -58,14 +58,14 @@ class StrictModel(ModelMixin, ConfigMixin):
         return move(self, *args, **kwargs)
 
 
-# How `load_config` wants to be told where to look.
+# The keywords of `load_config` that say where to look.
 _LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
 
 
 def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
-    """Raise unless `source` holds a config of class `cls` whose keys are all known."""
+    """Raise unless `source` holds a config of the class `cls` with known keys only."""
     path = Path(source)
-    # A hub id is `owner/name`; everything else that looks like a path is one.
+    # A hub id is `owner/name`; anything else that looks like a path is a path.
     looks_local = path.is_absolute() or str(source).startswith(".") or len(path.parts) > 2
     is_local = looks_local or path.exists()
     if is_local and not (path / kwargs.get("subfolder", "") / "config.json").is_file():
@@ -77,9 +77,9 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
         config = cls.load_config(source, **{k: kwargs[k] for k in _LOCATION if k in kwargs})
     except OSError as error:
         if is_local:
-            raise ValueError(f"{source}/config.json is no valid JSON: {error}") from error
+            raise ValueError(f"{source}/config.json is not valid JSON: {error}") from error
         raise FileNotFoundError(
-            f"no tokenizer called {source!r}: no such folder, and the hub did not answer with one "
+            f"no tokenizer {source!r}: no such folder, and the hub did not return one "
             f"({str(error).splitlines()[0]})"
         ) from error
     found = config.get("_class_name")
@@ -92,7 +92,7 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
 
 
 def check_loading(source: Any, info: dict[str, Any]) -> None:
-    """Raise unless every weight of the model came from the file, and every weight was used."""
+    """Raise unless the weights in the file are exactly those of the model."""
     problems = {
         "missing": info.get("missing_keys"),
         "unexpected": info.get("unexpected_keys"),
@@ -109,7 +109,7 @@ def check_loading(source: Any, info: dict[str, Any]) -> None:
 
 
 def weights_mismatch_message(source: Any, reason: str) -> str:
-    """The message for weights that are not those of their config."""
+    """Return the error message for weights that do not fit their config."""
     return (
         f"the weights at {source} do not fit its config.json ({reason}); "
         "they belong to another architecture or the file is damaged"

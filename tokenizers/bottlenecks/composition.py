@@ -31,7 +31,8 @@ def make_copies(quantizer: Callable[[], Quantizer], count: int, count_name: str)
     """Call `quantizer` once for each of `count` quantizers, which share no weights.
 
     Raises:
-        ValueError: `count` is below 1, or `quantizer` does not make a new quantizer per call.
+        ValueError: `count` is below 1, or `quantizer` does not make a new quantizer per call, of
+            the same sizes every time.
     """
     if count < 1:
         raise ValueError(f"{count_name} must be >= 1, got {count}")
@@ -51,6 +52,12 @@ def make_copies(quantizer: Callable[[], Quantizer], count: int, count_name: str)
         raise ValueError(
             f"quantizer must make a new quantizer at every call, as {example} does; "
             "it returned the same one twice"
+        )
+    sizes = {(copy.dim, copy.code_dim, copy.group_sizes) for copy in copies}
+    if len(sizes) > 1:
+        raise ValueError(
+            "quantizer must make quantizers of the same sizes, "
+            f"got (dim, code_dim, group_sizes) = {' and '.join(map(str, sorted(sizes)))}"
         )
     return copies
 

@@ -24,7 +24,7 @@ class DualPath(Quantizer):
 
     Args:
         continuous: the continuous bottleneck; in configs its options, with `kind`.
-        quantizer: the quantizer, which takes and gives as many channels as the latents have; in
+        quantizer: the quantizer, whose input and output have the channels of the latents; in
             configs its options, with `kind`. `MultiToken` with `dim` joins a wide latent to narrow
             codes.
     """
@@ -36,8 +36,8 @@ class DualPath(Quantizer):
         channels = self.continuous.code_dim
         if (self.quantizer.dim, self.quantizer.code_dim) != (channels, channels):
             raise ValueError(
-                f"the quantizer must take and give the {channels} channels of the latents, but "
-                f"takes {self.quantizer.dim} and gives {self.quantizer.code_dim}; wrap it in "
+                f"the quantizer's input and output must have the {channels} channels of the "
+                f"latents, got {self.quantizer.dim} and {self.quantizer.code_dim}; wrap it in "
                 f"multi_token with num_tokens=1 and dim={channels}"
             )
         self.dim, self.code_dim = self.continuous.dim, channels

@@ -1,4 +1,4 @@
-"""Fixed-sigma noise (the sigma-VAE, arXiv 2412.08635): latents with noise of one given strength.
+"""Fixed-sigma bottleneck (the sigma-VAE, arXiv 2412.08635): latents with noise of fixed strength.
 
     train: code = x + sigma noise        eval: code = x        KL up to a constant: mean x^2 / 2
 
@@ -32,7 +32,7 @@ class FixedSigma(Continuous):
         if latent_channels < 1:
             raise ValueError(f"latent_channels must be >= 1, got {latent_channels}")
         if sigma <= 0:
-            raise ValueError(f"sigma must be > 0, got {sigma}; for no noise use kind plain")
+            raise ValueError(f"sigma must be > 0, got {sigma}; for no noise use kind: plain")
         if kl_weight < 0:
             raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
         self.dim = self.code_dim = latent_channels

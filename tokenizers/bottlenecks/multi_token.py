@@ -59,7 +59,7 @@ class MultiToken(Quantizer):
         scale = inner.residual_scale
         if not isinstance(scale, Tensor):
             return scale
-        # behind a projection channels are mixed, and have one scale
+        # The projection mixes the channels, so that they have one scale.
         return scale.mean() if self.project_in else scale.repeat(len(self.quantizers))
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:

@@ -1,4 +1,4 @@
-"""Plain bottleneck: the encoder's channels as they are, for a deterministic autoencoder."""
+"""Plain bottleneck: the encoder's output unchanged, for a deterministic autoencoder."""
 
 import torch
 from jaxtyping import Float
@@ -22,7 +22,7 @@ class Plain(Continuous):
         self.dim = self.code_dim = latent_channels
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
-        """Return the distribution that is certain to be `x`."""
+        """Return the distribution without uncertainty whose mean is `x`."""
         return Gaussian(x, None)
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:

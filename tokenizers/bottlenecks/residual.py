@@ -51,8 +51,8 @@ class Residual(Quantizer):
         self.stages = nn.ModuleList(stages)
         if stages[0].code_dim != stages[0].dim:
             raise ValueError(
-                f"quantizer: codes of a stage must be as long as its latents, "
-                f"got {stages[0].code_dim} and {stages[0].dim}"
+                "the input and output of quantizer must have equally many channels, "
+                f"got {stages[0].dim} and {stages[0].code_dim}"
             )
         self.quantizer_dropout, self.scale = quantizer_dropout, scale
         self.dim = self.code_dim = stages[0].dim
@@ -65,13 +65,13 @@ class Residual(Quantizer):
         results: list[Quantized] = []
         for i, stage in enumerate(self.stages):
             scale = ratio**i
-            # (1); residuals see earlier codes as constants, so that x feels every stage's losses
+            # (1); earlier codes are constants here, so that every stage's loss reaches x
             result = stage((x - total) / scale)
             results.append(result)
             code = scale * result.codes
             total = total + code.detach()
             through = through + (code if kept is None else code * (i < kept))
-        # each stage passes the gradient on; their mean is one gradient, not num_quantizers of them
+        # Every stage passes the gradient on; the mean over stages makes it one gradient again.
         mean = through / (len(results) if kept is None else kept)
         codes = straight_through(mean, through)
         return Quantized(codes, _joined_indices(results), *_summed_losses(results))

@@ -160,8 +160,8 @@ def test_an_evaluation_scores_the_path_that_is_named(tmp_path):
         ),
         (
             lambda: DualPath(continuous=KL(latent_channels=8), quantizer=FSQ()),
-            "must take and give the 8 channels of the latents, but takes 6 and gives 6; wrap it in "
-            "multi_token with num_tokens=1 and dim=8",
+            "input and output must have the 8 channels of the latents, got 6 and 6; wrap it in "
+            "multi_token with num_tokens=1 and dim=8$",
         ),
         (
             lambda: tiny_tokenizer("image", {"kind": "kl"}).reconstruct(

@@ -1,10 +1,12 @@
 """Residual and MultiToken: quantizers made of any quantizers."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -176,6 +178,10 @@ WRONG_PARTS = {
         "quantizer must make a new quantizer at every call, as lambda: FSQ((8, 5, 5)) does; "
         "it returned the same one twice"
     ),
+    "Residual(iter([FSQ((8,)), FSQ((5, 5))]).__next__, num_quantizers=2)": (
+        "quantizer must make quantizers of the same sizes, "
+        "got (dim, code_dim, group_sizes) = (1, 1, (8,)) and (2, 2, (25,))"
+    ),
     "DualPath(continuous={'kind': 'kl'}, quantizer=FSQ())": (
         "continuous must be a Continuous such as KL(16), "
         "got a dict; mappings with a kind belong in configs"
@@ -204,6 +210,14 @@ def test_a_part_of_the_wrong_type_is_refused_in_one_line():
     command = [sys.executable, "-c", CALL_ALL, *WRONG_PARTS]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == WRONG_PARTS
+
+
+def test_the_python_of_the_guide_runs():
+    text = (Path(__file__).parents[3] / "docs" / "quantizers.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    assert any("lambda" in block for block in blocks)
+    for block in blocks:
+        exec(block, {"latents": torch.zeros(2, 32)})
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)

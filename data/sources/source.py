@@ -1,4 +1,4 @@
-"""Sources: what a user names, listed as images and videos in a fixed order.
+"""Sources: lists of the images and videos of a folder, pattern or file, in a fixed order.
 
     folder             searched recursively, sorted; tars and Parquet tables in it are opened
     glob               images/*.jpg, clips/**/*.mp4; sorted

@@ -10,8 +10,8 @@ import yaml
 from PIL import Image
 
 from tiny import tiny_image_configs, tiny_wetok
+from video_frames import count_frames
 from vistok.data.codecs.image import read_image
-from vistok.data.codecs.video import count_frames
 
 
 def vistok(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:

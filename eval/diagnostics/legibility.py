@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ...data.codecs.image import to_picture, to_tensor
+from ...data.codecs.image import to_pil, to_tensor
 from ..reconstructors.reconstructor import Reconstructor
 from .diagnostic import Diagnostic, DiagnosticInputs, NotExaminedError, round_trip, side_by_side
 from .finding import Finding
@@ -116,7 +116,7 @@ def character_error_rate(found: str, text: str) -> float:
 
 def _error_rate(page: UInt8[Tensor, "3 H W"], text: str) -> float:
     """Small letters are enlarged first, since Tesseract expects print at 300 dpi."""
-    picture = to_picture(page)
+    picture = to_pil(page)
     wide = picture.resize(
         (ENLARGE * picture.width, ENLARGE * picture.height), Image.Resampling.BICUBIC
     )

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...data.codecs.image import to_picture, to_tensor
+from ...data.codecs.image import to_pil, to_tensor
 from .identity import RAW_BITS
 from .reconstructor import Clips, Reconstruction, Reconstructor
 
@@ -27,7 +27,7 @@ class Bicubic(Reconstructor):
         """The small image counts 24 bits per pixel of its own."""
         restored = torch.stack(
             [
-                torch.stack([self._frame(f) for f in map(to_picture, clip.unbind(1))], dim=1)
+                torch.stack([self._frame(f) for f in map(to_pil, clip.unbind(1))], dim=1)
                 for clip in clips
             ]
         )

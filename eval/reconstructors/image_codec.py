@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image, features
 from torch import Tensor
 
-from ...data.codecs.image import to_picture, to_tensor
+from ...data.codecs.image import to_pil, to_tensor
 from .bitstream import avif_payload, jpeg_payload, webp_payload
 from .codec import Codec, CodedClip
 
@@ -70,7 +70,7 @@ class ImageCodec(Codec):
 
     def code(self, clip: UInt8[Tensor, "3 T H W"]) -> CodedClip:
         """Every frame is a file of its own."""
-        pictures = [to_picture(frame) for frame in clip.unbind(1)]
+        pictures = [to_pil(frame) for frame in clip.unbind(1)]
         start = time.perf_counter()
         files = [self._write(picture) for picture in pictures]
         encoded = time.perf_counter()

@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
-from ...data.codecs.image import to_picture
+from ...data.codecs.image import to_pil
 
 
 class ImageStore:
@@ -42,4 +42,4 @@ class ImageStore:
 
     def add_frame(self, frame: UInt8[Tensor, "3 H W"], lossless: bool = True) -> str:
         """Store a frame."""
-        return self.add(to_picture(frame), lossless)
+        return self.add(to_pil(frame), lossless)

@@ -25,7 +25,7 @@ class SpatialAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "B C T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C T H W"]:
-        """Add to each frame what its positions attend to."""
+        """Attend among the positions of each frame, and add the result to `x`."""
         B, C, T, H, W = x.shape
         positions = self.norm(x).permute(0, 2, 3, 4, 1).reshape(B * T, 1, H * W, C)
         q, k, v = self.to_qkv(positions).chunk(3, dim=-1)
@@ -53,7 +53,7 @@ class TemporalAttention(nn.Module):
     def forward(
         self, x: Float[Tensor, "B C T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C T H W"]:
-        """Add to each position what it attends to in its past."""
+        """Attend from each position to its past, and add the result to `x`."""
         past = state.recall(self) if continues(state) else None
         seen = x if past is None else torch.cat([past, x], dim=2)
         if state is not None:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from tiny import tiny_tokenizer, tiny_wetok
+from video_frames import count_frames
 from vistok.data.codecs.image import read_image
-from vistok.data.codecs.video import count_frames, probe_video
+from vistok.data.codecs.video import probe_video
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.source import list_source
 from vistok.eval.reconstruct import check_outputs, reconstruct_file, reconstruct_frames

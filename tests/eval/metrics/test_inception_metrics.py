@@ -14,7 +14,7 @@ from torchmetrics.image import InceptionScore as TheirInceptionScore
 from torchmetrics.image import KernelInceptionDistance
 
 from pictures import random_clips
-from vistok.data.codecs.image import to_picture
+from vistok.data.codecs.image import to_pil
 from vistok.eval.features.inception import Inception
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
 from vistok.eval.metrics.frechet import RFID
@@ -54,7 +54,7 @@ def statistics(features: Tensor) -> FeatureStatistics:
 def write_pictures(clips: Tensor, folder: Path) -> Path:
     folder.mkdir()
     for index, clip in enumerate(clips):
-        to_picture(clip[:, 0]).save(folder / f"{index:05d}.png")
+        to_pil(clip[:, 0]).save(folder / f"{index:05d}.png")
     return folder
 
 

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from vistok import evaluate
-from vistok.data.codecs.image import to_picture, to_tensor
+from vistok.data.codecs.image import to_pil, to_tensor
 from vistok.eval.reconstructors.image_codec import IMAGE_FORMATS, ImageCodec
 
 SOURCE = "samples:heldout"
@@ -28,7 +28,7 @@ def test_a_picture_comes_back_as_pillow_reads_its_own_file(kind):
         batch, result.clips, result.stored_bits_per_pixel, strict=True
     ):
         buffer = io.BytesIO()
-        to_picture(before[:, 0]).save(buffer, kind.upper(), quality=50)
+        to_pil(before[:, 0]).save(buffer, kind.upper(), quality=50)
         assert stored == 8 * len(buffer.getvalue()) / 48**2
         assert torch.equal(after[:, 0], to_tensor(Image.open(buffer).convert("RGB")))
 

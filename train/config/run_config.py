@@ -221,6 +221,11 @@ class Train(ConfigSection):
         )
 
     @property
+    def discriminator_lr(self) -> float:
+        """Peak learning rate of the discriminator."""
+        return self.adversarial.lr or self.lr
+
+    @property
     def optimizer_config(self) -> OptimizerConfig:
         """Kind and options of the optimizers."""
         return build(OPTIMIZERS, self.optimizer.model_dump(), "train.optimizer")
@@ -337,6 +342,11 @@ class RunConfig(ConfigSection):
             return False
         with torch.device("meta"):
             return self.build_tokenizer().temporal_compression > 1
+
+    @property
+    def held_out_size(self) -> int:
+        """Side of the held-out crops, in pixels."""
+        return self.eval.size or self.data.size
 
     @property
     def is_dual_path(self) -> bool:

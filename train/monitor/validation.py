@@ -10,7 +10,7 @@ from ...distributed import rank_and_world_size
 from ...eval.harness.evaluate import evaluate
 from ...eval.metrics.catalog import CODEBOOK_METRICS, MetricContext, open_metrics
 from ...eval.metrics.sample_std import sample_std
-from ...eval.protocol import CANONICAL
+from ...eval.protocols.protocol import CANONICAL
 from ...eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
@@ -54,8 +54,15 @@ def check_scores(config: RunConfig, device: str) -> None:
     if config.eval.source is None:
         return
     size, frames = config.eval.size or config.data.size, config.data.frames
-    conditions = MetricContext(CANONICAL, size, frames, device, config.train.seed, False)
-    for name, reason in open_metrics(_metrics(config), conditions).unavailable.items():
+    context = MetricContext(
+        protocol=CANONICAL,
+        size=size,
+        frames=frames,
+        device=device,
+        seed=config.train.seed,
+        force=False,
+    )
+    for name, reason in open_metrics(_metrics(config), context).unavailable.items():
         raise ValueError(f"eval.metrics names {name}, which is unavailable: {reason}")
 
 
@@ -83,7 +90,7 @@ def held_out_scores(
         limit=config.eval.limit,
         device=str(tokenizer.device),
         fingerprints=False,
-        pictures=False,
+        examples=False,
     )
     for name in config.eval.metrics:
         if name in row.unavailable and rank_and_world_size()[0] == 0:

@@ -21,7 +21,7 @@ from .encode.decode import decode_shards
 from .encode.job import encode_source
 from .eval.harness.evaluate import evaluate
 from .eval.metrics.catalog import QUICK_METRICS
-from .eval.reconstruct import ReconstructedFile, reconstruct_file
+from .eval.reconstructors.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report.report import Report
 from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer

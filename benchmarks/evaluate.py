@@ -119,8 +119,8 @@ def evaluation(source: str, reconstructor: TokenizerReconstructor, limit: int, p
     """What `vistok eval` does, but for the report."""
     evaluate(
         source, reconstructor, size=SIZE, batch_size=BATCH, metrics=METRICS, limit=limit,
-        parts=parts,
-        pictures=False, show_progress=True,
+        partial_scores=parts,
+        examples=False, show_progress=True,
     )  # fmt: skip
 
 

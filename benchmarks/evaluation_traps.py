@@ -31,7 +31,7 @@ from vistok.data.resize import adm_center_crop, pillow_center_crop
 from vistok.data.sources.source import list_source
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
 from vistok.eval.metrics.frechet import frechet_distance
-from vistok.eval.metrics.psnr import psnr, squared_errors
+from vistok.eval.metrics.psnr import psnr_from_mse, squared_errors
 from vistok.eval.metrics.ssim import similarity_maps
 from vistok.eval.reconstructors.image_codec import ImageCodec
 from vistok.progress import track
@@ -133,7 +133,7 @@ def averaging(clips: Tensor) -> list[Measured]:
     for quality in QUALITIES:
         restored = reconstruct(ImageCodec("jpeg", quality), clips)
         mean = mean_psnr(clips, restored)
-        pooled = psnr(squared_errors(clips, restored).mean().item())
+        pooled = psnr_from_mse(squared_errors(clips, restored).mean().item())
         setting = f"pooled error, JPEG {quality}"
         found.append(Measured("PSNR average", setting, pooled, "dB", f"{pooled - mean:+.2f}"))
     return found
@@ -234,7 +234,7 @@ def reconstruct(codec: ImageCodec, clips: Tensor) -> Tensor:
 
 def mean_psnr(before: Tensor, after: Tensor) -> float:
     """Mean over images."""
-    return fmean(psnr(error) for error in squared_errors(before, after).flatten().tolist())
+    return fmean(psnr_from_mse(error) for error in squared_errors(before, after).flatten().tolist())
 
 
 def lines(trap: str, values: dict[str, float], unit: str, digits: int) -> list[Measured]:

@@ -35,25 +35,27 @@ def evaluate(
         ),
     ],
     output: Output,
-    size: Annotated[int, typer.Option(min=1, help="Side of the centre crops, in pixels.")] = 256,
+    size: Annotated[int, typer.Option(min=1, help="Side of the center crops, in pixels.")] = 256,
     frames: Annotated[
         int | None,
-        typer.Option(min=1, help="Frames per clip; 1 scores images; else as the protocol has it."),
+        typer.Option(min=1, help="Frames per clip, 1 for images; by default as in the protocol."),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 8,
     metrics: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated: psnr,rfid,...; by default the usual ones for pictures or clips."
+            help="Comma-separated: psnr,rfid,...; by default a selection for images or for clips."
         ),
     ] = None,
     protocol: Annotated[
         str,
-        typer.Option(help="Rules of the scores: vistok-eval-v1, wetok, vidtok, tokenbench, titok."),
+        typer.Option(
+            help="Evaluation protocol: vistok-eval-v1, wetok, vidtok, tokenbench or titok."
+        ),
     ] = "vistok-eval-v1",
     require: Annotated[
         list[str] | None,
-        typer.Option("--require", help="Fail where this metric is unavailable; may be repeated."),
+        typer.Option("--require", help="Fail if this metric is unavailable; may be repeated."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Maximum number of files to score.")
@@ -61,121 +63,94 @@ def evaluate(
     workers: Workers = 0,
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Folder of statistics of originals; default in ~/.cache."),
+        typer.Option(
+            "--cache", help="Folder of statistics of the originals; by default in ~/.cache."
+        ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Compute rfvd of fewer than 256 clips, too.")
+        bool, typer.Option("--force", help="Compute rfvd even of fewer than 256 clips.")
     ] = False,
     battery: Annotated[
-        bool, typer.Option("--battery", help="Look for artifacts, too: patterns, seams, jumps, ...")
+        bool,
+        typer.Option("--battery", help="Also test for artifacts: patterns, seams, jumps, ..."),
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of injected noise and of random subsets.")] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Random seed of injected noise and of random subsets.")
+    ] = 0,
     device: Device = "auto",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
 ) -> None:
-    """Score tokenizers and baselines on the same images; writes report.json and report.html.
+    """Score tokenizers and baselines on the same images; write report.json and report.html.
 
-    Run again with the same --output, an evaluation that was stopped goes on. Several processes:
+    Run the same command again to resume an interrupted evaluation. Several processes:
     torchrun --nproc-per-node 2 -m vistok eval ...
     """
-    from ..distributed import torchrun_processes
-    from ..eval.harness.evaluate import evaluate as score
-    from ..eval.harness.partial_scores import remove_partial_scores
-    from ..eval.harness.reference_statistics import default_cache_folder
-    from ..eval.harness.row import with_canonical
-    from ..eval.metrics.catalog import check_metrics, default_metrics
-    from ..eval.protocol import PROTOCOLS
-    from ..eval.report.sample_table import write_sample_table
-    from ..output_file import check_output_folder
+    from ..eval.job import run_evaluation
+    from ..eval.metrics.catalog import check_metrics
+    from ..eval.protocols.protocol import PROTOCOLS
 
-    rules = PROTOCOLS[one_of("--protocol", protocol, PROTOCOLS)]
+    names = None if metrics is None else split_words([metrics])
     required = split_words(require)
     check_metrics(required, "--require")
-    clip_frames = frames or rules.default_frames
-    names = default_metrics(clip_frames) if metrics is None else split_words([metrics])
-    check_metrics(names, "--metrics")
-    check_output_folder(output)
-    with torchrun_processes(parse_device(device)) as place:
-        rows = score(
-            source,
-            tokenizers,
-            size=size,
-            frames=frames,
-            batch_size=batch_size,
-            metrics=[*names, *required],
-            protocol=protocol,
-            limit=limit,
-            workers=workers,
-            device=place,
-            dtype=parse_dtype(dtype),
-            seed=seed,
-            force=force,
-            cache=cache or default_cache_folder(),
-            parts=output / ".vistok-eval-parts",
-            show_progress=True,
-            on_row=_say_row,
-        )
+    check_metrics(names or (), "--metrics")
+    result = run_evaluation(
+        source,
+        tokenizers,
+        output,
+        size=size,
+        frames=frames,
+        batch_size=batch_size,
+        metrics=names,
+        require=required,
+        protocol=one_of("--protocol", protocol, PROTOCOLS),
+        limit=limit,
+        workers=workers,
+        device=parse_device(device),
+        dtype=parse_dtype(dtype),
+        seed=seed,
+        force=force,
+        cache=cache,
+        battery=battery,
+        show_progress=True,
+        on_row=_report_row,
+    )
     if is_main_process():
-        from ..eval.diagnostics.battery import run_diagnostics
-
-        write_sample_table(output / "samples.parquet", rows)
-        kind = parse_dtype(dtype)
-        findings = (
-            run_diagnostics(source, tokenizers, size, place, kind, clip_frames) if battery else ()
-        )
-        _write_report(source, rules, rows, output, as_json, findings)
-        bad = {bad.path: bad for row in with_canonical(rows) for bad in row.bad_files}
-        report_bad(bad.values())
-        remove_partial_scores(rows)
-    missing = [(row.tokenizer, name) for row in rows for name in required if not _has(row, name)]
-    if missing:
-        words = ", ".join(f"{name} of {tokenizer}" for tokenizer, name in missing)
-        sys.stderr.write(f"required, but unavailable: {words}\n")
+        if as_json:
+            print_json(result.report.to_json())
+        else:
+            _print_scores(result.rows)
+            print(f"report: {result.files.html}")
+        report_bad(result.bad_files)
+    if result.missing:
+        missing = ", ".join(f"{one.metric} of {one.tokenizer}" for one in result.missing)
+        sys.stderr.write(f"required, but unavailable: {missing}\n")
         raise typer.Exit(1)
 
 
-def _write_report(
-    source: str, rules: Any, rows: Any, output: Path, as_json: bool, battery: Any
-) -> None:
-    from ..eval.report.report import Report
-
-    report = Report(source, rules, rows, battery=battery)
-    report.write(output)
-    if as_json:
-        print_json(report.to_json())
-    else:
-        _print_scores(rows)
-        print(f"report: {output / 'report.html'}")
-
-
-def _has(row: Any, metric: str) -> bool:
-    return metric in row.metrics and metric not in row.unavailable
-
-
-def _say_row(row: Any) -> None:
-    """One line as soon as a subject is scored."""
+def _report_row(row: Any) -> None:
+    """Write the metrics of a row to stderr, as soon as it is finished."""
     if is_main_process():
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
-        sys.stderr.write(f"{row.tokenizer}: {numbers}\n")
+        metrics = ", ".join(f"{name} {value:.4g}" for name, value in row.metrics.items())
+        sys.stderr.write(f"{row.tokenizer}: {metrics}\n")
 
 
 def _print_scores(rows: Any) -> None:
+    """Print a table of the rows with the metrics only, since a terminal is narrow."""
     from rich.console import Console
     from rich.table import Table
 
     from ..eval.report.table import table_of
 
-    found = table_of(rows)
-    # A terminal is narrow; everything else stands in the report.
-    shown = [
+    scores = table_of(rows)
+    selected = [
         (index, column)
-        for index, column in enumerate(found.columns)
+        for index, column in enumerate(scores.columns)
         if column.metric or column.key in ("tokenizer", "bits_per_pixel", "num_samples")
     ]
     table = Table(box=None, pad_edge=False)
-    for index, column in shown:
+    for index, column in selected:
         table.add_column(column.title, justify="left" if index == 0 else "right", overflow="fold")
-    for line in found.lines:
-        table.add_row(*[line.cells[index].text for index, _ in shown])
+    for line in scores.lines:
+        table.add_row(*[line.cells[index].text for index, _ in selected])
     Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -34,7 +34,7 @@ def reconstruct(
     """Encode and decode images and videos of any size and length."""
     from ..data.sources.media import READ_ERRORS, bad_file
     from ..data.sources.source import list_source
-    from ..eval.reconstruct import check_outputs, reconstruct_file
+    from ..eval.reconstructors.reconstruct import check_outputs, reconstruct_file
     from ..output_file import check_output_folder, finite_numbers
     from ..progress import track
 

@@ -3,7 +3,7 @@
 import torch
 
 from vistok.data.pixels import to_pixels, to_uint8
-from vistok.eval.metrics.image_pair import Pair
+from vistok.eval.protocols.image_pair import Pair
 
 
 def random_clips(clips: int, frames: int, size: int, seed: int = 0) -> torch.Tensor:

@@ -32,8 +32,8 @@ class Planted(Reconstructor):
         pixels = changed.clamp(-1, 1)
         return Reconstruction(to_uint8(pixels), None, None, None, pixels=pixels)
 
-    def tile_side(self, wish: int) -> int | None:
-        return wish if self.tiled_artifact else None
+    def tile_side(self, max_side: int) -> int | None:
+        return max_side if self.tiled_artifact else None
 
     def tiled(self, tile: int) -> Reconstructor:
         artifact = self.tiled_artifact

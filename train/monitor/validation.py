@@ -12,7 +12,7 @@ from ...distributed import rank_and_world_size
 from ...eval.harness.evaluate import evaluate
 from ...eval.metrics.catalog import CODEBOOK_METRICS, MetricContext, open_metrics
 from ...eval.metrics.sample_std import sample_std
-from ...eval.protocol import CANONICAL
+from ...eval.protocols.protocol import CANONICAL
 from ...eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
@@ -37,7 +37,9 @@ def check_scores(options: Eval, size: int, frames: int, device: str) -> None:
     """
     if options.source is None:
         return
-    context = MetricContext(CANONICAL, size, frames, device, seed=0, force=False)
+    context = MetricContext(
+        protocol=CANONICAL, size=size, frames=frames, device=device, seed=0, force=False
+    )
     for name, reason in open_metrics(_metrics(options), context).unavailable.items():
         raise ValueError(f"eval.metrics names {name}, which is unavailable: {reason}")
 
@@ -91,7 +93,7 @@ class Validation:
             limit=self.options.limit,
             device=str(tokenizer.device),
             fingerprints=False,
-            pictures=False,
+            examples=False,
         )
         for name in self.options.metrics:
             if name in row.unavailable and rank_and_world_size()[0] == 0:

@@ -84,7 +84,9 @@ def test_without_the_file_there_is_no_network(tmp_path, monkeypatch):
 def test_a_file_of_another_network_is_refused(tmp_path, monkeypatch):
     random_trunk_file("vgg", tmp_path / "vgg.pth")
     monkeypatch.setenv(TRUNKS["alex"].variable, str(tmp_path / "vgg.pth"))
-    with pytest.raises(ValueError, match=r"does not hold LPIPS's AlexNet trunk: .*features\.12\."):
+    with pytest.raises(
+        ValueError, match=r"does not contain LPIPS's AlexNet trunk: .*features\.12\."
+    ):
         lpips_network("alex")
     (tmp_path / "text.pth").write_text("no weights")
     monkeypatch.setenv(TRUNKS["alex"].variable, str(tmp_path / "text.pth"))

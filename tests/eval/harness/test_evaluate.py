@@ -10,7 +10,7 @@ from PIL import Image
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
-from vistok.eval.protocol import PROTOCOLS
+from vistok.eval.protocols.protocol import PROTOCOLS
 from vistok.eval.reconstructors.catalog import open_reconstructor
 from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.eval.report.report import Report
@@ -96,7 +96,9 @@ def test_scores_of_other_weights_than_float32_carry_a_caveat(dtype):
     (row,) = evaluate(SOURCE, tokenizer.to(dtype), size=64, metrics=["psnr", "codebook_usage"])
     assert row.caveats.keys() == row.metrics.keys()
     name = str(dtype).removeprefix("torch.")
-    assert set(row.caveats.values()) == {f"the weights were in {name}; the protocol means float32"}
+    assert set(row.caveats.values()) == {
+        f"the weights were in {name}; the protocol requires float32"
+    }
 
 
 def test_rows_keep_the_order_of_the_tokenizers():

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("inception_file", "alexnet_file")
 
 
 def score(source: str, batch_size: int) -> Row:
-    (row,) = evaluate(source, SUBJECT, batch_size=batch_size, pictures=False, **OPTIONS)
+    (row,) = evaluate(source, SUBJECT, batch_size=batch_size, examples=False, **OPTIONS)
     return row
 
 

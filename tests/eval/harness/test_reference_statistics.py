@@ -12,7 +12,7 @@ from vistok.data.sources.bundled import SAMPLES
 from vistok.eval.features.i3d import I3D
 from vistok.eval.harness.row import Row
 
-CLIPS = {"size": 32, "frames": 9, "metrics": ["rfvd"], "force": True, "pictures": False}
+CLIPS = {"size": 32, "frames": 9, "metrics": ["rfvd"], "force": True, "examples": False}
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_store_that_may_not_be_read_is_named_and_costs_no_score(
     score(source, tmp_path / "cache")
     monkeypatch.setattr("vistok.eval.harness.reference_statistics.load_file", refused)
     assert score(source, tmp_path / "cache")[0].metrics["rfvd"] > 0
-    assert "cannot be read and is made again: no permission" in caplog.text
+    assert "cannot be read and is computed again: no permission" in caplog.text
 
 
 def test_damaged_statistics_are_made_again(source, shown, tmp_path):

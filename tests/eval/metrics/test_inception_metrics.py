@@ -20,7 +20,7 @@ from vistok.eval.metrics.feature_statistics import FeatureStatistics
 from vistok.eval.metrics.frechet import RFID
 from vistok.eval.metrics.inception_score import InceptionScore
 from vistok.eval.metrics.kid import KID
-from vistok.eval.protocol import PROTOCOLS
+from vistok.eval.protocols.protocol import PROTOCOLS
 
 COUNT = 12
 
@@ -151,7 +151,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "other.pth"
     torch.save({"fc.weight": torch.zeros(3)}, path)
     monkeypatch.setenv("VISTOK_INCEPTION_WEIGHTS", str(path))
-    with pytest.raises(ValueError, match="does not hold the FID's InceptionV3"):
+    with pytest.raises(ValueError, match="does not contain the FID's InceptionV3"):
         Inception("tf1", "rounded", "cpu")
     path.write_bytes(b"no file of weights")
     with pytest.raises(ValueError, match="cannot be read as weights"):

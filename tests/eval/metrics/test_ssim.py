@@ -6,10 +6,10 @@ import torch
 from skimage.metrics import structural_similarity
 
 from pictures import noisy_pair
-from vistok.eval.metrics.image_pair import Pair
-from vistok.eval.metrics.metric import NotApplicableError
 from vistok.eval.metrics.ssim import SSIM, similarity_maps
-from vistok.eval.protocol import CANONICAL, PROTOCOLS
+from vistok.eval.protocols.image_pair import Pair
+from vistok.eval.protocols.not_applicable import NotApplicableError
+from vistok.eval.protocols.protocol import CANONICAL, PROTOCOLS
 
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 

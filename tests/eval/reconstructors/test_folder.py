@@ -46,7 +46,7 @@ def test_missing_reconstructions_are_named_before_any_work(tmp_path):
     write_image(tmp_path / f"{kept[0]}.png", kept[1][:, 0])
     with pytest.raises(
         ValueError,
-        match=rf"lacks 3 of 4 reconstructions: {missing[0][0]}.*take it out of the source",
+        match=rf"lacks 3 of 4 reconstructions: {missing[0][0]}.*remove it from the source",
     ):
         evaluate(PICTURES, f"folder:{tmp_path}", size=64)
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vistok.eval.metrics.psnr import psnr, squared_errors
+from vistok.eval.metrics.psnr import psnr_from_mse, squared_errors
 from vistok.eval.reconstructors.video_codec import VIDEO_FORMATS, VideoCodec
 
 
@@ -18,7 +18,7 @@ def moving_clip(frames: int, height: int = 64, width: int = 64) -> torch.Tensor:
 
 
 def decibels(clip: torch.Tensor, other: torch.Tensor) -> list[float]:
-    return [psnr(error) for error in squared_errors(clip, other)[0].tolist()]
+    return [psnr_from_mse(error) for error in squared_errors(clip, other)[0].tolist()]
 
 
 # Shorter than the encoders' reordering, where libx265 leaves time stamps undefined, and longer.

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from made_rows import discrete_row, preset_row, row, some_rows
 from vistok.data.sources.media import BadFile
-from vistok.eval.protocol import CANONICAL
+from vistok.eval.protocols.protocol import CANONICAL
 from vistok.eval.report.markdown import markdown
 from vistok.eval.report.notes import caveat_notes
 from vistok.eval.report.table import table_of

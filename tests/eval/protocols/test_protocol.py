@@ -3,7 +3,7 @@
 import pytest
 
 from vistok import evaluate
-from vistok.eval.protocol import CANONICAL, PROTOCOLS
+from vistok.eval.protocols.protocol import CANONICAL, PROTOCOLS
 
 
 def test_every_protocol_has_a_hash_of_its_own():

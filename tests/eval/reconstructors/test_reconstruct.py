@@ -9,7 +9,11 @@ from vistok.data.codecs.image import read_image
 from vistok.data.codecs.video import probe_video
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.source import list_source
-from vistok.eval.reconstruct import check_outputs, reconstruct_file, reconstruct_frames
+from vistok.eval.reconstructors.reconstruct import (
+    check_outputs,
+    reconstruct_file,
+    reconstruct_frames,
+)
 
 
 def frames(count: int, size: tuple[int, int]) -> list[torch.Tensor]:

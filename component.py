@@ -67,7 +67,7 @@ def _make(family: Family, options: Any, where: str, derived: Mapping[str, Any]) 
     names = type(options).model_fields.keys() - {"kind"}
     values = {name: getattr(options, name) for name in names}
     for name, part in parts_of(component, tuple(family.items())).items():
-        make = partial(_make, family, values[name], f"{where}.{name}", {})
+        make = partial(_make, family, values[name], where=f"{where}.{name}", derived={})
         values[name] = make if part.is_factory else make()
     try:
         return component(**values, **derived)
@@ -163,8 +163,8 @@ def _known_paths(model: Any, start: list[str], longest: int) -> Iterator[list[st
         fields = getattr(annotation, "model_fields", None) or getattr(
             annotation, "__dataclass_fields__", {}
         )
-        place = (id(annotation), *prefix)
-        if not fields or place in seen or len(prefix) == longest:
+        place = (annotation, *prefix)
+        if not fields or len(prefix) == longest or place in seen:
             continue
         seen.add(place)
         for name, field in fields.items():

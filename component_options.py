@@ -60,7 +60,7 @@ def _complete(model: type[BaseModel], members: Members) -> type[BaseModel]:
     """Resolve the parts of a model; models may contain each other, and themselves, to any depth."""
     bases = {part.base for _, member in members for part in parts_of(member, members).values()}
     choices = {
-        base.__name__: _choice(
+        _placeholder(base): _choice(
             [
                 _draft(member, kind, frozenset(), members)
                 for kind, member in members
@@ -76,7 +76,7 @@ def _complete(model: type[BaseModel], members: Members) -> type[BaseModel]:
 def _draft(
     component: type, kind: str | None, derived: frozenset[str], members: Members
 ) -> type[BaseModel]:
-    """Return the model of the options, with the names of base classes in place of parts."""
+    """Return the model of the options, with placeholders for the annotations of parts."""
     # Components without parts do not depend on the family: their model is always the same one.
     return _cached_draft(component, kind, derived, members if parts_of(component, members) else ())
 
@@ -89,13 +89,21 @@ def _cached_draft(
     fields: dict[str, Any] = {} if kind is None else {"kind": (Literal[kind], kind)}
     for name, annotation, default in _parameters(component):
         if name not in derived:
-            fields[name] = (parts[name].base.__name__ if name in parts else annotation, default)
+            fields[name] = (
+                _placeholder(parts[name].base) if name in parts else annotation,
+                default,
+            )
     return create_model(
         component.__name__ + "Options",
         __config__=ConfigDict(extra="forbid", protected_namespaces=()),
         __doc__=inspect.getdoc(component),
         **fields,
     )
+
+
+def _placeholder(base: type) -> str:
+    """Return the forward reference to "one of the components that derive from `base`"."""
+    return base.__name__ + "Choice"
 
 
 def _parameters(component: Any) -> Iterator[tuple[str, Any, Any]]:

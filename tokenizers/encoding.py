@@ -107,7 +107,7 @@ def joined(outputs: Mapping[str, Output]) -> Output:
         terms |= output.terms
     loss = torch.stack([output.loss for output in outputs.values()]).sum()
     paths = {name: output.pixels for name, output in outputs.items()}
-    return Output(first.pixels, first.encoding, loss, terms, paths)
+    return Output(pixels=first.pixels, encoding=first.encoding, loss=loss, terms=terms, paths=paths)
 
 
 def _single(grids: tuple[T, ...], name: str) -> T:

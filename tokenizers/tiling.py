@@ -58,8 +58,10 @@ class TiledEncoder:
     ) -> Float[Tensor, "B C t h w"]:
         """Encode a clip, or the next chunk of a stream."""
         H, W = (side // self.factor for side in pixels.shape[3:])
-        axes = [_pieces(side, self.tile, self._surroundings, self.factor, 1) for side in (H, W)]
-        moments = _assemble(pixels, axes, (H, W), state, lambda x, s: self.encoder(x, s))
+        axes = [
+            _pieces(side, self.tile, self._surroundings, take=self.factor, put=1) for side in (H, W)
+        ]
+        moments = _assemble(pixels, axes, size=(H, W), state=state, network=self.encoder)
         if state is not None:
             state.first_chunk = False
         return moments
@@ -91,7 +93,9 @@ class TiledDecoder:
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode latents, or the next chunk of a stream."""
         channels, h, w = (latents.shape[axis] for axis in (1, 3, 4))
-        axes = [_pieces(side, self.tile, self._surroundings, 1, self.factor) for side in (h, w)]
+        axes = [
+            _pieces(side, self.tile, self._surroundings, take=1, put=self.factor) for side in (h, w)
+        ]
         size = h * self.factor, w * self.factor
 
         def decode(x: Tensor, state: StreamState | None) -> Tensor:
@@ -103,7 +107,7 @@ class TiledDecoder:
         # Noise is tiled like the latents that it belongs to.
         noise = conditions.noise
         x = latents if noise is None else torch.cat([latents, noise], dim=1)
-        pixels = _assemble(x, axes, size, state, decode)
+        pixels = _assemble(x, axes, size=size, state=state, network=decode)
         if state is not None:
             state.first_chunk = False
         return pixels

@@ -94,7 +94,13 @@ class WeTokConverter(Converter):
         load_exactly(tokenizer, weights, checkpoint)
         averaged = sum(name.startswith(EMA) for name in used)
         kinds = f"{averaged} averaged and {len(used) - averaged} raw tensors"
-        return Conversion(checkpoint, tokenizer.eval(), kinds, len(used), ignored)
+        return Conversion(
+            source=checkpoint,
+            tokenizer=tokenizer.eval(),
+            weights=kinds,
+            used=len(used),
+            ignored=ignored,
+        )
 
     def write(self, tokenizer: VisualTokenizer, folder: Path) -> Path:
         """Write raw weights, and the same as averages, which the reference evaluates."""

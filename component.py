@@ -55,7 +55,7 @@ def _options_model(component: type, kind: str | None, derived: frozenset[str]) -
     return create_model(
         component.__name__ + "Options",
         __config__=ConfigDict(extra="forbid", protected_namespaces=()),
-        __doc__=inspect.getdoc(component),
+        __doc__=_description(component),
         **fields,
     )
 
@@ -70,6 +70,15 @@ def _keyword_fields(component: Any) -> dict[str, Any]:
         field.name: (field.type, ... if field.default is MISSING else field.default)
         for field in dataclasses.fields(component.keywords)
     }
+
+
+def _description(component: Any) -> str:
+    """Return the docstring of a component, its `Args:` continued by those of its `keywords`."""
+    texts = [inspect.getdoc(component) or ""]
+    for shared in reversed(getattr(component, "keywords", object).__mro__):
+        _, _, options = (inspect.getdoc(shared) or "").partition("\nArgs:\n")
+        texts += [options] if options else []
+    return "\n".join(texts)
 
 
 def family_union(family: Family, derived: frozenset[str] = frozenset()) -> Any:

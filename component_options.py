@@ -96,9 +96,18 @@ def _cached_draft(
     return create_model(
         component.__name__ + "Options",
         __config__=ConfigDict(extra="forbid", protected_namespaces=()),
-        __doc__=inspect.getdoc(component),
+        __doc__=_description(component),
         **fields,
     )
+
+
+def _description(component: Any) -> str:
+    """Return the docstring of a component, its `Args:` continued by those of its `keywords`."""
+    texts = [inspect.getdoc(component) or ""]
+    for shared in reversed(getattr(component, "keywords", object).__mro__):
+        _, _, options = (inspect.getdoc(shared) or "").partition("\nArgs:\n")
+        texts += [options] if options else []
+    return "\n".join(texts)
 
 
 def _placeholder(base: type) -> str:

@@ -166,8 +166,8 @@ def test_training_losses_and_their_gradients_are_the_stored_ones(folder):
             return {
                 "per_sample_entropy": sample,
                 "codebook_entropy": codebook,
-                "entropy_aux_loss": quantizer.sample_entropy_weight * sample
-                - quantizer.codebook_entropy_weight * codebook,
+                "entropy_aux_loss": quantizer.losses.sample_entropy_weight * sample
+                - quantizer.losses.codebook_entropy_weight * codebook,
                 "commitment": result.terms["commitment"],
                 "total": result.loss,
                 "codes": result.codes.movedim(-1, 1),

@@ -1,19 +1,36 @@
 # Two commands do everything on a fresh machine with Python 3.11 or newer:
 #   make quickstart    install, then train, encode and score a small tokenizer on the bundled pictures
 #   make test          install with the development tools, then lint, types and tests
+# and while working:
+#   make test-fast     the tests that take little, in a minute and a half
+#   make stress        runs killed again and again, for many minutes
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUTPUT ?= quickstart
 MINUTES ?= 4
+# Test processes, of one thread each.
+WORKERS ?= 2
+# A file's tests share what is dear to make, so they stay in one process; conftest.py orders files.
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+FAST := not slow and not browser and not stress
+# Every test that starts a process would compile the whole package anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test lint types schema clean
+.PHONY: quickstart test test-fast stress lint types schema clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/vistok quickstart --output $(OUTPUT) --minutes $(MINUTES)
 
 test: $(VENV)/.installed-dev lint types
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-fast: $(VENV)/.installed-dev
+	$(PYTEST) -m '$(FAST)'
+	@echo "left out, but part of make test: lint, types, and tests that are slow or need a browser"
+
+stress: $(VENV)/.installed-dev
+	$(PYTEST) -m stress
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

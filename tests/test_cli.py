@@ -1,7 +1,10 @@
-"""The command line from outside, as a user runs it: one real process per command."""
+"""The command line as a user runs it.
+
+One real process for every way a command can end; the others share this process, since an import of
+torch takes seconds.
+"""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,16 +12,10 @@ import pytest
 import yaml
 from PIL import Image
 
+from commands import run_process, vistok, vistok_process
 from tiny import tiny_image_configs, tiny_wetok
 from video_frames import count_frames
 from vistok.data.codecs.image import read_image
-
-
-def vistok(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "vistok", *map(str, arguments)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == code, result.stderr
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +31,7 @@ def run(tmp_path_factory) -> Path:
         "eval": {"size": 64, "every_steps": 2},
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
-    result = vistok("train", folder / "tiny.yaml", "--output", folder / "run", "--seed", 3)
+    result = vistok_process("train", folder / "tiny.yaml", "--output", folder / "run", "--seed", 3)
     assert "batch_size: 2" in result.stderr, "the resolved config is shown"
     assert result.stdout.strip() == f"tokenizer: {folder / 'run' / 'tokenizer'}"
     return folder / "run"
@@ -139,7 +136,7 @@ def test_torchruns_processes_share_an_evaluation(tmp_path):
                  "--metrics", "psnr,ssim", "--limit", "3", "--device", "cpu"]  # fmt: skip
     output = ["--output", str(tmp_path / "two")]
     command = [sys.executable, "-m", *launch, *arguments, *output]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    result = run_process(command, timeout=240)
     assert result.returncode == 0, result.stderr
     vistok(*arguments, "--output", tmp_path / "one")
     two, one = (
@@ -205,6 +202,11 @@ def test_wrong_usage_is_code_2_and_one_message(arguments, message, tmp_path, mon
     assert not any(tmp_path.iterdir()), "nothing was written"
 
 
+def test_wrong_usage_is_the_exit_code_of_the_process():
+    result = vistok_process("encode", "samples:all", "--output", "x", code=2)
+    assert "Missing option '--tokenizer'" in " ".join(result.stderr.split())
+
+
 def test_an_interrupted_command_says_what_goes_on():
     lines = [
         "import os, signal, sys",
@@ -214,7 +216,7 @@ def test_an_interrupted_command_says_what_goes_on():
         "cli.main()",
     ]
     command = [sys.executable, "-c", "\n".join(lines)]
-    result = subprocess.run(command, capture_output=True, text=True)
+    result = run_process(command)
     assert result.returncode == 130
     assert result.stderr.strip() == (
         "interrupted; train, encode, eval and quickstart resume if run again"
@@ -223,7 +225,7 @@ def test_an_interrupted_command_says_what_goes_on():
 
 def test_debug_shows_the_traceback(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = vistok("train", "quikstart", "--debug", code=1)
+    result = vistok_process("train", "quikstart", "--debug", code=1)
     assert "Traceback" in result.stderr
 
 

@@ -22,6 +22,7 @@ import torch
 import yaml
 
 import vistok
+from commands import run_process
 from vistok.component import build
 from vistok.data.sources.source import list_source
 from vistok.data.training.crop import CropRules
@@ -99,7 +100,8 @@ def project_files() -> set[str]:
 
 def in_package(name: str) -> bool:
     top, *below = name.split("/")
-    return not top.startswith(".") and not (below and top in BESIDE_THE_PACKAGE)
+    beside = (below and top in BESIDE_THE_PACKAGE) or name == "setup.py"
+    return not top.startswith(".") and not beside
 
 
 # Modules by dotted name below `vistok`: "tokenizers.bottlenecks.fsq", "cli", "__init__".
@@ -112,7 +114,7 @@ MODULES = {
 
 def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run this interpreter, from the root unless told otherwise; a failure shows its stderr."""
-    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True)
+    done = run_process([sys.executable, *arguments], cwd=cwd)
     assert done.returncode == 0, f"{arguments} exited with {done.returncode}:\n{done.stderr}"
     return done
 

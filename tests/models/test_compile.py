@@ -1,12 +1,12 @@
 """Networks compile without graph breaks and export, with the values of eager mode."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from commands import run_process
 from tiny import tiny_tokenizer
 
 SUPPORT = Path(__file__).parents[1] / "support"
@@ -39,9 +39,7 @@ print("compiled")
 
 
 def test_the_training_forward_compiles_without_graph_breaks():
-    result = subprocess.run(
-        [sys.executable, "-c", COMPILE], capture_output=True, text=True, check=False
-    )
+    result = run_process([sys.executable, "-c", COMPILE])
     assert result.returncode == 0, result.stderr[-2000:]
     assert "compiled" in result.stdout
 

@@ -1,27 +1,29 @@
-"""Running a program as one process, and as each of two, to compare what they wrote."""
+"""Running a program alone, and as each of two processes, to compare what they wrote."""
 
-import subprocess
+import runpy
 import sys
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
-RUNS = [("0", "1"), ("0", "2"), ("1", "2")]
+from commands import start_process
 
 
 def run_ranks(program: Path, folder: Path) -> dict[str, Any]:
     """What `program RANK WORLD_SIZE FOLDER` wrote, by `RANK-of-WORLD_SIZE`."""
     started = [
-        subprocess.Popen(
-            [sys.executable, str(program), *run, str(folder)], stderr=subprocess.PIPE, text=True
-        )
-        for run in RUNS
+        start_process([sys.executable, program, rank, 2, folder], stderr=PIPE, text=True)
+        for rank in (0, 1)
     ]
+    with patch.object(sys, "argv", [str(program), "0", "1", str(folder)]):
+        runpy.run_path(str(program), run_name="__main__")
     for process in started:
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors
     return {
-        f"{rank}-of-{world}": torch.load(folder / f"{rank}-of-{world}.pt", weights_only=True)
-        for rank, world in RUNS
+        name: torch.load(folder / f"{name}.pt", weights_only=True)
+        for name in ("0-of-1", "0-of-2", "1-of-2")
     }

@@ -11,9 +11,14 @@ from vistok.train.config.run_config import RunConfig
 from vistok.train.run.checkpoint import checkpoints, load_checkpoint
 
 
-def tiny_run(bottleneck: dict | None = None, **train_options) -> RunConfig:
-    """Six steps on pictures, with held-out ones and everything written along the way."""
-    encoder, decoder = tiny_image_configs()
+def tiny_run(
+    bottleneck: dict | None = None, *, network: dict | None = None, **train_options
+) -> RunConfig:
+    """Six steps on pictures, with held-out ones and everything written along the way.
+
+    `network` is encoder and decoder in one, where a test wants less than the tiny ones.
+    """
+    encoder, decoder = (network, network) if network else tiny_image_configs()
     model = {"encoder": encoder, "bottleneck": bottleneck or {"kind": "fsq"}, "decoder": decoder}
     options = {
         "steps": 6,
@@ -23,6 +28,7 @@ def tiny_run(bottleneck: dict | None = None, **train_options) -> RunConfig:
         "checkpoint_every_steps": 2,
         "log_every_steps": 1,
         "sample_every_steps": 3,
+        "latent_statistics_samples": 4,
         **train_options,
     }
     return validate(

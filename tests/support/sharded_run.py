@@ -1,13 +1,8 @@
-"""A few steps of a sharded run: what the ranks hold, and that a checkpoint goes round.
+"""A few steps of a sharded run: what the ranks hold, and that a checkpoint goes round."""
 
-torchrun --nproc-per-node 2 sharded_run.py CONFIG FOLDER
-"""
-
-import sys
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
 
@@ -18,9 +13,9 @@ from vistok.train.run.finite_check import clip_grad_norm
 from vistok.train.run_state import build_run_state
 
 
-def main() -> None:
-    """Assert as every rank."""
-    config, folder = load_run_config(sys.argv[1]), Path(sys.argv[2])
+def look_into(path: Path, folder: Path) -> None:
+    """Assert as every rank what is true of a sharded run of a config."""
+    config = load_run_config(str(path))
     accelerator = Accelerator(cpu=True)
     assert accelerator.num_processes == 2
     state = build_run_state(config, accelerator, None, resumes=False)
@@ -58,8 +53,3 @@ def main() -> None:
     again = state.state_dict(accelerator)
     for part in ("model", "ema", "discriminator") if accelerator.is_main_process else ():
         assert all(torch.equal(kept[part][name], again[part][name]) for name in kept[part])
-    dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,6 @@
 """Two processes train as one does: the same losses, the same steps, whatever they draw."""
 
-import os
-import subprocess
+import json
 import sys
 from pathlib import Path
 
@@ -9,11 +8,14 @@ import pytest
 import torch
 import yaml
 
+from commands import run_process
 from runs import last_state
 from tiny import tiny_image_configs, tiny_video_configs
+from vistok.train.config.files import load_run_config
+from vistok.train.loop import train
 from vistok.train.monitor.metrics_log import read_metrics
 
-SHARDED_RUN = Path(__file__).parents[1] / "support" / "sharded_run.py"
+TRAIN_RANKS = Path(__file__).parents[1] / "support" / "train_ranks.py"
 
 pytestmark = pytest.mark.slow
 
@@ -25,30 +27,6 @@ DUAL_PATH = {
 }
 
 
-def write_config(
-    folder: Path, kind: str = "image", bottleneck: dict | None = None, **train_options
-) -> Path:
-    encoder, decoder = tiny_image_configs() if kind == "image" else tiny_video_configs()
-    data = {"source": "samples:train", "size": 32, "workers": 0}
-    if kind == "video":
-        data |= {"frames": 5, "image_ratio": 0.5}
-    options = {"steps": 4, "batch_size": 2, "lr": 1e-3, "log_every_steps": 1, "trackers": []}
-    held_out = "samples:heldout" if kind == "image" else "samples:videos"
-    tree = {
-        "model": {
-            "encoder": encoder,
-            "bottleneck": bottleneck or {"kind": "fsq"},
-            "decoder": decoder,
-        },
-        "data": data,
-        "train": {**options, **train_options},
-        "eval": {"source": held_out, "size": 32, "every_steps": 2, "limit": 3},
-    }
-    path = folder / "config.yaml"
-    path.write_text(yaml.safe_dump(tree))
-    return path
-
-
 def game(**adversarial) -> dict:
     """A discriminator whose group norm sees half a batch as it sees it within the whole."""
     discriminator = {"kind": "patchgan", "base_channels": 8, "num_layers": 1, "norm": "group"}
@@ -58,83 +36,122 @@ def game(**adversarial) -> dict:
     }
 
 
-def run(processes: int, *arguments: str) -> None:
-    command = [sys.executable]
-    if processes > 1:
-        command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
-        command += [str(processes)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, *arguments], env=environment, capture_output=True, text=True, timeout=300
-    )
+FSDP2 = "train.parallelism=fsdp2"
+# What is trained: a kind of tokenizer, its bottleneck, and how.
+CONFIGS = {
+    "game": ("image", {"kind": "fsq"}, game()),
+    "adaptive": ("image", {"kind": "fsq"}, game(adaptive=True)),
+    "turns": ("video", {"kind": "fsq"}, {"steps": 6, **game()}),
+    "paths": ("video", DUAL_PATH, {"steps": 8, "path_mode": "sampled", **game()}),
+}
+# What two processes train, one after the other: config, folder, settings.
+ON_TWO = [
+    ("game", "game-ddp"),
+    ("adaptive", "adaptive-ddp"),
+    ("adaptive", "adaptive-fsdp2", FSDP2),
+    ("adaptive", "adaptive-fsdp2", FSDP2, "train.steps=6"),
+    ("turns", "turns-ddp"),
+    ("turns", "turns-fsdp2", FSDP2),
+    ("paths", "paths-ddp"),
+    ("paths", "paths-fsdp2", FSDP2),
+]
+
+
+def config_tree(kind: str, bottleneck: dict, train_options: dict) -> dict:
+    encoder, decoder = tiny_image_configs() if kind == "image" else tiny_video_configs()
+    data = {"source": "samples:train", "size": 32, "workers": 0}
+    if kind == "video":
+        data |= {"frames": 5, "image_ratio": 0.5}
+    options = {"steps": 4, "batch_size": 2, "lr": 1e-3, "log_every_steps": 1, "trackers": []}
+    options["latent_statistics_samples"] = 4
+    held_out = "samples:heldout" if kind == "image" else "samples:videos"
+    return {
+        "model": {"encoder": encoder, "bottleneck": bottleneck, "decoder": decoder},
+        "data": data,
+        "train": {**options, **train_options},
+        "eval": {"source": held_out, "size": 32, "every_steps": 2, "limit": 3},
+    }
+
+
+def train_alone(folder: Path, config: str, output: str, *settings: str) -> None:
+    options = load_run_config(str(folder / f"{config}.yaml"), settings)
+    train(options, folder / output, show_progress=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Configs, and beside them the folders of all runs of two processes."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, config in CONFIGS.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(config_tree(*config)))
+    sharded = config_tree("image", {"kind": "fsq"}, {"parallelism": "fsdp2", **game(adaptive=True)})
+    (folder / "sharded.yaml").write_text(yaml.safe_dump(sharded))
+    (folder / "sharded").mkdir()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    launch += ["--nproc-per-node", "2", TRAIN_RANKS]
+    runs = [(f"{folder / name}.yaml", str(folder / out), how) for name, out, *how in ON_TWO]
+    arguments = [json.dumps(runs), folder / "sharded.yaml", folder / "sharded"]
+    done = run_process([*launch, *arguments], timeout=400)
     assert done.returncode == 0, done.stderr
+    return folder
 
 
-def train(processes: int, config: Path, output: Path, *settings: str) -> None:
-    options = [part for setting in settings for part in ("--set", setting)]
-    run(processes, "-m", "vistok", "train", str(config), "--output", str(output), *options)
-
-
-def assert_same_lines(ours: Path, theirs: Path, *names: str) -> None:
-    for a, b in zip(*(read_metrics(p / "metrics.jsonl") for p in (ours, theirs)), strict=True):
+def assert_same_lines(ours: Path, theirs: Path, *names: str, more: int = 0) -> None:
+    """Compare step by step; `theirs` went on for so many steps more."""
+    a_lines, b_lines = (read_metrics(path / "metrics.jsonl") for path in (ours, theirs))
+    for a, b in zip(a_lines, b_lines[: len(b_lines) - more], strict=True):
         for name in names:
             assert a[name] == pytest.approx(b[name], rel=2e-4), (a["step"], name)
 
 
-def test_two_processes_give_the_losses_and_weights_of_one(tmp_path):
-    config = write_config(tmp_path, **game())
-    train(1, config, tmp_path / "one", "train.batch_size=4")
-    train(2, config, tmp_path / "two")
-    assert last_state(tmp_path / "two")["world_size"] == 2
+def test_two_processes_give_the_losses_and_weights_of_one(folder):
+    train_alone(folder, "game", "game-one", "train.batch_size=4")
+    assert last_state(folder / "game-ddp")["world_size"] == 2
     names = ["loss", "l1", "gradient_norm", "generator", "discriminator_loss", "lecam"]
     names += ["discriminator_gradient_norm", "codebook_entropy"]
-    assert_same_lines(tmp_path / "one", tmp_path / "two", *names)
-    one, two = (last_state(tmp_path / name)["ema"] for name in ("one", "two"))
+    assert_same_lines(folder / "game-one", folder / "game-ddp", *names)
+    one, two = (last_state(folder / name)["ema"] for name in ("game-one", "game-ddp"))
     for name in one:
         torch.testing.assert_close(two[name], one[name], atol=1e-4, rtol=1e-4)
 
 
-def test_sharded_training_gives_the_losses_of_whole_copies_and_goes_on_alone(tmp_path):
-    config = write_config(tmp_path, **game(adaptive=True))
-    sharded = "train.parallelism=fsdp2"
-    train(2, config, tmp_path / "ddp")
-    train(2, config, tmp_path / "fsdp", sharded)
+def test_sharded_training_gives_the_losses_of_whole_copies_and_goes_on_alone(folder):
+    sharded = folder / "adaptive-fsdp2"
     names = ["loss", "l1", "gradient_norm", "adversarial_weight", "discriminator_loss"]
-    assert_same_lines(tmp_path / "ddp", tmp_path / "fsdp", *names)
-    train(2, config, tmp_path / "fsdp", sharded, "train.steps=6")
-    train(1, config, tmp_path / "fsdp", "train.steps=8")
-    assert last_state(tmp_path / "fsdp")["step"] == 8
+    assert_same_lines(folder / "adaptive-ddp", sharded, *names, more=2)
+    train_alone(folder, "adaptive", sharded.name, "train.steps=8")
+    assert last_state(sharded)["step"] == 8
 
 
-def test_every_weight_of_both_networks_is_sharded_and_a_checkpoint_is_whole(tmp_path):
-    config = write_config(tmp_path, parallelism="fsdp2", **game(adaptive=True))
-    run(2, str(SHARDED_RUN), str(config), str(tmp_path))
+def test_every_weight_of_both_networks_is_sharded_and_a_checkpoint_is_whole(folder):
+    # Both processes assert it, or `folder` would have failed.
+    assert (folder / "sharded" / "state.pt").is_file()
 
 
-def test_sharding_needs_several_processes(tmp_path):
-    config = write_config(tmp_path, parallelism="fsdp2")
-    with pytest.raises(AssertionError, match="parallelism=fsdp2 needs several processes"):
-        train(1, config, tmp_path / "run")
+def test_sharding_needs_several_processes(folder):
+    with pytest.raises(ValueError, match="parallelism=fsdp2 needs several processes"):
+        train_alone(folder, "game", "alone", FSDP2)
 
 
 @pytest.mark.parametrize("parallelism", ["ddp", "fsdp2"])
-def test_images_and_clips_in_turn_neither_hang_nor_die_on_unused_weights(tmp_path, parallelism):
+def test_images_and_clips_in_turn_neither_hang_nor_die_on_unused_weights(folder, parallelism):
     """An image leaves temporal layers without gradient; both ranks draw the same kind."""
-    config = write_config(tmp_path, "video", steps=6, parallelism=parallelism, **game())
-    train(2, config, tmp_path / "run")
-    lines = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    lines = read_metrics(folder / f"turns-{parallelism}" / "metrics.jsonl")
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.fixture(scope="module")
+def paths_of_one(folder) -> Path:
+    train_alone(folder, "paths", "paths-one", "train.batch_size=4")
+    return folder / "paths-one"
+
+
 @pytest.mark.parametrize("parallelism", ["ddp", "fsdp2"])
-def test_two_processes_take_the_paths_of_one(tmp_path, parallelism):
+def test_two_processes_take_the_paths_of_one(folder, paths_of_one, parallelism):
     """A path not taken leaves its weights without gradient, on both ranks at the same steps."""
-    options = {"steps": 8, "path_mode": "sampled", **game()}
-    config = write_config(tmp_path, "video", DUAL_PATH, **options)
-    train(1, config, tmp_path / "one", "train.batch_size=4")
-    train(2, config, tmp_path / "two", f"train.parallelism={parallelism}")
+    two = folder / f"paths-{parallelism}"
     names = ["loss", "l1", "gradient_norm", "generator", "discriminator_loss"]
-    assert_same_lines(tmp_path / "one", tmp_path / "two", *names)
-    lines = read_metrics(tmp_path / "two" / "metrics.jsonl")
+    assert_same_lines(paths_of_one, two, *names)
+    lines = read_metrics(two / "metrics.jsonl")
     paths = {path for line in lines for path in ("discrete", "continuous") if f"{path}_l1" in line}
     assert paths == {"discrete", "continuous"}

@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,13 +11,10 @@ import pytest
 import torch
 from accelerate import Accelerator
 
+from killed_runs import everything_at_once, long_run, start, wait_for_checkpoint
 from runs import assert_same_state, last_state, tiny_run
-from tiny import tiny_video_configs
 from vistok import VisualTokenizer
-from vistok.component import validate
-from vistok.config import dump
 from vistok.data.codecs.image import read_image
-from vistok.train.config.run_config import RunConfig
 from vistok.train.loop import train
 from vistok.train.losses.generator import Objective, generator_objective
 from vistok.train.monitor.metrics_log import read_metrics
@@ -81,82 +76,15 @@ def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
-def start(folder: Path, options: RunConfig) -> subprocess.Popen:
-    """Train through the command line."""
-    path = folder.parent / "config.yaml"
-    path.write_text(dump(options.to_tree()))
-    command = [sys.executable, "-m", "vistok", "train", str(path), "--output", str(folder)]
-    return subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-
-
-def long_run(steps: int, workers: int = 0) -> RunConfig:
-    """A run that logs rarely, so that the time goes into steps."""
-    rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
-    options = tiny_run(steps=steps, keep_last=100, **rare)
-    options.eval.every_steps = steps
-    options.data.workers = workers
-    return options
-
-
-def everything_at_once() -> RunConfig:
-    """Images and clips, a discriminator, codebooks that move by themselves, accumulation."""
-    encoder, decoder = tiny_video_configs()
-    vq = {"kind": "vq", "codebook_size": 16, "codebook_dim": 4, "update": "ema"}
-    vq |= {"kmeans_init": True, "dead_code_threshold": 0.1}
-    return validate(
-        RunConfig,
-        {
-            "model": {"encoder": encoder, "bottleneck": vq, "decoder": decoder},
-            "data": {
-                "source": "samples:train",
-                "size": 32,
-                "frames": 5,
-                "image_ratio": 0.5,
-                "workers": 2,
-            },
-            "train": {
-                "steps": 12,
-                "batch_size": 2,
-                "accumulation_steps": 2,
-                "checkpoint_every_steps": 2,
-                "keep_last": 100,
-                "gradient_checkpointing": True,
-                "losses": {"adversarial_weight": 0.1, "temporal_difference_weight": 0.1},
-                "adversarial": {
-                    "discriminator": {"kind": "patchgan", "base_channels": 8, "num_layers": 2},
-                    "adaptive": True,
-                    "start_step": 3,
-                    "warmup_steps": 4,
-                    "r1_weight": 1.0,
-                    "r1_every_steps": 2,
-                },
-            },
-        },
-    )
-
-
-def wait_for_checkpoint(folder: Path, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + 120
-    while not (folder / "checkpoints").is_dir() or not checkpoints(folder / "checkpoints"):
-        assert process.poll() is None, process.stderr.read().decode()
-        assert time.monotonic() < deadline, "no checkpoint within two minutes"
-        time.sleep(0.01)
-
-
 def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(killed, long_run(120))
     wait_for_checkpoint(killed, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    reached = load_checkpoint(checkpoints(killed / "checkpoints")[-1])["step"]
-    assert 20 <= reached < 120, "killed in the middle"
+    assert 20 <= last_state(killed)["step"] < 120, "killed in the middle"
     for folder in (killed, whole):
-        process = start(folder, long_run(120))
-        assert process.wait() == 0, process.stderr.read().decode()
-        process.communicate()
+        train(long_run(120), folder, show_progress=False)
     assert_same_state(killed, whole)
 
 
@@ -168,9 +96,7 @@ def test_a_killed_run_of_everything_at_once_ends_bit_equal(tmp_path):
     process.communicate()
     assert 2 <= last_state(killed)["step"] < 12, "killed in the middle"
     for folder in (killed, whole):
-        process = start(folder, everything_at_once())
-        _, errors = process.communicate()
-        assert process.returncode == 0, errors.decode()
+        train(everything_at_once(), folder, show_progress=False)
     assert_same_state(killed, whole)
     state = last_state(whole)
     assert state["lecam"]["real"] != 0, "LeCam followed the logits"
@@ -379,14 +305,17 @@ def test_settings_that_cannot_work_are_refused_before_the_run(options, message):
 def test_compiled_networks_train_like_others(tmp_path):
     """With the adaptive weight, which goes through the compiled decoder's backward twice more.
 
-    In processes of their own, since shapes are checked here by code that does not compile.
+    Compiled in a process of its own, since shapes are checked here by code that does not compile.
+    One block per network: it takes a second to compile each of its fused operations.
     """
     game = {"losses": {"adversarial_weight": 0.1}, "adversarial": {"adaptive": True}}
     game["adversarial"]["discriminator"] = {"kind": "patchgan", "base_channels": 8, "num_layers": 1}
-    for name in ("eager", "compiled"):
-        process = start(tmp_path / name, tiny_run(steps=3, compile=name == "compiled", **game))
-        _, errors = process.communicate(timeout=300)
-        assert process.returncode == 0, errors.decode()
+    network = {"kind": "causal", "patch_size": 8, "stages": [{"width": 8, "blocks": 1}]}
+    train(tiny_run(network=network, steps=3, **game), tmp_path / "eager", show_progress=False)
+    run = tiny_run(network=network, steps=3, compile=True, **game)
+    process = start(tmp_path / "compiled", run)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors.decode()
     eager, compiled = (read_metrics(tmp_path / n / "metrics.jsonl") for n in ("eager", "compiled"))
     assert [line["loss"] for line in compiled] == pytest.approx(
         [line["loss"] for line in eager], rel=1e-4

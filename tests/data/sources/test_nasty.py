@@ -6,11 +6,12 @@ training run.
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from commands import run_process
 
 SECONDS, GIBIBYTE = 10, 2**30
 
@@ -153,7 +154,7 @@ for file in listing.files:
 def outcomes(data_folder) -> dict[str, dict]:
     """What a process of its own reports of every file."""
     command = [sys.executable, "-c", READER, str(data_folder / "nasty")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS * len(ALL))
+    done = run_process(command, timeout=SECONDS * len(ALL))
     assert done.returncode == 0, done.stderr
     entries = [json.loads(line) for line in done.stdout.splitlines()]
     return {Path(entry["path"]).name: entry for entry in entries}

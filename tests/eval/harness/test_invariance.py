@@ -4,13 +4,14 @@ Every metric there is takes part, the learned ones on random weights.
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 import torch
 
+from commands import start_process
 from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.data.sources.source import list_source
@@ -79,10 +80,7 @@ def test_all_metrics_are_independent_of_batches_order_and_processes(reference, t
 def on_ranks(count: int, folder: Path, jobs: list[dict]) -> list[list[Row]]:
     """The rows of all jobs on every process."""
     processes = [
-        subprocess.Popen(
-            [sys.executable, SCRIPT, str(rank), str(count), folder, json.dumps(jobs)],
-            stderr=subprocess.PIPE,
-        )
+        start_process([sys.executable, SCRIPT, rank, count, folder, json.dumps(jobs)], stderr=PIPE)
         for rank in range(count)
     ]
     try:

@@ -1,7 +1,6 @@
 """The binary family: exact entropies, by brute force and against WeTok's own tensors."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from commands import run_process
 from vistok import BSQ, GQ, LFQ
 from vistok.tokenizers.bottlenecks import binary_entropy
 from vistok.tokenizers.bottlenecks.binary import Binary
@@ -194,7 +194,7 @@ before = peak_bytes()
 step(lfq, 16384)
 print((peak_bytes() - before) / 2**30)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_process([sys.executable, "-c", code], check=True)
     assert float(done.stdout) < 1.5  # GiB
 
 

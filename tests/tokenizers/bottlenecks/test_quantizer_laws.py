@@ -1,7 +1,6 @@
 """The laws of design: every quantizer obeys them. A new quantizer is tested by adding a row."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from commands import run_process
 from quantizer_table import QUANTIZERS, quantizer_of
 from vistok import FSQ, DualPath, MultiToken, Quantizer, Residual
 
@@ -221,9 +221,7 @@ def test_it_exports_in_eval_mode(quantizer):
 @pytest.fixture(scope="module")
 def compiled() -> dict[str, list[str]]:
     """What compiling gave, [eval, train] by row; a process without the shape checks does it."""
-    done = subprocess.run(
-        [sys.executable, "compile_quantizers.py"], cwd=SUPPORT, capture_output=True, text=True
-    )
+    done = run_process([sys.executable, "compile_quantizers.py"], cwd=SUPPORT)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

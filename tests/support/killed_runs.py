@@ -1,0 +1,76 @@
+"""Runs trained by a process of their own, which a test may signal or kill."""
+
+import sys
+import time
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+
+from commands import start_process
+from runs import tiny_run
+from tiny import tiny_video_configs
+from vistok.component import validate
+from vistok.config import dump
+from vistok.train.config.run_config import RunConfig
+from vistok.train.run.checkpoint import checkpoints
+
+
+def start(folder: Path, options: RunConfig) -> Popen:
+    """Train through the command line."""
+    path = folder.parent / "config.yaml"
+    path.write_text(dump(options.to_tree()))
+    command = [sys.executable, "-m", "vistok", "train", str(path), "--output", str(folder)]
+    return start_process(command, stderr=PIPE, stdout=DEVNULL, start_new_session=True)
+
+
+def long_run(steps: int, workers: int = 0) -> RunConfig:
+    """A run that logs rarely, so that the time goes into steps."""
+    rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
+    options = tiny_run(steps=steps, keep_last=100, **rare)
+    options.eval.every_steps = steps
+    options.data.workers = workers
+    return options
+
+
+def everything_at_once() -> RunConfig:
+    """Images and clips, a discriminator, codebooks that move by themselves, accumulation."""
+    encoder, decoder = tiny_video_configs()
+    vq = {"kind": "vq", "codebook_size": 16, "codebook_dim": 4, "update": "ema"}
+    vq |= {"kmeans_init": True, "dead_code_threshold": 0.1}
+    return validate(
+        RunConfig,
+        {
+            "model": {"encoder": encoder, "bottleneck": vq, "decoder": decoder},
+            "data": {
+                "source": "samples:train",
+                "size": 32,
+                "frames": 5,
+                "image_ratio": 0.5,
+                "workers": 2,
+            },
+            "train": {
+                "steps": 12,
+                "batch_size": 2,
+                "accumulation_steps": 2,
+                "checkpoint_every_steps": 2,
+                "keep_last": 100,
+                "gradient_checkpointing": True,
+                "losses": {"adversarial_weight": 0.1, "temporal_difference_weight": 0.1},
+                "adversarial": {
+                    "discriminator": {"kind": "patchgan", "base_channels": 8, "num_layers": 2},
+                    "adaptive": True,
+                    "start_step": 3,
+                    "warmup_steps": 4,
+                    "r1_weight": 1.0,
+                    "r1_every_steps": 2,
+                },
+            },
+        },
+    )
+
+
+def wait_for_checkpoint(folder: Path, process: Popen) -> None:
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoints").is_dir() or not checkpoints(folder / "checkpoints"):
+        assert process.poll() is None, process.stderr.read().decode()
+        assert time.monotonic() < deadline, "no checkpoint within two minutes"
+        time.sleep(0.01)

@@ -105,13 +105,13 @@ def measure(
     cpu = (total.cpu * PLANNED + frechet.cpu) / (floor.cpu * PLANNED)
     wall = (total.wall * PLANNED + frechet.wall) / (floor.wall * PLANNED)
     return [
-        f"Seconds per picture, medians of {rounds} rounds over {count} pictures.\n",
+        f"Seconds per image, medians of {rounds} rounds over {count} images.\n",
         "| | CPU | wall |",
         "|---|---|---|",
         f"| bare encode, decode and features of both sides | {floor.cpu:.3f} | {floor.wall:.3f} |",
         f"| `evaluate`: {', '.join(METRICS)} | {total.cpu:.3f} | {total.wall:.3f} |",
         f"| Fréchet distance, once | {frechet.cpu:.1f} | {frechet.wall:.1f} |",
-        f"| {PLANNED} pictures, as multiples of the floor | {cpu:.3f} | {wall:.3f} |",
+        f"| {PLANNED} images, as multiples of the floor | {cpu:.3f} | {wall:.3f} |",
     ]
 
 

@@ -108,7 +108,7 @@ def truncation(clips: Tensor) -> list[Measured]:
     """PSNR when the original is loaded by `((x + 1) / 2 * 255)` cut off, instead of rounded."""
     grey = torch.arange(256, dtype=torch.uint8)
     moved = int((truncated(grey) != grey).sum())
-    found = [Measured("truncation", "grey levels of the original that move", moved, "of 256", "")]
+    found = [Measured("truncation", "gray levels of the original that change", moved, "of 256", "")]
     generator = torch.Generator().manual_seed(0)
     kept = clips.clamp(24, 231)  # noise then stays inside the range
     for decibels in (25, 40, 50):
@@ -152,7 +152,7 @@ def ssim_variants(clips: Tensor) -> list[Measured]:
         # The constants stand for a range of 255: halving the values is a range declared twice as
         # wide, and dividing by 255 is images in [0, 1] under constants for 8 bits.
         "Gaussian, range declared twice too wide": ssim(a / 2, b / 2),
-        "Gaussian, pictures in [0, 1], range 255": ssim(a / 255, b / 255),
+        "Gaussian, images in [0, 1], range 255": ssim(a / 255, b / 255),
         "Gaussian, after 2 x 2 averages": ssim(F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)),
     }
     return lines("SSIM of one reconstruction", values, "", 3)
@@ -185,7 +185,7 @@ def sample_count(clips: Tensor) -> list[Measured]:
     return [
         Measured(
             "samples of a Fréchet distance",
-            f"{count} pictures, {count / FEATURES:.1f} per feature",
+            f"{count} images, {count / FEATURES:.1f} per feature",
             value / limit,
             "of its limit",
             f"{100 * (value / limit - 1):+.0f} %",
@@ -300,7 +300,7 @@ def main() -> None:
         if min(image.size) >= RESIZED_AT * SIZE:
             large.append(image)
     if not large:
-        sys.exit(f"no picture of {given.folder} has a short side of {RESIZED_AT * SIZE:.0f} pixels")
+        sys.exit(f"no image of {given.folder} has a short side of {RESIZED_AT * SIZE:.0f} pixels")
     clips = torch.stack(images).unsqueeze(2)
     few = clips[:: max(1, len(clips) // FEW)]
     measured = [
@@ -311,7 +311,7 @@ def main() -> None:
         *sample_count(clips),
     ]
     notes = [
-        f"JPEG stands for the tokenizer. Resizing is measured on the {len(large)} pictures whose "
+        f"JPEG stands for the tokenizer. Resizing is measured on the {len(large)} images whose "
         f"short side has {RESIZED_AT * SIZE:.0f} pixels or more, the number of samples on all "
         f"{len(clips)}, everything else on every {max(1, len(clips) // FEW)}th of them "
         f"({len(few)}), at {SIZE} x {SIZE}."

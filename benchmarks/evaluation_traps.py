@@ -108,7 +108,7 @@ def truncation(clips: Tensor) -> list[Measured]:
     """PSNR when the original is loaded by `((x + 1) / 2 * 255)` cut off, instead of rounded."""
     grey = torch.arange(256, dtype=torch.uint8)
     moved = int((truncated(grey) != grey).sum())
-    found = [Measured("truncation", "grey levels of the original that move", moved, "of 256", "")]
+    found = [Measured("truncation", "gray levels of the original that change", moved, "of 256", "")]
     generator = torch.Generator().manual_seed(0)
     kept = clips.clamp(24, 231)  # noise then stays inside the range
     for decibels in (25, 40, 50):

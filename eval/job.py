@@ -98,10 +98,10 @@ def run_evaluation(
         tokenizers: names or Python objects; see `open_all`.
         output: folder of the report.
         size: side of the center crops, in pixels.
-        frames: 1 scores images; a larger number scores the first frames of videos; None takes the
+        frames: 1 scores images; a larger number scores the first frames of videos; None uses the
             protocol's default.
         batch_size: clips per batch; affects speed and memory, not scores.
-        metrics: names from `METRICS`; None takes the default ones.
+        metrics: names from `METRICS`; None uses the default ones.
         require: metrics to compute in addition, and to list in the result if they are unavailable.
         protocol: name of the rules; rows under a preset also carry the canonical scores.
         limit: maximum number of files.
@@ -110,7 +110,7 @@ def run_evaluation(
         dtype: dtype of the weights of tokenizers given by name; the protocols require float32.
         seed: random seed of injected noise and of random subsets.
         force: whether to compute distances of too few samples.
-        cache: folder of statistics of the originals; None takes the default folder.
+        cache: folder of statistics of the originals; None uses the default folder.
         battery: whether to run the diagnostics.
         show_progress: whether to show progress bars on stderr.
         on_row: called with every row as soon as it is finished.

@@ -60,10 +60,10 @@ def evaluate(
         tokenizers: names, folders, tokenizers, or functions from pixels (B, 3, T, H, W) in [-1, 1]
             to pixels.
         size: side of the center crops, in pixels.
-        frames: 1 scores images; a larger number scores the first frames of videos; None takes the
+        frames: 1 scores images; a larger number scores the first frames of videos; None uses the
             protocol's default.
         batch_size: clips per batch; affects speed and memory, not scores.
-        metrics: names from `METRICS`; None takes the default ones.
+        metrics: names from `METRICS`; None uses the default ones.
         protocol: name of the rules; rows under a preset also carry the canonical scores.
         limit: maximum number of files.
         workers: number of processes that read files.

@@ -29,9 +29,9 @@ class EvaluationOptions:
 
     Attributes:
         size: side of the center crops, in pixels.
-        frames: frames per clip, 1 for images; None takes the protocol's default.
+        frames: frames per clip, 1 for images; None uses the protocol's default.
         batch_size: clips per batch.
-        metrics: names of the metrics; None takes the default ones.
+        metrics: names of the metrics; None uses the default ones.
         limit: maximum number of files; None scores all.
         workers: number of processes that read files.
         device: device that metrics run on.

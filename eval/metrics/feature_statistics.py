@@ -67,7 +67,7 @@ class FeatureStatistics:
 
     @property
     def mean(self) -> Float64[Tensor, "D"]:
-        """Mean feature (1)."""
+        """Mean of all features (1)."""
         self._sum_blocks(flush=True)
         return self._sum / self.count  # (1)
 

@@ -77,7 +77,7 @@ class Protocol:
 
     @property
     def is_canonical(self) -> bool:
-        """Whether this is our own protocol."""
+        """True for our own protocol, which all presets are compared with."""
         return self == CANONICAL
 
     def check_frames(self, frames: int) -> None:

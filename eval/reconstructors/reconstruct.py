@@ -34,7 +34,7 @@ Frame = UInt8[Tensor, "3 H W"]
 
 @dataclass(frozen=True)
 class ReconstructedFile:
-    """A reconstructed file.
+    """A reconstructed image or video file.
 
     Attributes:
         key: name of the input.

@@ -37,7 +37,7 @@ ACCURATE = (
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """An encoder of FFmpeg.
+    """A video format and its FFmpeg encoder.
 
     Attributes:
         encoder: name of the encoder in FFmpeg.

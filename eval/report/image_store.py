@@ -16,7 +16,7 @@ from ...data.codecs.image import to_pil
 
 
 class ImageStore:
-    """Images of a page by id.
+    """The images of a page by id, without duplicates.
 
     Attributes:
         uris: data URIs by id.

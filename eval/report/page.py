@@ -31,7 +31,7 @@ ROLES = ("worst", "median", "best", "first")
 
 @dataclass(frozen=True)
 class Figure:
-    """An example on the page.
+    """An example as the page shows it.
 
     Attributes:
         key: name of the sample.
@@ -80,7 +80,7 @@ def page(
     clips: Sequence[ReconstructedFile],
     provenance: Sequence[tuple[str, str]],
 ) -> str:
-    """Render the page.
+    """Render the report as an HTML page.
 
     Args:
         title: heading.

@@ -21,7 +21,7 @@ TITLE = "Tokenizer report"
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """The files of a report.
+    """The paths of a report's files.
 
     Attributes:
         json: report.json, the complete report for programs.

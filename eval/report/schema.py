@@ -34,7 +34,7 @@ class FindingEntry(_Entry):
 
 
 class ReportEntry(_Entry):
-    """A complete report."""
+    """The complete content of a report."""
 
     protocol: str = Field(description="Name of the evaluation protocol.")
     protocol_hash: str = Field(description="Hash of the protocol's rules.")

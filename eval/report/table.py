@@ -20,7 +20,7 @@ Value = float | int | str | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table.
+    """A column of the table of scores.
 
     Attributes:
         key: name in report.json.
@@ -110,7 +110,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the table.
+    """A cell of the table of scores.
 
     Attributes:
         text: text of the cell.
@@ -127,7 +127,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the table: a row with its mark.
+    """A line of the table of scores: a row with its mark.
 
     Attributes:
         row: the row.

@@ -1,4 +1,4 @@
-"""The battery: every test on every subject; one that cannot be made says why and stops nothing."""
+"""The battery: every diagnostic on every reconstructor; one that cannot run gives the reason."""
 
 from fractions import Fraction
 
@@ -22,7 +22,7 @@ from vistok.eval.reconstructors.folder import Folder
 from vistok.eval.reconstructors.identity import Identity
 
 
-def test_every_test_answers_for_every_subject():
+def test_every_diagnostic_answers_for_every_reconstructor():
     inputs = DiagnosticInputs(photos(64, 1), moving(64, 9))
     findings = run_battery([Identity(), Planted()], inputs)
     assert [(f.test, f.tokenizer) for f in findings] == [
@@ -43,7 +43,7 @@ def test_finished_reconstructions_cannot_be_examined(tmp_path):
     assert "existing reconstructions" in finding.unavailable
 
 
-def test_inputs_is_the_first_readable_pictures_and_clips(tmp_path):
+def test_inputs_are_the_first_readable_images_and_clips(tmp_path):
     inputs = gather_inputs(list_source("samples:all"), 32)
     assert inputs.images.shape == (4, 3, 1, 32, 32)
     assert inputs.clips.shape == (2, 3, 17, 32, 32)

@@ -11,7 +11,7 @@ from vistok.eval.diagnostics.drift import Drift
 DARK = photos(32) // 2
 
 
-def test_a_colour_cast_adds_up():
+def test_a_color_cast_adds_up():
     def redder(x):
         x = x.clone()
         x[:, 0] += 3.0
@@ -30,7 +30,7 @@ def test_a_loss_that_happens_once_is_no_drift():
     assert finding.summary == "eight round trips lose 0.00 dB compared to one; colors do not drift"
 
 
-def test_the_pictures_themselves_do_not_drift():
+def test_the_images_themselves_do_not_drift():
     finding = Drift().run(Planted(), DiagnosticInputs(DARK, None))
     assert finding.numbers["psnr_8_db"] == math.inf
     assert finding.numbers["shift_8_levels"] == 0

@@ -32,7 +32,7 @@ def test_a_pattern_is_found_at_its_stride(stride):
     assert "a pattern repeats" in finding.summary
 
 
-def test_the_pictures_themselves_are_clean():
+def test_the_images_themselves_are_clean():
     finding = FlatField().run(Planted(), DiagnosticInputs(photos(96), None))
     assert max(finding.numbers.values()) < 1e-4
     assert "no visible pattern" in finding.summary
@@ -49,13 +49,13 @@ def test_a_sine_has_its_closed_form_strength_and_noise_is_spread():
     assert stride_patterns(noise)[2] == pytest.approx((3 / n**2) ** 0.5, rel=0.3)
 
 
-def test_colours_that_shift_are_told():
+def test_colors_that_shift_are_told():
     finding = FlatField().run(
         Planted(lambda x: (x + 5).clamp(max=250)), DiagnosticInputs(photos(96), None)
     )
     assert finding.numbers["colour_error_levels"] > 4
 
 
-def test_small_pictures_are_not_examined():
+def test_small_images_are_not_examined():
     with pytest.raises(NotExaminedError, match="at least 86 pixels, got 64"):
         FlatField().run(Planted(), DiagnosticInputs(photos(64), None))

@@ -1,4 +1,4 @@
-"""Flicker: what changes from frame to frame of a still picture is measured in gray levels."""
+"""Flicker: what changes from frame to frame of a still image is measured in gray levels."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ def test_planted_flicker_is_measured():
     assert "changes by 2.00 gray levels" in finding.summary
 
 
-def test_a_blurred_but_steady_picture_does_not_flicker():
+def test_a_blurred_but_steady_image_does_not_flicker():
     finding = Flicker().run(Planted(lambda x: x.roll(1, -1)), DiagnosticInputs(photos(32), None))
     assert finding.numbers == {"flicker_levels": 0.0, "worst_transition_levels": 0.0}
     assert finding.summary == "a still image stays still"

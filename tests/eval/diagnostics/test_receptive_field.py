@@ -28,7 +28,7 @@ def test_the_reach_of_a_filter_is_its_radius(radius):
     assert finding.numbers["tile_overlap_px"] == -(-radius // 8) * 8
 
 
-def test_what_sees_the_whole_picture_has_no_exact_overlap():
+def test_what_sees_the_whole_image_has_no_exact_overlap():
     def centred(x):
         return x - x.mean(dim=(3, 4), keepdim=True) + 128
 

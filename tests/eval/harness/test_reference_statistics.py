@@ -42,7 +42,9 @@ def score(source: Path, cache: Path | None, **change: object) -> list[Row]:
     return evaluate(source, ["bicubic:f=2", "bicubic:f=4"], cache=cache, **{**CLIPS, **change})
 
 
-def test_the_originals_are_shown_once_for_all_subjects_and_never_again(source, shown, tmp_path):
+def test_the_originals_are_shown_once_for_all_reconstructors_and_never_again(
+    source, shown, tmp_path
+):
     without = score(source, None)
     assert sum(shown) == 5 + 2 * 5
     shown.clear()

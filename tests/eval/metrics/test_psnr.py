@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from random_clips import noisy_pair
 from skimage.metrics import peak_signal_noise_ratio
 
-from pictures import noisy_pair
 from vistok.eval.metrics.psnr import PSNR, clip_psnr, psnr_from_mse, squared_errors
 from vistok.eval.protocols.image_pair import Pair
 from vistok.eval.protocols.protocol import CANONICAL, PROTOCOLS
@@ -104,7 +104,7 @@ def truncated(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return tuple(((x + 1) / 2 * 255).astype(np.uint8)[:, :, 0].transpose(0, 2, 3, 1) for x in both)
 
 
-def test_truncation_changes_95_grey_levels_of_an_untouched_original():
+def test_truncation_changes_95_gray_levels_of_an_untouched_original():
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 1, 16, 16).repeat(1, 3, 1, 1, 1)
     pair = Pair(levels, levels, None)
     before, _ = pair.values("truncated")

@@ -1,4 +1,4 @@
-"""Picture codecs: exactly Pillow's files, at exactly their rates."""
+"""Image codecs: exactly Pillow's files, at exactly their rates."""
 
 import io
 
@@ -21,7 +21,7 @@ def clips(count: int, frames: int = 1, side: int = 48) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", IMAGE_FORMATS)
-def test_a_picture_comes_back_as_pillow_reads_its_own_file(kind):
+def test_a_image_comes_back_as_pillow_reads_its_own_file(kind):
     batch = clips(2)
     result = ImageCodec(kind, 50).reconstruct(batch, ["a", "b"])
     for before, after, stored in zip(
@@ -50,7 +50,7 @@ def test_a_clip_takes_the_bits_of_its_frames():
     assert whole.bits_per_pixel[0] == pytest.approx(sum(f.bits_per_pixel[0] for f in frames) / 3)
 
 
-def test_a_rate_does_not_depend_on_neighbours_in_the_batch():
+def test_a_rate_does_not_depend_on_neighbors_in_the_batch():
     batch = clips(3)
     together = ImageCodec("webp", 40).reconstruct(batch, list("abc"))
     alone = [ImageCodec("webp", 40).reconstruct(clip[None], ["a"]) for clip in batch]

@@ -75,7 +75,7 @@ def test_frames_are_asked_for_chunk_by_chunk():
     assert len(asked) <= 1 + 16
 
 
-def test_an_odd_picture_and_a_clip_keep_their_size(tmp_path):
+def test_an_odd_image_and_a_clip_keep_their_size(tmp_path):
     tokenizer = tiny_tokenizer("image")
     book = list_source(SAMPLES / "images" / "photo_of_book_page.jpg").files[0]
     result = reconstruct_file(book, tokenizer, tmp_path)

@@ -8,7 +8,7 @@ from vistok.eval.reconstructors.video_codec import VIDEO_FORMATS, VideoCodec
 
 
 def moving_clip(frames: int, height: int = 64, width: int = 64) -> torch.Tensor:
-    """A smooth picture that moves and brightens, so that a frame out of place is noticed."""
+    """A smooth image that moves and brightens, so that a frame out of place is noticed."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(1, 3, 8, 8, generator=generator)
     size = (height, width)
@@ -52,7 +52,7 @@ def test_odd_sizes_keep_their_size(kind):
     assert min(decibels(clip, result.clips)) > 30
 
 
-def test_grey_levels_survive_the_way_through_limited_range():
+def test_gray_levels_survive_the_way_through_limited_range():
     ramp = torch.arange(256, dtype=torch.uint8).view(1, 1, 1, 16, 16).expand(1, 3, 1, 16, 16)
     flat = ramp.repeat_interleave(8, dim=3).repeat_interleave(8, dim=4).contiguous()
     result = VideoCodec("h264", 0).reconstruct(flat, ["a"])

@@ -6,7 +6,7 @@ from vistok.eval.report.error_map import FULL_SCALE, error_map
 from vistok.eval.report.latent_image import latent_images
 
 
-def test_the_main_directions_are_the_colours_in_order():
+def test_the_main_directions_are_the_colors_in_order():
     generator = torch.Generator().manual_seed(0)
     # three channels of falling strength, hidden among weak ones by a rotation
     strong = torch.randn(3, 1, 16, 16, generator=generator) * torch.tensor([9.0, 3, 1]).view(
@@ -28,14 +28,14 @@ def test_frames_stand_side_by_side_and_positions_are_enlarged():
     assert torch.equal(image[:, ::2, ::2], image[:, 1::2, 1::2])
 
 
-def test_the_same_latents_have_the_same_colours_in_every_picture():
+def test_the_same_latents_have_the_same_colors_in_every_image():
     latents = torch.randn(4, 1, 5, 6, generator=torch.Generator().manual_seed(0))
     others = torch.randn(4, 1, 7, 3, generator=torch.Generator().manual_seed(1))
     first, _, again = latent_images([latents, others, latents.clone()], factor=1)
     assert torch.equal(first, again)
 
 
-def test_few_channels_leave_colours_dark():
+def test_few_channels_leave_colors_dark():
     latents = torch.randn(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     (image,) = latent_images([latents], factor=1)
     assert image[2].max() == 0 < image[1].max()

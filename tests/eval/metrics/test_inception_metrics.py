@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from random_clips import random_clips
 from torch import Tensor
 from torch_fidelity import calculate_metrics
 from torchmetrics.image import InceptionScore as TheirInceptionScore
 from torchmetrics.image import KernelInceptionDistance
 
-from pictures import random_clips
+from random_clips import random_clips
 from vistok.data.codecs.image import to_pil
 from vistok.eval.features.inception import Inception
 from vistok.eval.metrics.feature_statistics import FeatureStatistics

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from random_clips import noisy_pair
 
+from random_clips import noisy_pair
 from vistok import evaluate
 from vistok.eval.features.lpips_network import TRUNKS, lpips_network
 from vistok.eval.metrics.lpips_metric import LPIPS

@@ -3,9 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from random_clips import noisy_pair
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
+from random_clips import noisy_pair
 from vistok.eval.metrics.ms_ssim import SMALLEST_SIDE, WEIGHTS, MultiScaleSSIM, multi_scale_ssim
 from vistok.eval.protocols.image_pair import flatten_frames
 from vistok.eval.protocols.not_applicable import NotApplicableError

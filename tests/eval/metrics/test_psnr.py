@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from random_clips import noisy_pair
 from skimage.metrics import peak_signal_noise_ratio
 
+from random_clips import noisy_pair
 from vistok.eval.metrics.psnr import PSNR, clip_psnr, psnr_from_mse, squared_errors
 from vistok.eval.protocols.image_pair import Pair
 from vistok.eval.protocols.protocol import CANONICAL, PROTOCOLS

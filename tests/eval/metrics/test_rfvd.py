@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.linalg
 import torch
-from random_clips import random_clips
 
 from extractor_files import write_script
+from random_clips import random_clips
 from vistok import evaluate
 from vistok.eval.features.i3d import I3D, load_i3d
 from vistok.eval.metrics.feature_statistics import FeatureStatistics

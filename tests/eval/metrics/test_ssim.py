@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from random_clips import noisy_pair
 from skimage.metrics import structural_similarity
 
+from random_clips import noisy_pair
 from vistok.eval.metrics.ssim import SSIM, similarity_maps
 from vistok.eval.protocols.image_pair import Pair
 from vistok.eval.protocols.not_applicable import NotApplicableError

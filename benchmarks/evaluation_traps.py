@@ -31,7 +31,7 @@ from vistok.data.resize import adm_center_crop, pillow_center_crop
 from vistok.data.sources.source import list_source
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
 from vistok.eval.metrics.frechet import frechet_distance
-from vistok.eval.metrics.psnr import squared_errors
+from vistok.eval.metrics.psnr import psnr_from_mse, squared_errors
 from vistok.eval.metrics.ssim import similarity_maps
 from vistok.eval.reconstructors.image_codec import ImageCodec
 from vistok.progress import track

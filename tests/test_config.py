@@ -8,7 +8,8 @@ from vistok.component import RENAMED, options_model, validate
 from vistok.config import dump, flatten, load_config, merge, shipped_names
 from vistok.tokenizers.bottlenecks.vq import VQ
 from vistok.train.config.files import check_shapes, load_run_config
-from vistok.train.config.run_config import RunConfig, Train
+from vistok.train.config.run_config import RunConfig
+from vistok.train.config.training import Train
 from vistok.train.losses.options import Losses
 
 SOURCE = "data.source=samples:train"

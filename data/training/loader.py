@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import UInt8
@@ -14,9 +15,6 @@ from .order import BatchPositions, SampleIndex
 from .training_set import TrainingSample, TrainingSet
 
 log = logging.getLogger(__name__)
-
-# What asks a run to save and leave.
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 # However small a set is, so many bad files do not stop a run that accepts some.
 FEW_BAD_FILES = 10
@@ -38,12 +36,26 @@ class TrainingLoader:
     A file that cannot be read is logged when it is first met, and the next file of its pool takes
     its place. More of them than the limit stop the run.
 
+    Args:
+        dataset: the training set.
+        positions: the samples of every batch.
+        workers: number of reading processes.
+        max_bad: unreadable files that are accepted; see `bad_limit`.
+        ignored_signals: signals that reading processes ignore, because schedulers send them to the
+            whole process group and the run alone decides when to stop.
+
     Attributes:
         bad_files: the files that could not be read so far.
     """
 
     def __init__(
-        self, dataset: TrainingSet, positions: BatchPositions, workers: int, max_bad: float = 0.01
+        self,
+        dataset: TrainingSet,
+        positions: BatchPositions,
+        workers: int,
+        max_bad: float = 0.01,
+        *,
+        ignored_signals: Sequence[int] = (),
     ) -> None:
         self.bad_files: dict[str, BadFile] = {}
         self._num_files, self._max_bad = len(dataset.files), max_bad
@@ -57,7 +69,7 @@ class TrainingLoader:
             # Of its own: a DataLoader that starts draws a seed, by default from the run's numbers
             generator=torch.Generator(),
             prefetch_factor=PREFETCHED_BATCHES if workers else None,
-            worker_init_fn=_leave_signals_to_the_run,
+            worker_init_fn=partial(_ignore_signals, tuple(ignored_signals)),
         )
         self._note(dataset.unreadable)
 
@@ -87,13 +99,6 @@ class TrainingLoader:
             )
 
 
-def training_loader(
-    dataset: TrainingSet, positions: BatchPositions, workers: int, max_bad: float = 0.01
-) -> TrainingLoader:
-    """Batches (B, 3, T, H, W) uint8, one per step, in order."""
-    return TrainingLoader(dataset, positions, workers, max_bad)
-
-
 class _Samples(Dataset[TrainingSample]):
     """A training set whose samples keep their account of bad files."""
 
@@ -108,7 +113,6 @@ def _collate(samples: list[TrainingSample]) -> Batch:
     return torch.stack([sample.clip for sample in samples]), [b for s in samples for b in s.bad]
 
 
-def _leave_signals_to_the_run(_worker: int) -> None:
-    """Schedulers signal whole process groups; the run decides when to stop, its readers live on."""
-    for number in STOP_SIGNALS:
+def _ignore_signals(signals: Sequence[int], _worker: int) -> None:
+    for number in signals:
         signal.signal(number, signal.SIG_IGN)

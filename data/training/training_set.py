@@ -23,7 +23,7 @@ from ..codecs.video_index import VideoIndex, index_video
 from ..sources.location import Location
 from ..sources.media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
 from .buckets import Shape, sort_into_buckets
-from .crop import CropRules, cut
+from .crop import CropRules, crop_frames
 from .order import SampleIndex, WeightedSchedule, file_index
 
 
@@ -138,7 +138,7 @@ class TrainingSet(Dataset[Tensor]):
 
     def _cut(self, file: MediaFile, group: Group, rng: random.Random) -> Tensor:
         with closing(self._frames(file, group.frames, rng)) as frames:
-            return cut(frames, group.shape, self.rules, rng)
+            return crop_frames(frames, group.shape, self.rules, rng)
 
     def _frames(
         self, file: MediaFile, count: int, rng: random.Random

@@ -67,9 +67,14 @@ def squared_errors(
     return difference.square().mean(dim=(1, 3, 4), dtype=torch.float64)
 
 
-def psnr(mean_squared_error: float) -> float:
-    """PSNR in dB of a mean squared error; infinite for a perfect match."""
-    return inf if mean_squared_error == 0 else 10 * log10(PEAK**2 / mean_squared_error)
+def psnr(mean_squared_error: float, peak: float = PEAK) -> float:
+    """Return the PSNR in dB of a mean squared error; infinite for a perfect match.
+
+    Args:
+        mean_squared_error: in squared units of the pixels.
+        peak: range of the pixels: 255 for 8-bit values, 2 for pixels in [-1, 1].
+    """
+    return inf if mean_squared_error == 0 else 10 * log10(peak**2 / mean_squared_error)
 
 
 def clip_psnr(frame_errors: Sequence[float]) -> float:

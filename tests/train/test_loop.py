@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from killed_runs import everything_at_once, long_run, start, wait_for_checkpoint
 from runs import assert_same_state, last_state, tiny_run
@@ -19,7 +18,6 @@ from vistok.train.loop import train
 from vistok.train.losses.generator import Objective, generator_objective
 from vistok.train.monitor.metrics_log import read_metrics
 from vistok.train.run.checkpoint import check_world_size, checkpoints, load_checkpoint
-from vistok.train.run.finite_check import SKIPPED_IN_A_ROW, check_grad_norm
 from vistok.train.run.run_folder import RunFolder
 
 
@@ -147,26 +145,6 @@ def test_a_metric_without_weights_is_said_before_anything_is_trained(tmp_path, m
     ):
         train(run, tmp_path / "run", show_progress=False)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_scaler_may_skip_some_steps_but_not_go_on_skipping(tmp_path):
-    accelerator = Accelerator(cpu=True)
-    accelerator.scaler = torch.amp.GradScaler("cpu")  # which fp16 has on GPUs
-    broken, good = torch.tensor(torch.inf), torch.tensor(1.0)
-
-    def check(norm: torch.Tensor, skipped: int) -> int:
-        return check_grad_norm(norm, skipped, accelerator, step=99, folder=RunFolder(tmp_path))
-
-    skipped = 0
-    for step in range(SKIPPED_IN_A_ROW):
-        skipped = check(broken, skipped)
-        assert skipped == step + 1
-    assert check(good, skipped) == 0
-    with pytest.raises(FloatingPointError, match="norm of the gradients is inf at step 99"):
-        check(broken, skipped)
-    accelerator.scaler = None
-    with pytest.raises(FloatingPointError, match="norm of the gradients is inf at step 99"):
-        check(broken, 0)
 
 
 def test_a_run_that_never_saved_may_be_corrected(tmp_path):

@@ -1,6 +1,6 @@
 """`python -m vistok …`, which is also what `accelerate launch -m` and `torchrun -m` run."""
 
-from .cli import main
+from .cli.app import main
 
 if __name__ == "__main__":
     main()

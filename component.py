@@ -1,21 +1,22 @@
 """Components from plain data: a constructor's signature is the only description of its options.
 
-A component is a class with a keyword constructor of JSON-able values. `options_model` turns the
-signature into a pydantic model (unknown keys forbidden), a family is one plain dict from `kind` to
-class, and `build` makes the object. Nothing is looked up by a dotted name.
+A component is a class with a keyword constructor of JSON-able values. A family is one plain dict
+from `kind` to class; it is read whenever it is needed, so that an entry can be added at any time.
+`options_model` turns the signature into a pydantic model that forbids unknown keys, and `build`
+makes the object. Where a component is made of other components, `build` makes these parts first:
+constructors take finished parts, or functions that make them, and never descriptions. Nothing is
+looked up by a dotted name.
 """
 
-import dataclasses
-import inspect
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING
 from difflib import get_close_matches
-from functools import cache
-from typing import Annotated, Any, Literal, TypeVar, Union
+from functools import partial
+from typing import Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
-Component = TypeVar("Component")
+from .component_options import Family, OneOf, options_model, parts_of
 
 # Earlier names of options, in configs and saved tokenizers, for the error that names the new one.
 RENAMED = {
@@ -26,62 +27,17 @@ RENAMED = {
     "revive_below": "dead_code_threshold",
     "warmup_start": "warmup_start_factor",
 }
-Family = Mapping[str, type[Component]]
+
+# How much longer than a wrong path the path may be that an error message suggests instead.
+MAX_EXTRA_PARTS = 3
 
 
-def options_model(
-    component: type, kind: str | None = None, derived: frozenset[str] = frozenset()
-) -> type[BaseModel]:
-    """The pydantic model of a component's options.
-
-    Args:
-        component: the class whose constructor is read.
-        kind: value of the `kind` key that selects the class; None for a component without choice.
-        derived: parameters that the program fills in and no config may set.
-    """
-    return _options_model(component, kind, derived)
-
-
-@cache
-def _options_model(component: type, kind: str | None, derived: frozenset[str]) -> type[BaseModel]:
-    """One model per choice of arguments, however they were passed."""
-    fields: dict[str, Any] = {} if kind is None else {"kind": (Literal[kind], kind)}
-    for parameter in inspect.signature(component).parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            fields |= _keyword_fields(component)
-        elif parameter.name not in derived:
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[parameter.name] = (parameter.annotation, default)
-    return create_model(
-        component.__name__ + "Options",
-        __config__=ConfigDict(extra="forbid", protected_namespaces=()),
-        __doc__=inspect.getdoc(component),
-        **fields,
-    )
-
-
-def _keyword_fields(component: Any) -> dict[str, Any]:
-    """The options behind `**keywords`: the fields of the dataclass that they construct.
-
-    A component whose constructor ends in `**keywords: Unpack[...]` names that dataclass in its
-    attribute `keywords`, so that options shared by a family are declared once.
-    """
-    return {
-        field.name: (field.type, ... if field.default is MISSING else field.default)
-        for field in dataclasses.fields(component.keywords)
-    }
-
-
-def family_union(family: Family, derived: frozenset[str] = frozenset()) -> Any:
-    """The annotation "one of these components, chosen by its kind"."""
-    models = [options_model(component, kind, derived) for kind, component in family.items()]
-    if len(models) == 1:
-        return models[0]
-    return Annotated[Union[tuple(models)], Field(discriminator="kind")]  # noqa: UP007
+class ComponentError(ValueError):
+    """A constructor refused its options; the message begins with the path of the component."""
 
 
 def build(family: Family, options: Mapping[str, Any], where: str, **derived: Any) -> Any:
-    """Make the component that `options` describe.
+    """Make the component that `options` describe, its parts included.
 
     Args:
         family: classes by kind.
@@ -91,6 +47,7 @@ def build(family: Family, options: Mapping[str, Any], where: str, **derived: Any
 
     Raises:
         ValueError: unknown kind or key, or a value of the wrong type.
+        ComponentError: a constructor refused its values.
     """
     if not isinstance(options, Mapping) or "kind" not in options:
         raise ValueError(f"{where} must be a mapping with a kind, one of {', '.join(family)}")
@@ -100,13 +57,27 @@ def build(family: Family, options: Mapping[str, Any], where: str, **derived: Any
             f"{where}.kind must be one of {', '.join(family)}, got {kind!r}"
             f"{did_you_mean(kind, family)}"
         )
-    component = family[kind]
-    checked = validate(options_model(component, kind, frozenset(derived)), options, where)
-    values = {name: getattr(checked, name) for name in type(checked).model_fields if name != "kind"}
+    model = options_model(family[kind], kind, frozenset(derived), family)
+    return _make(family, validate(model, options, where), where, derived)
+
+
+def _make(family: Family, options: Any, where: str, derived: Mapping[str, Any]) -> Any:
+    """Make a component of checked options, and first its parts."""
+    component = family[options.kind]
+    names = type(options).model_fields.keys() - {"kind"}
+    values = {name: getattr(options, name) for name in names}
+    for name, part in parts_of(component, tuple(family.items())).items():
+        make = partial(_make, family, values[name], where=f"{where}.{name}", derived={})
+        values[name] = make if part.is_factory else make()
     try:
         return component(**values, **derived)
+    except ComponentError:  # of a part, whose path is the longer one
+        raise
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise ComponentError(f"{where}: {error}") from error
+
+
+# ---- checks and their messages -------------------------------------------------------------------
 
 
 def validate(model: type[BaseModel], values: Mapping[str, Any], where: str = "") -> Any:
@@ -119,21 +90,21 @@ def validate(model: type[BaseModel], values: Mapping[str, Any], where: str = "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint at the closest known words, or nothing."""
+    """Return a hint at the closest known words, or an empty string."""
     close = get_close_matches(word, list(known), n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
 def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> str:
-    """One line: path, what is wrong, what arrived, what is close."""
-    path = _path(problem["loc"], values) if problem["loc"] else []
-    name = ".".join([where, *path] if where else path) or "config"
+    """Describe a problem in one line: its path, the rule, the value and a close match."""
+    start = where.split(".") if where else []
+    path = start + (_path(problem["loc"], values) if problem["loc"] else [])
+    name = ".".join(path) or "config"
     match problem["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
             if path[-1] in RENAMED:
                 return f"{name}: is now called {RENAMED[path[-1]]}"
-            hint = _closest_path(path if not where else [where, *path], model, where)
-            return f"{name}: unknown key{hint}"
+            return f"{name}: unknown key{_closest_path(path, model, start)}"
         case "missing":
             return f"{name}: required, but not set"
         case "union_tag_not_found":
@@ -142,29 +113,33 @@ def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> 
             tag, tags = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
             hint = did_you_mean(tag, tags.split(", "))
             return f"{name}.kind: must be one of {tags}, got {tag!r}{hint}"
+        case "model_attributes_type":
+            return f"{name}: must be a mapping with a kind, got {problem['input']!r}"
         case _:
             message = problem["msg"].removeprefix("Value error, ")
             got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
             return f"{name}: {message[:1].lower()}{message[1:]}{got}"
 
 
-def _closest_path(path: list[str], model: type[BaseModel], where: str) -> str:
-    """A hint at the most similar key, rather a near one than a far one."""
-    known = [candidate.split(".") for candidate in _known_paths(model, where)]
-    names = {candidate[-1] for candidate in known}
-    close = get_close_matches(path[-1], names, n=1, cutoff=0.6)
+def _closest_path(path: list[str], model: type[BaseModel], start: list[str]) -> str:
+    """Return a hint at the most similar key; of several equal ones, the nearest in the config."""
+    known = list(_known_paths(model, start, longest=len(path) + MAX_EXTRA_PARTS))
+    close = get_close_matches(path[-1], {candidate[-1] for candidate in known}, n=1, cutoff=0.6)
     if not close:
         return ""
 
     def shared_parents(candidate: list[str]) -> int:
-        return len(set(candidate[:-1]) & set(path[:-1]))
+        return (Counter(candidate[:-1]) & Counter(path[:-1])).total()
 
-    best = max((c for c in known if c[-1] == close[0]), key=shared_parents)
+    # Shorter paths come first, and `max` takes the first of equals.
+    best = max(
+        (known_path for known_path in known if known_path[-1] == close[0]), key=shared_parents
+    )
     return f"; did you mean {'.'.join(best)}?"
 
 
 def _path(location: Iterable[str | int], values: Any) -> list[str]:
-    """The path of a problem as the config spells it: without the kinds that pydantic adds."""
+    """Return the path of a problem as the config spells it, without the kinds pydantic adds."""
     path: list[str] = []
     *inner, last = location
     for part in inner:
@@ -175,14 +150,25 @@ def _path(location: Iterable[str | int], values: Any) -> list[str]:
     return [*path, str(last)]
 
 
-def _known_paths(annotation: Any, prefix: str) -> Iterator[str]:
-    """Every dotted path that a config of this type may set."""
-    fields = getattr(annotation, "model_fields", None) or getattr(
-        annotation, "__dataclass_fields__", {}
-    )
-    for name, field in fields.items():
-        path = f"{prefix}.{name}" if prefix else name
-        yield path
-        yield from _known_paths(getattr(field, "annotation", None) or field.type, path)
-    for inner in getattr(annotation, "__args__", ()):
-        yield from _known_paths(inner, prefix)
+def _known_paths(model: Any, start: list[str], longest: int) -> Iterator[list[str]]:
+    """Yield every path of at most `longest` parts that a config of this type may set.
+
+    Shorter paths come first. Components may contain their own kind, so the length needs a limit.
+    """
+    pending, seen = deque([(model, start)]), set()
+    while pending:
+        annotation, prefix = pending.popleft()
+        inner = annotation.models if isinstance(annotation, OneOf) else get_args(annotation)
+        pending.extendleft((part, prefix) for part in reversed(inner))
+        fields = getattr(annotation, "model_fields", None) or getattr(
+            annotation, "__dataclass_fields__", {}
+        )
+        place = (annotation, *prefix)
+        if not fields or len(prefix) == longest or place in seen:
+            continue
+        seen.add(place)
+        for name, field in fields.items():
+            path = [*prefix, name]
+            yield path
+            pending.append((getattr(field, "annotation", None) or field.type, path))
+            pending.extend((extra, path) for extra in getattr(field, "metadata", ()) or ())

@@ -1,8 +1,8 @@
 """Reading run configs: YAML files, `extends`, and `--set a.b=c` overrides.
 
 A config is a tree of plain values. `extends: other.yaml` names one base (a shipped name or a path
-beside the file) whose values hold unless the file sets them. A mapping of another `kind` replaces
-the base's mapping instead of merging with it.
+relative to the file) whose values apply unless the file sets them. A mapping of another `kind`
+replaces the base's mapping instead of merging with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
-    """`base` with the values of `over` in place of its own, mapping by mapping."""
+    """Lay the values of `over` over those of `base`, mapping by mapping."""
     merged = dict(base)
     for key, value in over.items():
         ours = merged.get(key)
@@ -56,7 +56,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
 
 
 def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
-    """Every leaf of a tree by its dotted path."""
+    """Return every leaf of a tree by its dotted path."""
     if isinstance(tree, Mapping):
         items: Any = tree.items()
     elif isinstance(tree, list):
@@ -70,7 +70,7 @@ def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def dump(tree: Mapping[str, Any]) -> str:
-    """A tree as YAML, keys in their order."""
+    """Write a tree as YAML, keeping the order of its keys."""
     return yaml.safe_dump(dict(tree), sort_keys=False, default_flow_style=None, width=100)
 
 
@@ -93,7 +93,7 @@ def _read(path: Path) -> Tree:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no valid YAML: {error}") from error
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(tree, dict):
         raise ValueError(f"{path} must hold a mapping of settings, got {type(tree).__name__}")
     return tree
@@ -107,7 +107,7 @@ def override_value(tree: Tree, override: str) -> None:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise ValueError(f"--set {path}: {text!r} is no valid YAML value") from error
+        raise ValueError(f"--set {path}: {text!r} is not a valid YAML value") from error
     node: Any = tree
     *parents, last = path.split(".")
     for depth, key in enumerate(parents):

@@ -1,10 +1,10 @@
-"""Which device to run on."""
+"""Resolving the device that a user names."""
 
 import torch
 
 
 def resolve_device(name: str) -> str:
-    """Turn `auto` into the best device there is, and check that a named one exists.
+    """Turn `auto` into the best available device, and check that a named one exists.
 
     Raises:
         ValueError: no such device on this machine.

@@ -1,6 +1,6 @@
-"""Ranks of a process group: joining them, and numbers over the vectors of all of them.
+"""Process groups: joining one, and reductions over its ranks.
 
-Outside a process group, and with a single rank, the reductions hand their argument back.
+Outside a process group, and with a single rank, the reductions return their argument.
 """
 
 import os
@@ -16,7 +16,7 @@ Item = TypeVar("Item")
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """This rank and the number of ranks."""
+    """Return this rank and the number of ranks."""
     if dist.is_available() and dist.is_initialized():
         return dist.get_rank(), dist.get_world_size()
     return 0, 1
@@ -24,10 +24,10 @@ def rank_and_world_size() -> tuple[int, int]:
 
 @torch.no_grad()
 def all_reduce_sum(x: Tensor) -> Tensor:
-    """The sum of every rank's `x`, the same bits on all of them; no gradient."""
+    """Return the sum of all ranks' `x`, bit-identical on all of them; no gradient."""
     if rank_and_world_size()[1] == 1:
         return x
-    # NCCL alone moves nothing that lies in the host's memory
+    # NCCL cannot reduce tensors in host memory
     device = torch.device("cuda") if dist.get_backend() == "nccl" else x.device
     total = x.detach().to(device, copy=True)
     dist.all_reduce(total)
@@ -35,7 +35,7 @@ def all_reduce_sum(x: Tensor) -> Tensor:
 
 
 def all_gather_object(value: Item) -> list[Item]:
-    """Every rank's value, which can be pickled, in the order of the ranks."""
+    """Return all ranks' values (which must be picklable) in the order of the ranks."""
     ranks = rank_and_world_size()[1]
     if ranks == 1:
         return [value]
@@ -45,7 +45,7 @@ def all_gather_object(value: Item) -> list[Item]:
 
 
 def broadcast_object(value: Item) -> Item:
-    """The first rank's value, which can be pickled, on every rank."""
+    """Return the main process's value (which must be picklable) on every rank."""
     if rank_and_world_size()[1] == 1:
         return value
     values = [value]
@@ -54,7 +54,7 @@ def broadcast_object(value: Item) -> Item:
 
 
 def run_on_main_process(work: Callable[[], Item]) -> Item:
-    """What the first rank gets from a function, on every rank; what it raises is raised on all."""
+    """Call a function on the main process; every rank returns its result or raises its error."""
     answer: tuple[list[Item], Exception | None] = [], None
     if rank_and_world_size()[0] == 0:
         try:
@@ -68,10 +68,10 @@ def run_on_main_process(work: Callable[[], Item]) -> Item:
 
 
 def all_reduce_mean(x: Tensor) -> Tensor:
-    """The mean of every rank's `x`, differentiable.
+    """Return the mean of all ranks' `x`, differentiably.
 
     Every rank computes the same loss from it, and data parallel training averages the ranks'
-    gradients. The gradient of that loss with respect to this rank's `x` is then handed back
+    gradients. The gradient of that loss with respect to this rank's `x` is therefore returned
     undivided: averaging divides it by the number of ranks, as the mean did.
     """
     ranks = rank_and_world_size()[1]
@@ -82,7 +82,7 @@ def all_reduce_mean(x: Tensor) -> Tensor:
 
 @contextmanager
 def torchrun_processes(device: str) -> Iterator[str]:
-    """Join the other processes, if torchrun started any, and say where this one runs.
+    """Join the other processes, if torchrun started any, and yield this one's device.
 
     Args:
         device: cpu, or cuda for the accelerator of this process's local rank.

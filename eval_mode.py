@@ -1,4 +1,4 @@
-"""evaluating: a module in eval mode for a while, and in the mode it had before afterwards."""
+"""A module in eval mode for the length of a block, and in its former mode afterwards."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from torch import nn
 
 @contextmanager
 def eval_mode(module: nn.Module) -> Iterator[None]:
-    """Switch to eval mode inside the block."""
+    """Switch a module to eval mode inside the block."""
     was_training = module.training
     module.eval()
     try:

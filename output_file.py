@@ -1,8 +1,9 @@
-"""Writing results: folders that take them, files that appear whole or not at all, portable JSON.
+"""Writing results: files and folders that appear whole or not at all, portable JSON.
 
 JSON cannot represent infinity and NaN; they become null.
 """
 
+import hashlib
 import json
 import os
 import shutil
@@ -14,10 +15,10 @@ from typing import Any
 
 
 def check_output_folder(folder: Path) -> None:
-    """Raise, before any work, where results could not be written.
+    """Raise, before any work, if results could not be written to a folder.
 
     Raises:
-        ValueError: the path or one of its parents is a file, or cannot be written to.
+        ValueError: the path or one of its parents is a file, or is not writable.
     """
     existing = folder
     while not existing.exists() and existing != existing.parent:
@@ -28,22 +29,43 @@ def check_output_folder(folder: Path) -> None:
         raise ValueError(f"output {folder} cannot be written: no permission in {existing}")
 
 
+@contextmanager
+def replaced_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary path to write to; at the end of the block it replaces `target`.
+
+    The temporary file lies beside `target`, with its suffix. If the process is killed, `target` is
+    the old file or the new one, never a part of it. If the block raises, `target` is unchanged and
+    the temporary file is removed. At most one process may replace the same file at a time.
+    """
+    partial = target.with_name(f".{target.stem}.partial{target.suffix}")
+    try:
+        yield partial
+        _sync(partial)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    partial.replace(target)
+
+
 def write_text_whole(path: Path, text: str) -> None:
-    """Write a text file under another name and rename it, so that a kill leaves no half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    """Write a text file that appears whole or not at all."""
+    with replaced_file(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of the contents of a file, as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager
 def replaced_folder(target: Path) -> Iterator[Path]:
-    """An empty folder to fill; at the end of the block it takes the place of `target`.
+    """Yield an empty folder to fill; at the end of the block it replaces `target`.
 
-    A kill leaves the old folder, none, or the new one whole, never a part of it. None is left
-    between two renames only: the old one then lies aside, and the next call puts it back.
+    If the process is killed, `target` is the old folder, the new one whole, or missing, never a
+    part of either. It is missing only between two renames: the old one is then kept beside it, and
+    the next call restores it.
     """
     partial, aside = (target.with_name(f".{what}-{target.name}") for what in ("partial", "old"))
     if aside.exists() and not target.exists():
@@ -62,7 +84,7 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
-    """Make sure that a file or folder has reached the disk."""
+    """Wait until a file or folder has been written to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,12 +93,12 @@ def _sync(path: Path) -> None:
 
 
 def dumps(value: Any, indent: int | None = 1) -> str:
-    """Write JSON, refusing infinity and NaN that nobody has dealt with."""
+    """Return JSON text; infinity and NaN, which JSON cannot represent, raise."""
     return json.dumps(value, indent=indent, allow_nan=False)
 
 
 def finite_numbers(values: Mapping[str, Any], flag_infinite: bool = True) -> dict[str, Any]:
-    """The values with null for infinity and NaN, and `<name>_infinite: true` beside infinity."""
+    """Replace infinity and NaN by null, and add `<name>_infinite: true` beside infinity."""
     plain: dict[str, Any] = {}
     for name, value in values.items():
         broken = isinstance(value, float) and (isinf(value) or isnan(value))

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar where somebody watches, sparse lines where the output is a log."""
+"""Progress on stderr: a bar in a terminal, sparse lines in a log."""
 
 import sys
 import time
@@ -21,12 +21,12 @@ LOG_EVERY_SECONDS = 20.0
 
 
 class ProgressLine:
-    """One long piece of work with a known length; use as a context manager.
+    """Progress of a long task of known length; use as a context manager.
 
     Args:
         title: what is being done.
-        total: number of units.
-        done: units already done before (a resumed run).
+        total: number of units of work.
+        done: units done before, in a resumed run.
         enabled: False shows nothing.
     """
 
@@ -58,7 +58,7 @@ class ProgressLine:
             self._write_line()
 
     def advance(self, units: int = 1, note: str | None = None) -> None:
-        """Count finished units; a note (figures of the moment) stays until the next one."""
+        """Count finished units; a note (current metrics) stays until the next one."""
         self.done += units
         self.note = self.note if note is None else note
         self._bar.update(self._task, advance=units, note=self.note)

@@ -1,7 +1,7 @@
 """The quickstart: from the bundled images to a trained tokenizer, its tokens and its scores.
 
-It measures how fast this machine trains, fits the number of steps to the time that was asked for,
-and then runs what a user would run: train, encode, decode, eval, reconstruct.
+It measures how fast this machine trains, fits the number of steps to the given time, and then runs
+what a user would run: train, encode, decode, eval, reconstruct.
 """
 
 import shutil
@@ -21,7 +21,7 @@ from .encode.decode import decode_shards
 from .encode.job import encode_source
 from .eval.harness.evaluate import evaluate
 from .eval.metrics.catalog import QUICK_METRICS
-from .eval.reconstruct import ReconstructedFile, reconstruct_file
+from .eval.reconstructors.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report.report import Report
 from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer
@@ -40,14 +40,14 @@ MINIMUM_MINUTES = 0.5
 
 
 def quickstart(output: Path, minutes: float) -> None:
-    """Run everything and leave tokenizer/, tokens/, report.html and report.json in `output`.
+    """Train, encode, decode and score; write tokenizer/, tokens/, report.html and report.json.
 
     Args:
-        output: where to; started again with the same folder it goes on where it was stopped.
-        minutes: time for everything together.
+        output: folder of the results; run again with the same folder, it resumes.
+        minutes: time for all steps together.
 
     Raises:
-        ValueError: too little time, or the folder holds something else.
+        ValueError: `minutes` is too short, or the folder holds something else.
     """
     check_output_folder(output)
     if minutes < MINIMUM_MINUTES:
@@ -59,13 +59,13 @@ def quickstart(output: Path, minutes: float) -> None:
     _say(f"1/4  training {config.train.steps} steps on {config.data.source}")
     trained = train(config, run.root).tokenizer
     if trained is None:
-        _say("stopped; the same command goes on where this one stopped")
+        _say("stopped; run the same command again to resume")
         return
     _say("     " + _rising_psnr(run))
     tokenizer = VisualTokenizer.from_pretrained(trained).eval()
     tokenizer.save_pretrained(output / "tokenizer")
 
-    _say("2/4  encoding the pictures kept out, and decoding them from the stored tokens")
+    _say("2/4  encoding the held-out images, and decoding them from the stored tokens")
     tokens, decoded = output / "tokens", output / "decoded"
     encode_source(HELDOUT, tokenizer, tokens, name="quickstart", overwrite=True)
     shutil.rmtree(decoded, ignore_errors=True)
@@ -74,7 +74,7 @@ def quickstart(output: Path, minutes: float) -> None:
     _say(f"3/4  reconstructing a clip of {CLIP_FRAMES} frames")
     clip = _reconstruct_clip(tokenizer, output)
 
-    _say("4/4  scoring on the pictures kept out")
+    _say("4/4  scoring on the held-out images")
     baseline = f"bicubic:f={tokenizer.spatial_compression}"
     first, *others = evaluate(HELDOUT, [tokenizer, baseline], metrics=(*QUICK_METRICS, "ms_ssim"))
     rows = [replace(first, tokenizer="quickstart"), *others]
@@ -87,7 +87,7 @@ def quickstart(output: Path, minutes: float) -> None:
 
 
 def _config(run: RunFolder, output: Path, minutes: float) -> RunConfig:
-    """The config with as many steps as fit; a run that was started before keeps its own number."""
+    """Return the config with as many steps as fit; a run started before keeps its number."""
     if run.config.exists():
         before = flatten(yaml.safe_load(run.config.read_text(encoding="utf-8")))
         return load_run_config("quickstart", [f"train.steps={before['train.steps']}"])
@@ -112,18 +112,18 @@ def _seconds_per_step(config: RunConfig) -> float:
         optimizer.step()
         optimizer.zero_grad()
         seconds.append(time.perf_counter() - start)
-    # A real step also reads data, clips gradients, averages weights and now and then evaluates.
+    # A real step also reads data, clips gradients, averages weights and sometimes evaluates.
     return 1.1 * sorted(seconds)[PROBE_STEPS // 2]
 
 
 def _reconstruct_clip(tokenizer: VisualTokenizer, output: Path) -> ReconstructedFile:
-    """The first frames of a bundled clip, through a tokenizer that never saw it move."""
+    """Reconstruct the first frames of a bundled clip, which the tokenizer never saw move."""
     clip = list_source(SAMPLES / "videos" / "iss_astronaut_0.mp4").files[0]
     return reconstruct_file(clip, tokenizer, output / "clip", frames=CLIP_FRAMES)
 
 
 def _rising_psnr(run: RunFolder) -> str:
-    """The held-out scores of the run, from the first to the last."""
+    """Summarize the held-out scores of the run, from the first to the last."""
     scored = [entry for entry in read_metrics(run.metrics) if entry["eval_psnr"] is not None]
     shown = scored[:: max(1, len(scored) // 6)]
     if scored and shown[-1] is not scored[-1]:

@@ -1,6 +1,7 @@
-"""Random numbers as pure functions: the generator is reset at every step from (seed, step, rank).
+"""Random numbers as pure functions of (seed, step, rank): generators are reseeded at every step.
 
-So a resumed run draws what an undisturbed one would have drawn, whatever else consumed randomness.
+A resumed run therefore draws what an uninterrupted one would have drawn, whatever else consumed
+random numbers.
 """
 
 import hashlib
@@ -9,13 +10,13 @@ import torch
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
-    """A 63-bit seed for one step of one rank."""
+    """Return a 63-bit seed for one step of one rank."""
     digest = hashlib.sha256(f"{seed}/{step}/{rank}".encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def shared_draw(seed: int, step: int) -> float:
-    """A number in [0, 1) for one step, the same on every rank."""
+    """Return a number in [0, 1) for one step, the same on every rank."""
     return step_seed(seed, step, rank=-1) / 2**63
 
 

@@ -1,8 +1,8 @@
 """Speed and memory of the backbone: `python benchmarks/backbone.py [--output FILE] [--quick]`.
 
-Work is measured against the floor: multiply-adds per second over the machine's own matrix rate,
-taken in the same run. Everything is compared inside one run, because timings of shared machines
-drift. Memory is the peak of a process of its own, above what it held before.
+Speed is measured against an upper bound: multiply-adds per second over the matrix rate of the
+machine, measured in the same run. All comparisons are made within one run, because timings on
+shared machines drift. Memory is the peak of a separate process, above what it used before.
 """
 
 import argparse
@@ -31,7 +31,7 @@ DIFFUSERS_WAN = {"base_dim": 96, "z_dim": 16, "temperal_downsample": [False, Tru
 
 
 def seconds(work: Callable[[], Any], runs: int) -> float:
-    """Median time of a call, after one to warm up."""
+    """Return the median time of a call, after one warm-up call."""
     work()
     times = []
     for _ in range(runs):
@@ -42,25 +42,25 @@ def seconds(work: Callable[[], Any], runs: int) -> float:
 
 
 def matrix_rate(runs: int) -> float:
-    """Multiply-adds per second of a large fp32 matrix product."""
+    """Measure the multiply-adds per second of a large fp32 matrix product."""
     side = 2048
     a, b = torch.randn(side, side), torch.randn(side, side)
     return side**3 / seconds(lambda: a @ b, runs)
 
 
 def tokenizer(config: str) -> VisualTokenizer:
-    """A shipped config with random weights."""
+    """Build the tokenizer of a shipped config, with random weights."""
     return load_run_config(config, ["data.source=unused"]).build_tokenizer().eval()
 
 
 def wan() -> VisualTokenizer:
-    """The Wan 2.1 VAE with random weights."""
+    """Build the Wan 2.1 VAE, with random weights."""
     encoder, decoder = ({"kind": "causal", **options} for options in WAN)
     return VisualTokenizer(encoder, {"kind": "kl", "latent_channels": 16}, decoder).eval()
 
 
 def diffusers_wan() -> nn.Module:
-    """The same network as diffusers has it."""
+    """Build the same network from diffusers."""
     from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 
     return AutoencoderKLWan(**DIFFUSERS_WAN).eval()
@@ -68,7 +68,7 @@ def diffusers_wan() -> nn.Module:
 
 @torch.inference_mode()
 def throughput(runs: int) -> Iterator[tuple[str, str]]:
-    """Encode and decode of images and clips, as shares of the matrix rate."""
+    """Measure encoding and decoding of images and clips, as shares of the matrix rate."""
     rate = matrix_rate(runs)
     yield "matrix product 2048, fp32", f"{rate / 1e9:.0f} G multiply-adds/s"
     for config, size in (("image_fsq_f8", (1, 256, 256)), ("video_fsq_4x8x8", (17, 256, 256))):
@@ -91,10 +91,10 @@ def throughput(runs: int) -> Iterator[tuple[str, str]]:
 
 @torch.inference_mode()
 def fold(runs: int) -> Iterator[tuple[str, str]]:
-    """An image through causal 3-D nets: folded kernels against full ones.
+    """Compare folded and full kernels for an image in causal 3-D networks.
 
-    Every kernel of Wan's is three frames deep; those of the shipped config only below its first
-    stage, where an image is as cheap without the fold.
+    All kernels of Wan span three frames; those of the shipped config only below its first stage,
+    where an image is as cheap without the fold.
     """
     for name, model in (("Wan 2.1", wan()), ("video_fsq_4x8x8", tokenizer("video_fsq_4x8x8"))):
         pixels = torch.rand(1, 3, 1, 256, 256) * 2 - 1
@@ -103,30 +103,30 @@ def fold(runs: int) -> Iterator[tuple[str, str]]:
             "encode": (model.encoder, pixels),
             "decode": (model.decoder, codes),
         }
-        for way, (network, x) in pairs.items():
+        for direction, (network, x) in pairs.items():
             folded = seconds(lambda n=network, x=x: n(x), runs)
-            # A stream's first chunk takes the full kernels, on the same values.
+            # The first chunk of a stream uses the full kernels, on the same values.
             full = seconds(lambda n=network, x=x: n(x, StreamState()), runs)
-            yield f"{name}, an image, {way}: fold on / off", f"{full / folded:.1f}x faster"
+            yield f"{name}, an image, {direction}: fold on / off", f"{full / folded:.1f}x faster"
 
 
 @torch.inference_mode()
 def memory_format(runs: int) -> Iterator[tuple[str, str]]:
-    """Channels last against the usual layout."""
+    """Compare channels last with the default memory layout."""
     for config, size in (("image_fsq_f8", (1, 256, 256)), ("video_fsq_4x8x8", (5, 128, 128))):
         pixels = torch.rand(1, 3, *size) * 2 - 1
         model = tokenizer(config)
-        usual = seconds(lambda m=model, p=pixels: m.encoder(p), runs)
+        default = seconds(lambda m=model, p=pixels: m.encoder(p), runs)
         last: Any = nn.Module.to(model, memory_format=torch.channels_last_3d)
         pixels = pixels.contiguous(memory_format=torch.channels_last_3d)
         taken = seconds(lambda m=last, p=pixels: m.encoder(p), runs)
-        label = f"{config} encode {'x'.join(map(str, size))}: channels_last_3d / usual time"
-        yield label, f"{taken / usual:.2f}"
+        label = f"{config} encode {'x'.join(map(str, size))}: channels_last_3d / default time"
+        yield label, f"{taken / default:.2f}"
 
 
 @torch.inference_mode()
 def against_diffusers(runs: int) -> Iterator[tuple[str, str]]:
-    """Wan 2.1's VAE here and in diffusers, random weights, one clip and one image."""
+    """Compare Wan 2.1's VAE here and in diffusers, with random weights."""
     ours, theirs = wan(), diffusers_wan()
     encode: Any = theirs.encode
     for frames in (1, 17):
@@ -137,18 +137,18 @@ def against_diffusers(runs: int) -> Iterator[tuple[str, str]]:
 
 
 def peak_memory(case: str) -> float:
-    """Peak memory in MiB of a case run in a process of its own, above its start."""
+    """Return the peak memory in MiB of a case in a separate process, above its start."""
     command = [sys.executable, __file__, "--case", case]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(output)
 
 
 def memory() -> Iterator[tuple[str, str]]:
-    """Peak memory: streams of different length, tiles, and diffusers' class."""
+    """Measure peak memory: streams of different lengths, tiles, and diffusers' class."""
     short, long = peak_memory("stream 65"), peak_memory("stream 513")
     yield "stream 65 frames of 128x128, encode and decode", f"{short:.0f} MiB"
     yield "stream 513 frames of 128x128", f"{long:.0f} MiB, {long / short:.2f} of the above"
-    for case in ("picture 3840x2160 in tiles of 512", "clip 9x1920x1080 in tiles of 512"):
+    for case in ("image 3840x2160 in tiles of 512", "clip 9x1920x1080 in tiles of 512"):
         yield f"{case}, encode and decode", f"{peak_memory(case):.0f} MiB"
     ours, theirs = peak_memory("wan vistok"), peak_memory("wan diffusers")
     yield "Wan 2.1 encode 17x256x256: vistok streamed", f"{ours:.0f} MiB"
@@ -157,7 +157,7 @@ def memory() -> Iterator[tuple[str, str]]:
 
 @torch.inference_mode()
 def run_case(case: str) -> float:
-    """The work behind `peak_memory`."""
+    """Run the case of `peak_memory` in this process."""
     prepare, work = CASES[case]
     model = prepare()
     before = peak_bytes()
@@ -166,7 +166,7 @@ def run_case(case: str) -> float:
 
 
 def stream(frames: int) -> Callable[[Any], None]:
-    """Encode and decode a long clip chunk by chunk."""
+    """Return a case that encodes and decodes a long clip chunk by chunk."""
 
     def work(model: VisualTokenizer) -> None:
         sizes = [1] + [16] * ((frames - 1) // 16)
@@ -178,7 +178,7 @@ def stream(frames: int) -> Callable[[Any], None]:
 
 
 def tiled(frames: int, width: int, height: int) -> Callable[[Any], None]:
-    """Reconstruct one large image or clip in tiles."""
+    """Return a case that reconstructs one large image or clip in tiles."""
 
     def work(model: VisualTokenizer) -> None:
         model.reconstruct(torch.rand(1, 3, frames, height, width) * 2 - 1, tile=512)
@@ -200,7 +200,7 @@ def diffusers_encode(model: Any) -> None:
 CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "stream 65": (lambda: tokenizer("video_fsq_4x8x8"), stream(65)),
     "stream 513": (lambda: tokenizer("video_fsq_4x8x8"), stream(513)),
-    "picture 3840x2160 in tiles of 512": (lambda: tokenizer("quickstart"), tiled(1, 3840, 2160)),
+    "image 3840x2160 in tiles of 512": (lambda: tokenizer("quickstart"), tiled(1, 3840, 2160)),
     "clip 9x1920x1080 in tiles of 512": (lambda: tokenizer("quickstart"), tiled(9, 1920, 1080)),
     "wan vistok": (wan, wan_stream),
     "wan diffusers": (diffusers_wan, diffusers_encode),
@@ -208,7 +208,7 @@ CASES: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
 
 
 def main() -> None:
-    """Print a table, and write it if asked."""
+    """Print a table, and write it if requested."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, no memory cases")
@@ -225,14 +225,14 @@ def main() -> None:
         f"{platform.processor() or platform.machine()}, {threads} threads, "
         f"torch {torch.__version__}, fp32, random weights; written by `benchmarks/backbone.py`.",
         "",
-        "| what | figure |",
+        "| measurement | value |",
         "|---|---|",
     ]
     parts = [throughput(runs), fold(runs), memory_format(runs), against_diffusers(runs)]
     for part in parts if arguments.quick else [*parts, memory()]:
-        for label, figure in part:
-            lines.append(f"| {label} | {figure} |")
-            print(f"{label:<66} {figure}", flush=True)
+        for label, value in part:
+            lines.append(f"| {label} | {value} |")
+            print(f"{label:<66} {value}", flush=True)
     if arguments.output:
         arguments.output.parent.mkdir(parents=True, exist_ok=True)
         arguments.output.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,11 +1,11 @@
-"""How fast training data is read, against a bare decode loop and against other loaders.
+"""Speed of reading training data, compared with a bare decode loop and with other loaders.
 
     python benchmarks/data.py [--images FOLDER] [--videos FOLDER] [--output results/data.md]
 
-Every figure is the median of several rounds, in which all candidates take turns, on one process
-(or one worker) with one thread; rates count CPU seconds, so that other work on the machine does not
-matter. The bare loop does the same work per sample by hand: open, decode,
-scale, crop, tensor. All loaders read the same JPEGs from disk, or from a tar of them.
+Every value is the median of several rounds, in which all candidates take turns, in one process (or
+one worker) with one thread; rates count CPU seconds, so that other work on the machine does not
+matter. The bare loop does the same work for each sample: open, decode, scale, crop, convert to a
+tensor. All loaders read the same JPEGs from disk, or from a tar of them.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=Path, default=SAMPLES / "images")
     parser.add_argument("--videos", type=Path, default=SAMPLES / "videos")
-    parser.add_argument("--limit", type=int, default=256, help="files of a kind")
+    parser.add_argument("--limit", type=int, default=256, help="maximum number of files per kind")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results/data.md")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def head(num_images: int, num_videos: int) -> list[str]:
-    """The machine and what was read."""
+    """Describe the machine and the files read."""
     versions = {
         "torch": torch.__version__, "torchvision": torchvision.__version__,
         "webdataset": webdataset.__version__, "av": av.__version__, "Pillow": Image.__version__,
@@ -86,7 +86,7 @@ def head(num_images: int, num_videos: int) -> list[str]:
 
 
 def copy_images(paths: list[Path], folder: Path, tar: Path) -> None:
-    """The same JPEGs as a class folder and as a WebDataset tar."""
+    """Write the same JPEGs to a class folder and to a WebDataset tar."""
     folder.mkdir(parents=True)
     with tarfile.open(tar, "w") as archive:
         for number, path in enumerate(paths):
@@ -101,7 +101,7 @@ def copy_images(paths: list[Path], folder: Path, tar: Path) -> None:
 
 
 def transform() -> Callable[[Image.Image], torch.Tensor]:
-    """The sample that torchvision's pieces make."""
+    """Return the transform of a sample, from torchvision."""
     return v2.Compose([
         v2.Resize(SHORT_SIDE, v2.InterpolationMode.BICUBIC), v2.RandomCrop(SIZE),
         v2.RandomHorizontalFlip(), v2.PILToTensor(),
@@ -109,7 +109,7 @@ def transform() -> Callable[[Image.Image], torch.Tensor]:
 
 
 def bare_images(tree: Path) -> Iterator[torch.Tensor]:
-    """Our work per sample, by hand."""
+    """Read images as our loader does, in a plain loop."""
     for path in sorted(tree.rglob("*.jpg")):
         with Image.open(path) as image:
             scaled = adm_resize(image.convert("RGB"), SHORT_SIDE)
@@ -117,7 +117,7 @@ def bare_images(tree: Path) -> Iterator[torch.Tensor]:
 
 
 def ours(source: Path, workers: int) -> Iterator[torch.Tensor]:
-    """One epoch of our loader."""
+    """Read one epoch with our loader."""
     files = list_source(source).files
     dataset = TrainingSet([WeightedFiles(files)], CropRules(SIZE, short_side=SHORT_SIDE), seed=0)
     steps = len(files) // BATCH
@@ -125,14 +125,14 @@ def ours(source: Path, workers: int) -> Iterator[torch.Tensor]:
 
 
 def plain_torchvision(tree: Path, workers: int) -> Iterator[torch.Tensor]:
-    """ImageFolder and DataLoader."""
+    """Read one epoch with ImageFolder and DataLoader."""
     dataset = ImageFolder(str(tree), transform())
     for clips, _ in DataLoader(dataset, BATCH, shuffle=True, num_workers=workers):
         yield clips
 
 
 def own_webdataset(tar: Path, workers: int) -> Iterator[torch.Tensor]:
-    """WebDataset's pipeline, with its shuffle buffer."""
+    """Read one epoch with WebDataset, including its shuffle buffer."""
     dataset: Any = (
         webdataset.compat.WebDataset(str(tar), shardshuffle=False, empty_check=False)
         .shuffle(100)
@@ -146,7 +146,7 @@ def own_webdataset(tar: Path, workers: int) -> Iterator[torch.Tensor]:
 
 
 def bare_frames(paths: Iterable[str]) -> Iterator[object]:
-    """Decode and convert, by hand, with one thread."""
+    """Decode and convert frames in a plain loop with one thread."""
     for path in paths:
         with av.open(path) as container:
             container.streams.video[0].codec_context.thread_count = 1
@@ -155,7 +155,7 @@ def bare_frames(paths: Iterable[str]) -> Iterator[object]:
 
 
 def our_frames(paths: Iterable[str]) -> Iterator[object]:
-    """The same through our reader."""
+    """Decode the same frames with our reader."""
     for path in paths:
         yield from read_frames(path)
 
@@ -164,7 +164,7 @@ def our_frames(paths: Iterable[str]) -> Iterator[object]:
 
 
 def throughput(tree: Path, tar: Path, videos: list[str]) -> list[str]:
-    """Images and frames per second of one process."""
+    """Measure images and frames per second of one process."""
     images = {
         "bare decode loop": lambda: bare_images(tree),
         "vistok, folder": lambda: ours(tree, 0),
@@ -180,7 +180,7 @@ def throughput(tree: Path, tar: Path, videos: list[str]) -> list[str]:
 
 
 def table(unit: str, candidates: Mapping[str, Callable[[], Iterator[object]]]) -> list[str]:
-    """Rates and their ratios to the first candidate."""
+    """Measure rates and their ratios to that of the first candidate."""
     rates: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(ROUNDS):
         for name, make in candidates.items():
@@ -197,7 +197,7 @@ def table(unit: str, candidates: Mapping[str, Callable[[], Iterator[object]]]) -
 
 
 def workers(tree: Path, tar: Path) -> list[str]:
-    """Time to the first batch, and memory that belongs to one worker alone."""
+    """Measure the time to the first batch, and the memory used by one worker alone."""
     candidates = {
         "vistok, folder": lambda: ours(tree, 1),
         "vistok, tar": lambda: ours(tar, 1),

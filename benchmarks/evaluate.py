@@ -53,7 +53,7 @@ class Cost:
     wall: float
 
     def per(self, count: int) -> "Cost":
-        """Of one of so many."""
+        """Return the mean cost of one of `count` samples."""
         return Cost(self.cpu / count, self.wall / count)
 
 
@@ -105,13 +105,13 @@ def measure(
     cpu = (total.cpu * PLANNED + frechet.cpu) / (floor.cpu * PLANNED)
     wall = (total.wall * PLANNED + frechet.wall) / (floor.wall * PLANNED)
     return [
-        f"Seconds per picture, medians of {rounds} rounds over {count} pictures.\n",
+        f"Seconds per image, medians of {rounds} rounds over {count} images.\n",
         "| | CPU | wall |",
         "|---|---|---|",
         f"| bare encode, decode and features of both sides | {floor.cpu:.3f} | {floor.wall:.3f} |",
         f"| `evaluate`: {', '.join(METRICS)} | {total.cpu:.3f} | {total.wall:.3f} |",
         f"| Fréchet distance, once | {frechet.cpu:.1f} | {frechet.wall:.1f} |",
-        f"| {PLANNED} pictures, as multiples of the floor | {cpu:.3f} | {wall:.3f} |",
+        f"| {PLANNED} images, as multiples of the floor | {cpu:.3f} | {wall:.3f} |",
     ]
 
 
@@ -119,8 +119,8 @@ def evaluation(source: str, reconstructor: TokenizerReconstructor, limit: int, p
     """What `vistok eval` does, but for the report."""
     evaluate(
         source, reconstructor, size=SIZE, batch_size=BATCH, metrics=METRICS, limit=limit,
-        parts=parts,
-        pictures=False, show_progress=True,
+        partial_scores=parts,
+        examples=False, show_progress=True,
     )  # fmt: skip
 
 

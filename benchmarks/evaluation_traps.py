@@ -31,14 +31,14 @@ from vistok.data.resize import adm_center_crop, pillow_center_crop
 from vistok.data.sources.source import list_source
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
 from vistok.eval.metrics.frechet import frechet_distance
-from vistok.eval.metrics.psnr import psnr, squared_errors
+from vistok.eval.metrics.psnr import psnr_from_mse, squared_errors
 from vistok.eval.metrics.ssim import similarity_maps
 from vistok.eval.reconstructors.image_codec import ImageCodec
 from vistok.progress import track
 
 SIZE = 256
 QUALITIES = (10, 30, 50, 90)
-RESIZED_AT = 1.5  # resizing is measured on images at least so many times the target
+RESIZED_AT = 1.5  # resizing is measured on images at least this many times the target
 FEW = 60  # images for what is averaged over images
 FEATURES = 64
 DRAWS = 400
@@ -108,7 +108,7 @@ def truncation(clips: Tensor) -> list[Measured]:
     """PSNR when the original is loaded by `((x + 1) / 2 * 255)` cut off, instead of rounded."""
     grey = torch.arange(256, dtype=torch.uint8)
     moved = int((truncated(grey) != grey).sum())
-    found = [Measured("truncation", "grey levels of the original that move", moved, "of 256", "")]
+    found = [Measured("truncation", "gray levels of the original that change", moved, "of 256", "")]
     generator = torch.Generator().manual_seed(0)
     kept = clips.clamp(24, 231)  # noise then stays inside the range
     for decibels in (25, 40, 50):
@@ -133,7 +133,7 @@ def averaging(clips: Tensor) -> list[Measured]:
     for quality in QUALITIES:
         restored = reconstruct(ImageCodec("jpeg", quality), clips)
         mean = mean_psnr(clips, restored)
-        pooled = psnr(squared_errors(clips, restored).mean().item())
+        pooled = psnr_from_mse(squared_errors(clips, restored).mean().item())
         setting = f"pooled error, JPEG {quality}"
         found.append(Measured("PSNR average", setting, pooled, "dB", f"{pooled - mean:+.2f}"))
     return found
@@ -152,7 +152,7 @@ def ssim_variants(clips: Tensor) -> list[Measured]:
         # The constants stand for a range of 255: halving the values is a range declared twice as
         # wide, and dividing by 255 is images in [0, 1] under constants for 8 bits.
         "Gaussian, range declared twice too wide": ssim(a / 2, b / 2),
-        "Gaussian, pictures in [0, 1], range 255": ssim(a / 255, b / 255),
+        "Gaussian, images in [0, 1], range 255": ssim(a / 255, b / 255),
         "Gaussian, after 2 x 2 averages": ssim(F.avg_pool2d(a, 2), F.avg_pool2d(b, 2)),
     }
     return lines("SSIM of one reconstruction", values, "", 3)
@@ -185,7 +185,7 @@ def sample_count(clips: Tensor) -> list[Measured]:
     return [
         Measured(
             "samples of a Fréchet distance",
-            f"{count} pictures, {count / FEATURES:.1f} per feature",
+            f"{count} images, {count / FEATURES:.1f} per feature",
             value / limit,
             "of its limit",
             f"{100 * (value / limit - 1):+.0f} %",
@@ -234,7 +234,7 @@ def reconstruct(codec: ImageCodec, clips: Tensor) -> Tensor:
 
 def mean_psnr(before: Tensor, after: Tensor) -> float:
     """Mean over images."""
-    return fmean(psnr(error) for error in squared_errors(before, after).flatten().tolist())
+    return fmean(psnr_from_mse(error) for error in squared_errors(before, after).flatten().tolist())
 
 
 def lines(trap: str, values: dict[str, float], unit: str, digits: int) -> list[Measured]:
@@ -300,7 +300,7 @@ def main() -> None:
         if min(image.size) >= RESIZED_AT * SIZE:
             large.append(image)
     if not large:
-        sys.exit(f"no picture of {given.folder} has a short side of {RESIZED_AT * SIZE:.0f} pixels")
+        sys.exit(f"no image of {given.folder} has a short side of {RESIZED_AT * SIZE:.0f} pixels")
     clips = torch.stack(images).unsqueeze(2)
     few = clips[:: max(1, len(clips) // FEW)]
     measured = [
@@ -311,7 +311,7 @@ def main() -> None:
         *sample_count(clips),
     ]
     notes = [
-        f"JPEG stands for the tokenizer. Resizing is measured on the {len(large)} pictures whose "
+        f"JPEG stands for the tokenizer. Resizing is measured on the {len(large)} images whose "
         f"short side has {RESIZED_AT * SIZE:.0f} pixels or more, the number of samples on all "
         f"{len(clips)}, everything else on every {max(1, len(clips) // FEW)}th of them "
         f"({len(few)}), at {SIZE} x {SIZE}."

@@ -4,7 +4,7 @@
 
 writes benchmarks/results/quantizers.md. Every case runs in two processes of its own, one per
 library, so that peak memory is what the case adds to a process that has done the same with few
-vectors. Times are the least of the repeats, taken in turn, since other work only ever adds.
+vectors. Times are the minimum over repeats, since other work on the machine only ever adds time.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from peak_memory import peak_bytes
@@ -28,14 +29,14 @@ FEW = 64
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table.
+    """One row of the table of results.
 
     Attributes:
-        name: what is compared.
-        vectors: N.
-        dim: channels.
-        goal: the time ratio wanted, as words.
-        repeats: fewer for slow cases.
+        name: the name of the comparison.
+        vectors: number of vectors N.
+        dim: number of channels.
+        goal: the time ratio to reach, in words.
+        repeats: number of timed steps; slow cases have fewer.
     """
 
     name: str
@@ -50,6 +51,8 @@ CASES = {
     for case in (
         Case("FSQ 8,8,8,5,5,5, N = 16 384", 16_384, 6, "≥ 1.5"),
         Case("FSQ 8,8,8,5,5,5, N = 131 072", 131_072, 6, "≥ 1.5"),
+        Case("FSQ fast / exact, N = 16 384", 16_384, 6, "> 1"),
+        Case("FSQ fast / exact, N = 131 072", 131_072, 6, "> 1"),
         Case("signs alone (LFQ 2^18, eval, forward), N = 16 384", 16_384, 18, "≥ 1.5"),
         Case("signs alone (LFQ 2^10, eval, forward), N = 131 072", 131_072, 10, "≥ 1.5"),
         Case("LFQ 2^10 with entropies, N = 16 384", 16_384, 10, "≥ 40", 3),
@@ -66,14 +69,14 @@ CASES = {
 
 
 def build_pair(name: str) -> tuple[Callable[[], torch.nn.Module], Callable[[], torch.nn.Module]]:
-    """Constructors of ours and theirs."""
+    """Return constructors of ours and theirs; for "fast / exact" both are ours."""
     import vector_quantize_pytorch as vqp
 
     import vistok
 
     levels = (8, 8, 8, 5, 5, 5)
-    inner = {"kind": "fsq", "levels": (8, 5, 5), "symmetric": True, "squash": "clamp"}
     pairs = {
+        "FSQ fast": (lambda: vistok.FSQ(levels), lambda: exact(vistok.FSQ(levels))),
         "FSQ": (lambda: vistok.FSQ(levels), lambda: vqp.FSQ(list(levels))),
         "signs alone (LFQ 2^18": (
             lambda: vistok.LFQ(bits=18).eval(),
@@ -115,18 +118,26 @@ def build_pair(name: str) -> tuple[Callable[[], torch.nn.Module], Callable[[], t
             lambda: vqp.SimVQ(dim=8, codebook_size=16_384, rotation_trick=False),
         ),
         "Residual FSQ": (
-            lambda: vistok.Residual(inner, num_quantizers=4),
+            lambda: vistok.Residual(
+                lambda: vistok.FSQ((8, 5, 5), symmetric=True, squash="clamp"), num_quantizers=4
+            ),
             lambda: vqp.ResidualFSQ(levels=[8, 5, 5], num_quantizers=4),
         ),
     }
     return next(pair for prefix, pair in pairs.items() if name.startswith(prefix))
 
 
+def exact(fsq: Any) -> torch.nn.Module:
+    """Return `fsq`, with the exact form in place of the fast one."""
+    fsq.quantize_fast = fsq.quantize_exact
+    return fsq
+
+
 def step(quantizer: torch.nn.Module, x: torch.Tensor) -> None:
-    """Forward, and in train mode backward through codes and losses."""
+    """Run forward, and in train mode backward through codes and losses."""
     x.grad = None
     if not quantizer.training:
-        # theirs passes no gradient in eval mode, and in train mode cannot leave the entropies out
+        # theirs passes no gradient in eval mode, and cannot skip the entropies in train mode
         with torch.no_grad():
             quantizer(x)
         return
@@ -141,7 +152,7 @@ def step(quantizer: torch.nn.Module, x: torch.Tensor) -> None:
 
 
 def measure(name: str, whose: int, threads: int) -> dict[str, float]:
-    """Least time in seconds and added peak memory in bytes, in this process."""
+    """Return the minimum time in seconds and the added peak memory in bytes, in this process."""
     torch.set_num_threads(threads)
     case = CASES[name]
     torch.manual_seed(0)
@@ -159,7 +170,7 @@ def measure(name: str, whose: int, threads: int) -> dict[str, float]:
 
 
 def both(name: str, threads: int, rounds: int) -> tuple[dict[str, float], dict[str, float] | None]:
-    """Ours and theirs, each in fresh processes, in turn."""
+    """Measure ours and theirs in alternating fresh processes."""
     least: list[dict[str, float] | None] = [None, None]
     for _ in range(rounds):
         for whose in (0, 1):
@@ -183,7 +194,7 @@ def both(name: str, threads: int, rounds: int) -> tuple[dict[str, float], dict[s
 
 
 def write(rows: list[str], threads: int) -> None:
-    """The table with what it was measured on."""
+    """Write the table of results, with the machine and versions it was measured on."""
     cpu = next(
         line.split(":")[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -194,8 +205,9 @@ def write(rows: list[str], threads: int) -> None:
 
 {cpu} ({platform.machine()}), {threads} thread(s); Python {platform.python_version()}, {libraries}.
 Forward and backward in train mode, fp32, through codes and losses, same inputs; in eval mode
-forward. Time: least of the repeats. Memory: peak resident memory beyond that of a process that has
-done the same with {FEW} vectors. Ratios are theirs / ours.
+forward. Time: minimum over repeats. Memory: peak resident memory beyond that of a process that has
+done the same with {FEW} vectors. Ratios are theirs / ours. In rows "fast / exact" both are
+ours: the eager path of FSQ, and its exact form in place of theirs.
 Command: `python benchmarks/quantizers.py --threads {threads}`.
 
 | case | ours (ms) | theirs (ms) | time ratio | ours (MiB) | theirs (MiB) | memory ratio | goal |
@@ -205,7 +217,7 @@ Command: `python benchmarks/quantizers.py --threads {threads}`.
 
 
 def main() -> None:
-    """Run every case, or one of them in this process."""
+    """Run every case, or only one of them in this process."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2, help="fresh processes per library")
@@ -223,7 +235,7 @@ def main() -> None:
         if theirs is None:
             cells += ["–", "–", f"{ours['bytes'] / mib:.0f}", "–", "–", case.goal]
         else:
-            # below one MiB the figure is the allocator's, not the method's
+            # below one MiB the value reflects the allocator, not the method
             noise = theirs["bytes"] < mib
             memory = "–" if noise else f"{theirs['bytes'] / max(ours['bytes'], mib):.1f}×"
             cells += [

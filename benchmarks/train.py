@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from peak_memory import peak_bytes
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -31,10 +30,10 @@ from vistok.train.config.files import load_run_config
 from vistok.train.config.run_config import RunConfig
 from vistok.train.loop import train
 from vistok.train.losses.discriminator import discriminator_objective
-from vistok.train.losses.gan import build_adversary
+from vistok.train.losses.gan import build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.monitor.metrics_log import read_metrics
-from vistok.train.run.training_data import open_training_set, training_batches
+from vistok.train.run.training_data import open_training_data
 
 ON_GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if ON_GPU else "cpu")
@@ -72,34 +71,35 @@ class Case:
 def bare_loop(config: RunConfig) -> float:
     """Seconds per step of the same training without everything around it."""
     torch.manual_seed(config.train.seed)
-    dataset = open_training_set(config)
+    data = open_training_data(config.data, config.train)
     tokenizer: Any = config.build_tokenizer()
     tokenizer.to(DEVICE).train()
     optimizer = torch.optim.AdamW(tokenizer.parameters(), lr=config.train.lr)
-    adversary = judge_optimizer = None
+    gan = gan_optimizer = None
     if config.train.losses.adversarial_weight:
-        adversary = build_adversary(config.train.adversarial, DEVICE)
-        judge_optimizer = torch.optim.AdamW(adversary.discriminator.parameters(), config.train.lr)
+        gan = build_gan(config.train.adversarial, DEVICE)
+        gan_optimizer = torch.optim.AdamW(gan.discriminator.parameters(), config.train.lr)
     average = AveragedModel(tokenizer, multi_avg_fn=get_ema_multi_avg_fn(config.train.ema_decay))
     losses, limit = config.train.losses, config.train.grad_clip_norm or math.inf
-    batches = training_batches(config, dataset, Accelerator(cpu=not ON_GPU))
     start, measured = 0.0, config.train.steps // 2
-    for step, clips in enumerate(batches):
+    for step, clips in enumerate(data.batches()):
         if step == measured:
             start = now()
         pixels = to_pixels(clips.to(DEVICE))
         output = tokenizer(pixels)
         last = tokenizer.decoder.conv_out.weight
-        generator_objective(output, pixels, losses, step, None, adversary, last).loss.backward()
+        objective = generator_objective(output, pixels, losses, step=step, gan=gan, last_layer=last)
+        objective.loss.backward()
         torch.nn.utils.clip_grad_norm_(tokenizer.parameters(), limit)
         optimizer.step()
         optimizer.zero_grad()
-        if adversary is not None and judge_optimizer is not None:
-            judge = adversary.discriminator
-            discriminator_objective(judge, pixels, output.pixels, adversary, step).loss.backward()
-            torch.nn.utils.clip_grad_norm_(judge.parameters(), limit)
-            judge_optimizer.step()
-            judge_optimizer.zero_grad()
+        if gan is not None and gan_optimizer is not None:
+            network = gan.discriminator
+            objective = discriminator_objective(network, pixels, output.pixels, gan=gan, step=step)
+            objective.loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), limit)
+            gan_optimizer.step()
+            gan_optimizer.zero_grad()
         average.update_parameters(tokenizer)
     return (now() - start) / measured
 

@@ -1,4 +1,4 @@
-"""The evaluation data: every file of a source once, in order, scaled and cropped by one rule."""
+"""Evaluation data: every file of a source once, in order, scaled and cropped by one rule."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from .codecs.image import read_image, to_picture, to_tensor
+from .codecs.image import read_image, to_pil, to_tensor
 from .codecs.video import clip_frames
 from .resize import CENTER_CROPS
 from .sources.media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
@@ -19,12 +19,12 @@ Sample = tuple[int, Tensor | None, BadFile | None]
 
 @dataclass(frozen=True)
 class EvaluationBatch:
-    """What was read of a few neighbouring files.
+    """Clips of a few consecutive files.
 
     Attributes:
-        positions: places in the evaluation set of the files that could be read.
-        clips: these files, or None where none could be read.
-        bad: the files that could not.
+        positions: positions in the evaluation set of the files that could be read.
+        clips: the clips of these files, or None if none could be read.
+        bad: the files that could not be read.
     """
 
     positions: tuple[int, ...]
@@ -33,13 +33,13 @@ class EvaluationBatch:
 
 
 class EvaluationSet(Dataset[Sample]):
-    """Clips (3, T, size, size) uint8: one frame of images, the first `frames` of videos.
+    """Clips (3, T, size, size) uint8: images as one frame, or the first `frames` of videos.
 
     Args:
-        files: what to read, in order.
-        size: side of the centre crop, in pixels.
-        frames: frames per clip; 1 takes images only, more takes videos only.
-        limit: read at most so many files.
+        files: files to read, in order.
+        size: side of the center crop, in pixels.
+        frames: number of frames per clip; 1 reads images only, more reads videos only.
+        limit: maximum number of files to read.
         resize: adm, bilinear or bicubic; see `resize.py`.
         fps: frame rate that videos are resampled to; None keeps their own.
     """
@@ -57,7 +57,7 @@ class EvaluationSet(Dataset[Sample]):
         self.files = tuple(file for file in files if file.serves(kind))[:limit]
         if not self.files:
             raise ValueError(
-                f"frames={frames} evaluates {kind}s, but the source holds none; "
+                f"frames={frames} evaluates {kind}s, but the source contains none; "
                 f"set frames={'17' if frames == 1 else '1'} or give another source"
             )
         self.size, self.frames = size, frames
@@ -68,7 +68,7 @@ class EvaluationSet(Dataset[Sample]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> Sample:
-        """A file's place with its clip, or with the reason why it has none."""
+        """Return the position of a file with its clip, or with a report if it cannot be read."""
         file = self.files[index]
         try:
             return index, self._clip(file), None
@@ -78,10 +78,10 @@ class EvaluationSet(Dataset[Sample]):
     def _clip(self, file: MediaFile) -> UInt8[Tensor, "3 T H W"]:
         crop = CENTER_CROPS[self.resize]
         if self.frames == 1:
-            pictures = iter([read_image(file.location)])
+            images = iter([read_image(file.location)])
         else:
-            pictures = map(to_picture, clip_frames(file.location, self.frames, fps=self.fps))
-        return torch.stack([to_tensor(crop(p, self.size)) for p in pictures], dim=1)
+            images = map(to_pil, clip_frames(file.location, self.frames, fps=self.fps))
+        return torch.stack([to_tensor(crop(image, self.size)) for image in images], dim=1)
 
 
 def evaluation_batches(
@@ -90,7 +90,7 @@ def evaluation_batches(
     workers: int = 0,
     positions: Sequence[int] | None = None,
 ) -> Iterator[EvaluationBatch]:
-    """The files at some positions (all of them if None), in order, none twice."""
+    """Read the files at some positions (None: at all of them) in batches, in order."""
     chosen = range(len(dataset)) if positions is None else positions
     loader = DataLoader(
         dataset, batch_size, sampler=list(chosen), num_workers=workers, collate_fn=list

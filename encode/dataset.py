@@ -1,4 +1,4 @@
-"""Reading what is to be encoded: every file of the job as an 8-bit clip with its source facts."""
+"""The data set of an encoding job: every file as an 8-bit clip with metadata about its source."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..data.codecs.image import read_image, to_picture, to_tensor
+from ..data.codecs.image import read_image, to_pil, to_tensor
 from ..data.codecs.video import clip_frames, probe_video
 from ..data.resize import adm_center_crop, adm_resize
 from ..data.sources.media import READ_ERRORS, BadFile, MediaFile, bad_file
@@ -16,13 +16,13 @@ from ..data.sources.media import READ_ERRORS, BadFile, MediaFile, bad_file
 
 @dataclass(frozen=True)
 class EncodingSample:
-    """One clip to encode.
+    """One clip to encode, with metadata about its source.
 
     Attributes:
-        file: where it comes from.
+        file: file of the clip.
         clip: (3, T, H, W) uint8.
-        width: of the source, in pixels.
-        height: of the source, in pixels.
+        width: width of the source, in pixels.
+        height: height of the source, in pixels.
         fps: frames per second of the clip, or None for an image.
     """
 
@@ -34,13 +34,13 @@ class EncodingSample:
 
 
 class EncodeDataset(Dataset[EncodingSample | BadFile]):
-    """The samples of a job, by index.
+    """The samples of an encoding job, by index.
 
     Args:
-        files: what to read, all of one kind.
+        files: files to read, all of one kind.
         size: short side, in pixels.
-        keep_aspect: whole images instead of square centre crops.
-        frames: frames per clip.
+        keep_aspect: whole images instead of square center crops.
+        frames: number of frames per clip.
         stride: step between the frames of a clip.
     """
 
@@ -55,7 +55,7 @@ class EncodeDataset(Dataset[EncodingSample | BadFile]):
         return len(self.files)
 
     def __getitem__(self, index: int) -> EncodingSample | BadFile:
-        """A sample, or the reason why there is none."""
+        """Return a sample, or a report of why it cannot be read."""
         file = self.files[index]
         try:
             return self._read(file)
@@ -69,6 +69,6 @@ class EncodeDataset(Dataset[EncodingSample | BadFile]):
             return EncodingSample(file, clip, image.width, image.height, None)
         info = probe_video(file.location)
         frames = clip_frames(file.location, self.frames, stride=self.stride)
-        resized = [to_tensor(self.resize(to_picture(frame), self.size)) for frame in frames]
+        resized = [to_tensor(self.resize(to_pil(frame), self.size)) for frame in frames]
         clip = torch.stack(resized, dim=1)
         return EncodingSample(file, clip, info.width, info.height, float(info.fps / self.stride))

@@ -1,4 +1,4 @@
-"""Decoding stored tokens or latents back to images and clips."""
+"""Decoding of stored tokens or latents to images and clips."""
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
@@ -27,17 +27,20 @@ def decode_shards(
     keys: Sequence[str] | None = None,
     show_progress: bool = False,
 ) -> list[Path]:
-    """Decode every stored sample (or those of the given keys) to PNG and MP4 files.
+    """Decode all stored samples (or those with the given keys) to PNG and MP4 files.
 
     Args:
-        folder: of the shards.
-        tokenizer: the one they were made with.
-        output: folder of the images, named by key.
-        keys: decode these only.
-        show_progress: whether to show a bar on stderr.
+        folder: folder of the shards.
+        tokenizer: the tokenizer that encoded them.
+        output: folder of the decoded files, which are named by key.
+        keys: keys of the samples to decode; None decodes all.
+        show_progress: whether to show a progress bar on stderr.
+
+    Returns:
+        The files written, in the order of the samples.
 
     Raises:
-        FileNotFoundError: no shards.
+        FileNotFoundError: the folder contains no shards.
         ValueError: the shards were made by another tokenizer, a key is unknown, or a file exists.
     """
     shards = read_shards(folder)
@@ -46,7 +49,7 @@ def decode_shards(
         raise ValueError(
             f"the shards in {folder} were made by tokenizer {shards[0][1]['tokenizer']!r} "
             f"(fingerprint {made_by[:12]}…), not by the given one ({given[:12]}…); "
-            "decode with the tokenizer, and dtype, that encoded"
+            "decode with the tokenizer and the dtype that encoded them"
         )
     records = [record for path, _ in shards for record in read_records(path)]
     if keys:
@@ -71,7 +74,7 @@ def decode_shards(
 
 
 def _target(output: Path, record: Record) -> Path:
-    """Where a sample goes; a key from a file may not lead out of the folder."""
+    """Return the file of a sample; a stored key must not lead out of the folder."""
     key = PurePosixPath(record["key"])
     if key.is_absolute() or ".." in key.parts:
         raise ValueError(f"the stored key {record['key']!r} would lead out of {output}; refused")

@@ -1,21 +1,19 @@
-"""The encoding job: a source to shards of tokens or latents, resumable shard by shard."""
+"""The encoding job: turns a source into shards of tokens or latents, resumable shard by shard."""
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 from ..data.pixels import to_pixels
-from ..data.sources.media import BadFile
+from ..data.sources.media import BadFile, MediaFile, bad_limit
 from ..data.sources.source import list_source
-from ..data.training.loader import bad_limit
 from ..eval_mode import eval_mode
 from ..output_file import write_text_whole
 from ..progress import ProgressLine
@@ -31,12 +29,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class EncodeResult:
-    """What an encoding job did.
+    """Summary of an encoding job.
 
     Attributes:
-        num_samples: samples in all shards.
-        num_shards: shards of the job.
-        shards_written: shards made by this call; 0 when the job was finished already.
+        num_samples: number of samples in all shards.
+        num_shards: number of shards of the job.
+        shards_written: number of shards written by this call; 0 if the job was already finished.
         bad: files that could not be read.
     """
 
@@ -68,93 +66,116 @@ def encode_source(
     """Encode the images (or, with `frames` > 1, the first clip of every video) of a source.
 
     Args:
-        source: what to read; see `list_source`.
-        tokenizer: encodes in its own dtype, on its own device.
-        output: folder of the shards; a job that was stopped goes on where it was.
-        name: what the shards say they were made with.
+        source: images and videos to encode; see `list_source`.
+        tokenizer: the tokenizer, which encodes in its own dtype and on its own device.
+        output: folder of the shards; an interrupted job in it is resumed.
+        name: name of the tokenizer to record in the shards.
         what: tokens, or latents (mean and log-variance).
-        size: short side, in pixels; square centre crops unless `keep_aspect`.
+        size: short side, in pixels; square center crops unless `keep_aspect`.
         keep_aspect: encode whole images, padded to the tokenizer's legal sizes.
-        frames: frames per clip.
+        frames: number of frames per clip.
         stride: step between the frames of a clip.
-        batch_size: samples per forward pass.
-        shard_size: samples per shard.
-        workers: reading processes.
-        limit: encode at most so many files.
-        overwrite: start afresh where the output holds another job.
-        max_bad: unreadable files that are accepted: below 1 a share (at least 10), else a number.
-        show_progress: whether to show a bar on stderr.
+        batch_size: number of samples per forward pass.
+        shard_size: number of samples per shard.
+        workers: number of processes that read files.
+        limit: maximum number of files to encode.
+        overwrite: start again if the output folder holds another job.
+        max_bad: accepted unreadable files: below 1 a share (at least 10 files), else a number.
+        show_progress: whether to show a progress bar on stderr.
 
     Raises:
-        OSError: more files than that, or all of them, cannot be read.
-        ValueError: nothing to encode, a shape the tokenizer cannot take, or another job's output.
+        OSError: more files than accepted, or all of them, cannot be read.
+        ValueError: the source has nothing to encode, the tokenizer cannot encode the requested
+            shape, or the output folder holds another job.
     """
-    kind = "image" if frames == 1 else "video"
-    listing = list_source(source)
-    files = listing.of_kind(kind)[:limit]
-    others = len(listing.files) - len(listing.of_kind(kind)) + len(listing.skipped)
-    if others:
-        log.warning("%d file(s) of %s are no %ss and are left out", others, source, kind)
-    if not files:
-        raise ValueError(
-            f"frames={frames} encodes {kind}s, but {source} holds none; "
-            f"set --frames to {'17 or so' if frames == 1 else '1'} or give another source"
-        )
+    files = _files_to_encode(source, frames, limit)
     schema = token_schema(tokenizer.codebook_size) if what == "tokens" else latent_schema()
     if what == "latents" and "continuous" not in tokenizer.paths:
         raise ValueError(
-            "this tokenizer is discrete: latents could not be decoded again; encode tokens"
+            "this tokenizer is discrete, so its latents could not be decoded again; encode tokens"
         )
     if not keep_aspect:
         tokenizer.layout((frames, size, size))
     plan = Plan(
-        what, name, fingerprint(tokenizer), size, keep_aspect, frames, stride, batch_size,
-        shard_size, len(files), listing_hash(files),
-    )  # fmt: skip
-    plan.claim(output, overwrite)
-    samples = EncodeDataset(files, size, keep_aspect, frames, stride)
+        what=what,
+        tokenizer=name,
+        fingerprint=fingerprint(tokenizer),
+        size=size,
+        keep_aspect=keep_aspect,
+        frames=frames,
+        stride=stride,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        num_samples=len(files),
+        listing=listing_hash(files),
+    )
+    plan.prepare(output, overwrite)
+    samples = EncodeDataset(files, size=size, keep_aspect=keep_aspect, frames=frames, stride=stride)
     metadata = {**asdict(plan), "codebook_size": _codebook_size(tokenizer)}
 
-    done: list[ShardInfo] = []
+    shards: list[ShardInfo] = []
     written = 0
     progress = ProgressLine("encoding", plan.num_samples, enabled=show_progress)
     with progress, eval_mode(tokenizer):
         for index in range(plan.num_shards):
-            facts = finished_shard(output, index)
-            if facts is None:
+            shard = finished_shard(output, index)
+            if shard is None:
                 subset = Subset(samples, plan.shard(index))
                 loader = DataLoader(subset, batch_size, num_workers=workers, collate_fn=list)
                 records, bad = _encode_shard(loader, tokenizer, what, progress)
-                facts = write_shard(output, index, records, bad, schema, metadata)
+                shard = write_shard(
+                    output, index, records=records, bad=bad, schema=schema, metadata=metadata
+                )
                 written += 1
             else:
                 progress.advance(len(plan.shard(index)))
-            done.append(facts)
-            _check_bad(done, len(files), max_bad)
-    _write_manifest(output, metadata, done)
+            shards.append(shard)
+            _check_bad(shards, len(files), max_bad)
+    _write_manifest(output, metadata, shards)
     return EncodeResult(
-        num_samples=sum(facts.count for facts in done),
-        num_shards=len(done),
+        num_samples=sum(shard.count for shard in shards),
+        num_shards=len(shards),
         shards_written=written,
-        bad=tuple(bad for facts in done for bad in facts.bad),
+        bad=tuple(bad for shard in shards for bad in shard.bad),
     )
 
 
+def _files_to_encode(source: str | Path, frames: int, limit: int | None) -> tuple[MediaFile, ...]:
+    """List the files of the kind that clips of `frames` frames come from."""
+    kind = "image" if frames == 1 else "video"
+    listing = list_source(source)
+    found = listing.of_kind(kind)
+    others = len(listing.files) - len(found) + len(listing.skipped)
+    if others:
+        log.warning("skipping %d file(s) of %s that are not %ss", others, source, kind)
+    files = found[:limit]
+    if not files:
+        raise ValueError(
+            f"frames={frames} encodes {kind}s, but {source} contains none; "
+            f"set --frames to {'17, for example,' if frames == 1 else '1'} or give another source"
+        )
+    return files
+
+
 def _check_bad(shards: Sequence[ShardInfo], num_files: int, max_bad: float) -> None:
-    """Stop where more files than accepted cannot be read, or all of them."""
-    bad = [bad for facts in shards for bad in facts.bad]
+    """Raise if more files than accepted, or all of them, cannot be read."""
+    bad = [bad for shard in shards for bad in shard.bad]
     limit = min(bad_limit(max_bad, num_files), num_files - 1)
     if len(bad) > limit:
         listed = "\n  ".join(f"{b.path}: {b.reason} ({b.exception})" for b in bad[:10])
         raise OSError(
             f"{len(bad)} of {num_files} files cannot be read, max_bad={max_bad:g} accepts {limit}:"
-            f"\n  {listed}\nmend the source, or raise max_bad"
+            f"\n  {listed}\nrepair the source, or raise max_bad"
         )
 
 
 def _encode_shard(
-    loader: Any, tokenizer: VisualTokenizer, what: What, progress: ProgressLine
+    loader: Iterable[list[EncodingSample | BadFile]],
+    tokenizer: VisualTokenizer,
+    what: What,
+    progress: ProgressLine,
 ) -> tuple[list[Record], list[BadFile]]:
+    """Encode the samples of one shard; return their records and the unreadable files."""
     records: list[Record] = []
     bad: list[BadFile] = []
     for batch in loader:
@@ -165,41 +186,49 @@ def _encode_shard(
             with torch.inference_mode():
                 pixels = to_pixels(clips).to(tokenizer.device, tokenizer.dtype)
                 encoding = tokenizer.encode(pixels, pad="replicate")
-            records += [_record(s, encoding, i, what) for i, s in enumerate(group)]
+            records += _records(group, encoding, what)
         progress.advance(len(batch))
     return records, bad
 
 
 def _same_shape(samples: Sequence[EncodingSample]) -> Iterator[list[EncodingSample]]:
-    """Neighbours of one shape, which can share a forward pass."""
+    """Yield runs of samples of one shape, which can share a forward pass."""
     for _, group in groupby(samples, key=lambda sample: sample.clip.shape):
         yield list(group)
 
 
-def _record(sample: EncodingSample, encoding: Encoding, index: int, what: What) -> Record:
+def _records(samples: Sequence[EncodingSample], encoding: Encoding, what: What) -> Iterator[Record]:
+    """Yield the row of each sample of a batch."""
     groups = len(encoding.group_sizes)
-    record: Record = {
-        "key": sample.file.key,
-        "path": str(sample.file.path),
-        "width": sample.width,
-        "height": sample.height,
-        "fps": sample.fps,
-        "size": list(encoding.layout.size),
-        "grid": [[*grid, groups] for grid in encoding.layout.grids],
-    }
-    if what == "tokens":
-        return {**record, "tokens": encoding.tokens[index].cpu().numpy()}
-    assert encoding.posterior is not None, "latents are stored of continuous tokenizers only"
-    mean, logvar = encoding.posterior.mean[0], encoding.posterior.logvar[0]
-    return {
-        **record,
-        "mean": _half_bytes(mean[index]),
-        "logvar": None if logvar is None else _half_bytes(logvar[index]),
-    }
+    contents = _token_columns(encoding) if what == "tokens" else _latent_columns(encoding)
+    for sample, content in zip(samples, contents, strict=True):
+        yield {
+            "key": sample.file.key,
+            "path": str(sample.file.path),
+            "width": sample.width,
+            "height": sample.height,
+            "fps": sample.fps,
+            "size": list(encoding.layout.size),
+            "grid": [[*grid, groups] for grid in encoding.layout.grids],
+            **content,
+        }
 
 
-def _half_bytes(values: Tensor) -> bytes:
-    return values.to("cpu", torch.float16).contiguous().numpy().tobytes()
+def _token_columns(encoding: Encoding) -> list[Record]:
+    return [{"tokens": tokens} for tokens in encoding.tokens.cpu().numpy()]
+
+
+def _latent_columns(encoding: Encoding) -> list[Record]:
+    assert encoding.posterior is not None, "latents are stored for continuous tokenizers only"
+    means = _half_bytes(encoding.posterior.mean[0])
+    logvar = encoding.posterior.logvar[0]
+    logvars = [None] * len(means) if logvar is None else _half_bytes(logvar)
+    return [{"mean": m, "logvar": v} for m, v in zip(means, logvars, strict=True)]
+
+
+def _half_bytes(values: Tensor) -> list[bytes]:
+    """Return the float16 bytes of each sample of a batch."""
+    return [array.tobytes() for array in values.to("cpu", torch.float16).contiguous().numpy()]
 
 
 def _codebook_size(tokenizer: VisualTokenizer) -> int | None:
@@ -209,11 +238,11 @@ def _codebook_size(tokenizer: VisualTokenizer) -> int | None:
 def _write_manifest(output: Path, metadata: Record, shards: Sequence[ShardInfo]) -> None:
     manifest = {
         **metadata,
-        "num_encoded": sum(facts.count for facts in shards),
-        "num_bad": sum(len(facts.bad) for facts in shards),
-        "shards": [{"name": f.name, "count": f.count, "sha256": f.sha256} for f in shards],
+        "num_encoded": sum(shard.count for shard in shards),
+        "num_bad": sum(len(shard.bad) for shard in shards),
+        "shards": [{"name": s.name, "count": s.count, "sha256": s.sha256} for s in shards],
     }
     text = json.dumps(manifest, indent=1) + "\n"
     write_text_whole(output / "manifest.json", text)
-    lines = [json.dumps(asdict(bad)) + "\n" for facts in shards for bad in facts.bad]
+    lines = [json.dumps(asdict(bad)) + "\n" for shard in shards for bad in shard.bad]
     write_text_whole(output / "bad_samples.jsonl", "".join(lines))

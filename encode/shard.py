@@ -1,17 +1,15 @@
-"""Shards: Parquet files of encoded samples, each with a JSON sidecar that vouches for it.
+"""Shards: Parquet files of encoded samples, each with a JSON sidecar that marks it as complete.
 
 One row is one image or clip:
 
-    key, path, width, height, fps      where it comes from
+    key, path, width, height, fps      its source
     size                               [T, H, W] of the encoded pixels, before padding
     grid                               [[t, h, w, groups], ...] in the order of the tokens
     tokens                             list<uint16|uint32|uint64>          (tokens)
     mean, logvar                       float16 bytes, (C, t, h, w) C order   (latents)
 """
 
-import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..data.sources.media import BadFile
+from ..output_file import file_sha256, replaced_file, write_text_whole
 
 Record = dict[str, Any]
 METADATA_KEY = b"vistok"
@@ -38,7 +37,7 @@ _SOURCE_FIELDS = [
 
 @dataclass(frozen=True)
 class ShardInfo:
-    """What a sidecar says of its shard."""
+    """Contents of the sidecar of a shard."""
 
     name: str
     count: int
@@ -47,15 +46,15 @@ class ShardInfo:
 
 
 def token_schema(codebook_size: int) -> pa.Schema:
-    """Columns of a shard of tokens, in the narrowest unsigned type that holds the indices."""
+    """Return the columns of a shard of tokens, in the narrowest unsigned type for the indices."""
     for bits, kind in ((16, pa.uint16()), (32, pa.uint32()), (64, pa.uint64())):
         if codebook_size <= 2**bits:
             return pa.schema([*_SOURCE_FIELDS, ("tokens", pa.list_(kind))])
-    raise ValueError(f"no integer type holds a codebook of {codebook_size} codes")
+    raise ValueError(f"no integer type can index a codebook of {codebook_size} codes")
 
 
 def latent_schema() -> pa.Schema:
-    """Columns of a shard of latents."""
+    """Return the columns of a shard of latents."""
     return pa.schema([*_SOURCE_FIELDS, ("mean", pa.binary()), ("logvar", pa.binary())])
 
 
@@ -67,35 +66,33 @@ def write_shard(
     schema: pa.Schema,
     metadata: Record,
 ) -> ShardInfo:
-    """Write a shard, then the sidecar that makes it count; each appears whole or not at all."""
+    """Write a shard, then the sidecar that marks it as complete."""
     target = _shard_path(folder, index)
     schema = schema.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
-    partial = target.with_suffix(".partial")
-    pq.write_table(pa.Table.from_pylist(list(records), schema=schema), partial, compression="zstd")
-    facts = ShardInfo(target.name, len(records), _sha256(partial), list(bad))
-    _commit(partial, target)
-    partial = target.with_suffix(".json.partial")
-    partial.write_text(json.dumps(asdict(facts), indent=1) + "\n", encoding="utf-8")
-    _commit(partial, target.with_suffix(".json"))
-    return facts
+    table = pa.Table.from_pylist(list(records), schema=schema)
+    with replaced_file(target) as partial:
+        pq.write_table(table, partial, compression="zstd")
+        info = ShardInfo(target.name, len(records), file_sha256(partial), list(bad))
+    write_text_whole(target.with_suffix(".json"), json.dumps(asdict(info), indent=1) + "\n")
+    return info
 
 
 def finished_shard(folder: Path, index: int) -> ShardInfo | None:
-    """The facts of a shard that is whole, or None when it has to be made."""
+    """Return the sidecar of a complete shard, or None if the shard must be written."""
     target = _shard_path(folder, index)
     sidecar = target.with_suffix(".json")
     if not (target.exists() and sidecar.exists()):
         return None
     values = json.loads(sidecar.read_text(encoding="utf-8"))
-    facts = ShardInfo(**{**values, "bad": [BadFile(**bad) for bad in values["bad"]]})
-    return facts if facts.sha256 == _sha256(target) else None
+    info = ShardInfo(**{**values, "bad": [BadFile(**bad) for bad in values["bad"]]})
+    return info if info.sha256 == file_sha256(target) else None
 
 
 def read_shards(folder: Path) -> list[tuple[Path, Record]]:
-    """The shards of a finished or unfinished job with their metadata, in order.
+    """Return the shards of a finished or unfinished job with their metadata, in order.
 
     Raises:
-        FileNotFoundError: the folder holds no shard.
+        FileNotFoundError: the folder contains no shards.
     """
     paths = sorted(folder.glob("shard-*.parquet"))
     if not paths:
@@ -104,21 +101,9 @@ def read_shards(folder: Path) -> list[tuple[Path, Record]]:
 
 
 def read_records(path: Path) -> list[Record]:
-    """The rows of a shard."""
+    """Read all rows of a shard."""
     return pq.read_table(path).to_pylist()
 
 
 def _shard_path(folder: Path, index: int) -> Path:
     return folder / f"shard-{index:05d}.parquet"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _commit(partial: Path, target: Path) -> None:
-    """Bring a written file to the disk under its final name."""
-    with partial.open("rb") as file:
-        os.fsync(file.fileno())
-    partial.rename(target)

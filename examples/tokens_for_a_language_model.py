@@ -34,8 +34,8 @@ print(f"flattened {tuple(flattened.shape)}, summed {tuple(summed.shape)}")
 # Back: indices without offsets, in the same order, and the layout say all that decoding needs.
 sampled = logits.argmax(dim=-1).flatten(1)
 with torch.no_grad():
-    pictures = tokenizer.decode_tokens(sampled, e.layout)
+    images = tokenizer.decode_tokens(sampled, e.layout)
     restored = tokenizer.decode_tokens(e.tokens, e.layout)
 assert torch.equal(e.tokens, tokens - 256 * (torch.arange(tokens.shape[1]) % groups))
 torch.testing.assert_close(restored, tokenizer.decode(e.codes, e.layout))
-print(f"pictures {tuple(pictures.shape)}")
+print(f"images {tuple(images.shape)}")

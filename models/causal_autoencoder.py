@@ -3,20 +3,26 @@
     encoder   pixels -> patchify -> conv_in -> stages -> norm, SiLU, conv_out -> latents
     decoder   latents -> conv_in -> stages -> norm, SiLU, conv_out -> unpatchify -> pixels
 
-Pixels are (B, 3, T, H, W) in [-1, 1]; an image is a clip of one frame. Nothing here knows of
+Pixels are (B, 3, T, H, W) in [-1, 1]; an image is a clip of one frame. Nothing here knows about
 tokens.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import ClassVar, Literal, Unpack
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .blocks.block_config import BlockConfig, NormKind, SpatialPadding, TemporalPadding
+from .blocks.block_config import (
+    BlockConfig,
+    BlockOptions,
+    DecoderBlockConfig,
+    DecoderBlockOptions,
+    NormKind,
+)
 from .blocks.causal_conv import CausalConv3d
 from .blocks.conditions import Conditions
 from .blocks.downsample import DOWN
@@ -32,25 +38,21 @@ PatchOrder = Literal["channel_first", "column_first"]
 
 
 class CausalEncoder(nn.Module):
-    """Pixels to latents.
+    """Network from pixels to latents.
 
     Args:
         stages: from pixels to latents; the last width feeds the output convolution.
         out_channels: channels of the latents (set by the bottleneck).
-        patch_size: side of the pixel squares packed into channels before the first layer.
-        patch_order: how they are packed; see `patchify.py`.
-        norm: kind of normalisation in every block.
-        norm_eps: its epsilon; None takes the kind's usual one.
-        temporal_padding: what convolutions see before the first frame.
+        patch_size: side of the pixel squares that are packed into channels before the first layer.
+        patch_order: order in which they are packed; see `patchify.py`.
         in_bias: whether the input convolution has a bias.
-        block_bias: whether the convolutions of residual blocks have a bias.
-        shortcut_norm: whether shortcuts that change the width normalise first.
-        shortcut_kernel: spatial size of the convolution on such shortcuts.
-        out_kernel: spatial size of the output convolution.
+        out_kernel: spatial kernel size of the output convolution.
         quant_conv: whether a 1x1x1 convolution of the latents follows.
-        zero_init: whether residual branches begin at zero.
         in_channels: channels of the pixels.
+        **blocks: options of all blocks; see `BlockConfig`.
     """
+
+    keywords: ClassVar[type] = BlockConfig
 
     def __init__(
         self,
@@ -58,32 +60,18 @@ class CausalEncoder(nn.Module):
         out_channels: int,
         patch_size: int = 1,
         patch_order: PatchOrder = "channel_first",
-        norm: NormKind = "rms",
-        norm_eps: float | None = None,
-        temporal_padding: TemporalPadding = "replicate",
         in_bias: bool = True,
-        block_bias: bool = True,
-        shortcut_norm: bool = False,
-        shortcut_kernel: Literal[1, 3] = 1,
         out_kernel: Literal[1, 3] = 3,
         quant_conv: bool = False,
-        zero_init: bool = True,
         in_channels: int = 3,
+        **blocks: Unpack[BlockOptions],
     ) -> None:
         super().__init__()
-        style = BlockConfig(
-            norm=norm,
-            norm_eps=norm_eps,
-            temporal_padding=temporal_padding,
-            block_bias=block_bias,
-            shortcut_norm=shortcut_norm,
-            shortcut_kernel=shortcut_kernel,
-            zero_init=zero_init,
-        )
+        config = BlockConfig(**blocks)
         self.stage_table = tuple(stages)
         self.patch_size = patch_size
         self.patch_order: ChannelOrder = patch_order
-        self.norm: NormKind = norm
+        self.norm = config.norm
         self.out_kernel = out_kernel
         self.temporal_compression, self.spatial_compression = compression(stages, patch_size)
         widths = [stages[0].width, *(stage.out_width for stage in stages)]
@@ -91,22 +79,22 @@ class CausalEncoder(nn.Module):
             in_channels * patch_size**2,
             widths[0],
             kernel=(stages[0].temporal_kernel, 3),
-            style=style,
+            config=config,
             bias=in_bias,
         )
         self.stages = nn.ModuleList(
-            StageBlocks(width, stage, DOWN, style)
+            StageBlocks(width, stage, DOWN, config)
             for width, stage in zip(widths, stages, strict=False)
         )
-        self.norm_out = make_norm(widths[-1], style)
+        self.norm_out = make_norm(widths[-1], config)
         self.conv_out = CausalConv3d(
             widths[-1],
             out_channels,
             kernel=(stages[-1].temporal_kernel if out_kernel > 1 else 1, out_kernel),
-            style=style,
+            config=config,
         )
         self.quant_conv = (
-            CausalConv3d(out_channels, out_channels, (1, 1), style=style) if quant_conv else None
+            CausalConv3d(out_channels, out_channels, (1, 1), config=config) if quant_conv else None
         )
 
     def forward(
@@ -120,38 +108,31 @@ class CausalEncoder(nn.Module):
         return latents
 
     def stem(self, pixels: Tensor, state: StreamState | None = None) -> Tensor:
-        """Patchify and the input convolution."""
+        """Patchify the pixels and apply the input convolution."""
         x = space_to_depth(pixels, time=1, space=self.patch_size, order=self.patch_order)
         return self.conv_in(x, state)
 
     def head(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        """Norm, SiLU and the output convolution(s)."""
+        """Apply the norm, SiLU and the output convolution(s)."""
         latents = self.conv_out(F.silu(self.norm_out(x)), state)
         return latents if self.quant_conv is None else self.quant_conv(latents)
 
 
 class CausalDecoder(nn.Module):
-    """Latents to pixels.
+    """Network from latents to pixels.
 
     Args:
         stages: from latents to pixels; the first width follows the input convolution.
         in_channels: channels of the latents (set by the bottleneck).
-        patch_size: side of the pixel squares that the last layer emits packed in channels.
-        patch_order: how they are packed; see `patchify.py`.
-        norm: kind of normalisation in every block.
-        norm_eps: its epsilon; None takes the kind's usual one.
-        temporal_padding: what convolutions see beyond the ends of the clip.
-        spatial_padding: what they see around a frame.
-        causal: whether they see only the past.
-        block_bias: whether the convolutions of residual blocks have a bias.
-        shortcut_norm: whether shortcuts that change the width normalise first.
-        shortcut_kernel: spatial size of the convolution on such shortcuts.
+        patch_size: side of the pixel squares that the last layer emits packed into channels.
+        patch_order: order in which they are packed; see `patchify.py`.
         post_quant_conv: whether a 1x1x1 convolution of the latents comes first.
-        timestep: whether the decoder denoises and is told the noise level.
-        generative: whether noise of the latents' shape is further input of the first convolution.
-        zero_init: whether residual branches begin at zero.
+        generative: whether the first convolution also receives noise of the latents' shape.
         out_channels: channels of the pixels.
+        **blocks: options of all blocks; see `BlockConfig` and `DecoderBlockConfig`.
     """
+
+    keywords: ClassVar[type] = DecoderBlockConfig
 
     def __init__(
         self,
@@ -159,76 +140,60 @@ class CausalDecoder(nn.Module):
         in_channels: int,
         patch_size: int = 1,
         patch_order: PatchOrder = "channel_first",
-        norm: NormKind = "rms",
-        norm_eps: float | None = None,
-        temporal_padding: TemporalPadding = "replicate",
-        spatial_padding: SpatialPadding = "zeros",
-        causal: bool = True,
-        block_bias: bool = True,
-        shortcut_norm: bool = False,
-        shortcut_kernel: Literal[1, 3] = 1,
         post_quant_conv: bool = False,
-        timestep: bool = False,
         generative: bool = False,
-        zero_init: bool = True,
         out_channels: int = 3,
+        **blocks: Unpack[DecoderBlockOptions],
     ) -> None:
         super().__init__()
-        style = BlockConfig(
-            norm=norm,
-            norm_eps=norm_eps,
-            temporal_padding=temporal_padding,
-            spatial_padding=spatial_padding,
-            causal=causal,
-            block_bias=block_bias,
-            shortcut_norm=shortcut_norm,
-            shortcut_kernel=shortcut_kernel,
-            timestep=timestep,
-            zero_init=zero_init,
-        )
+        config = DecoderBlockConfig(**blocks)
         self.stage_table = tuple(stages)
         self.patch_size = patch_size
         self.patch_order: ChannelOrder = patch_order
-        self.norm: NormKind = norm
-        self.causal = causal
+        self.norm = config.norm
+        self.causal = config.causal
         self.generative = generative
         self.temporal_compression, self.spatial_compression = compression(stages, patch_size)
-        _check_adaptive_norms(stages, norm)
+        _check_adaptive_norms(stages, config.norm)
         widths = [stages[0].width, *(stage.out_width for stage in stages)]
         self.post_quant_conv = (
-            CausalConv3d(in_channels, in_channels, (1, 1), style=style) if post_quant_conv else None
+            CausalConv3d(in_channels, in_channels, (1, 1), config=config)
+            if post_quant_conv
+            else None
         )
         self.conv_in = CausalConv3d(
             2 * in_channels if generative else in_channels,
             widths[0],
             kernel=(stages[0].temporal_kernel, 3),
-            style=style,
+            config=config,
         )
         self.stages = nn.ModuleList(
-            StageBlocks(width, stage, UP, style, style_channels=in_channels)
+            StageBlocks(width, stage, UP, config, latent_channels=in_channels)
             for width, stage in zip(widths, stages, strict=False)
         )
-        self.norm_out = make_norm(widths[-1], style)
+        self.norm_out = make_norm(widths[-1], config)
         self.conv_out = CausalConv3d(
             widths[-1],
             out_channels * patch_size**2,
             kernel=(stages[-1].temporal_kernel, 3),
-            style=style,
+            config=config,
         )
-        self.timestep_scale = nn.Parameter(torch.tensor(1000.0)) if timestep else None
-        self.time_embedder = TimestepEmbedder(2 * widths[-1]) if timestep else None
+        self.timestep_scale = nn.Parameter(torch.tensor(1000.0)) if config.timestep else None
+        self.time_embedder = TimestepEmbedder(2 * widths[-1]) if config.timestep else None
         self.scale_shift_table = (
-            nn.Parameter(torch.randn(2, widths[-1]) / widths[-1] ** 0.5) if timestep else None
+            nn.Parameter(torch.randn(2, widths[-1]) / widths[-1] ** 0.5)
+            if config.timestep
+            else None
         )
 
     @property
     def denoises(self) -> bool:
-        """Whether a timestep is expected."""
+        """True if the decoder expects a timestep."""
         return self.timestep_scale is not None
 
     @property
     def injects_noise(self) -> bool:
-        """Whether some stage adds noise to its activations."""
+        """True if some stage adds noise to its activations."""
         return any(stage.noise for stage in self.stage_table)
 
     def forward(
@@ -254,17 +219,16 @@ class CausalDecoder(nn.Module):
         state: StreamState | None = None,
         conditions: Conditions = Conditions(),
     ) -> Tensor:
-        """Norm, SiLU, the output convolution, and pixels out of their patches."""
+        """Apply the norm, SiLU and the output convolution, and unpack the patches."""
         x = self._modulate(self.norm_out(x), conditions)
         x = self.conv_out(F.silu(x), state)
         return depth_to_space(x, time=1, space=self.patch_size, order=self.patch_order)
 
     def _complete(self, conditions: Conditions, latents: Tensor) -> Conditions:
-        """Add the latents as style, and bring the timestep to the unit of the embedders."""
+        """Check the side inputs, add the latents, and scale the timestep for the embedders."""
         if self.generative != (conditions.noise is not None):
-            wanted = f"noise of the latents' shape {tuple(latents.shape)}"
             raise ValueError(
-                f"this decoder is generative: give {wanted}"
+                f"this decoder is generative: give noise of shape {tuple(latents.shape)}"
                 if self.generative
                 else "this decoder takes no noise: it is not generative"
             )
@@ -273,14 +237,15 @@ class CausalDecoder(nn.Module):
             if timestep is not None:
                 raise ValueError("this decoder takes no timestep: it does not denoise")
         elif timestep is None:
-            raise ValueError("this decoder denoises: give a timestep in [0, 1], usually 0.05")
+            raise ValueError("this decoder denoises: give a timestep in [0, 1], for example 0.05")
         else:
             timestep = timestep * self.timestep_scale
-        style = latents if conditions.style is None else conditions.style
-        return replace(conditions, style=style, timestep=timestep)
+        if conditions.latents is not None:
+            latents = conditions.latents
+        return replace(conditions, latents=latents, timestep=timestep)
 
     def _modulate(self, x: Tensor, conditions: Conditions) -> Tensor:
-        """The head's share of the timestep."""
+        """Modulate the activations of the head by the timestep."""
         if self.time_embedder is None or self.scale_shift_table is None:
             return x
         assert conditions.timestep is not None, "checked on entry"
@@ -290,10 +255,10 @@ class CausalDecoder(nn.Module):
 
 
 def _check_adaptive_norms(stages: Sequence[Stage], norm: NormKind) -> None:
-    """Statistics of single frames only serve a decoder that keeps the number of frames."""
+    """Refuse statistics of single frames in a decoder that changes the number of frames."""
     time, _ = compression(stages, patch_size=1)
     if time > 1 and norm != "clip_group" and any(stage.adaptive_norm for stage in stages):
         raise ValueError(
-            f"adaptive_norm in a decoder that makes {time} frames of one needs norm: clip_group, "
+            f"adaptive_norm in a decoder that upsamples time by {time} needs norm: clip_group, "
             f"got norm: {norm}"
         )

@@ -1,4 +1,4 @@
-"""What a network costs without running it: multiply-adds and live memory, on the meta device."""
+"""Cost of a network, without running it: multiply-adds and live memory on the meta device."""
 
 import weakref
 from collections import Counter
@@ -18,9 +18,9 @@ class Cost:
     """Cost of one inference call.
 
     Attributes:
-        multiply_adds: of convolutions, matrix products and attention.
-        peak_bytes: most activations alive at once, in the dtype of the input; weights and the
-            workspace of libraries come on top.
+        multiply_adds: multiply-adds of convolutions, matrix products and attention.
+        peak_bytes: largest size of all activations alive at once, in the dtype of the input;
+            weights and the workspace of libraries come on top.
     """
 
     multiply_adds: int
@@ -28,11 +28,11 @@ class Cost:
 
 
 def measure_cost(network: Callable[[Tensor], Any], shape: tuple[int, ...]) -> Cost:
-    """Count one call of a network on the meta device.
+    """Measure one call of a network on the meta device.
 
     Args:
-        network: its weights on the meta device too.
-        shape: of its input.
+        network: network whose weights are on the meta device, too.
+        shape: shape of its input.
     """
     with torch.no_grad(), FlopCounterMode(display=False) as flops, _LiveBytes() as live:
         network(torch.empty(shape, device="meta"))
@@ -40,7 +40,7 @@ def measure_cost(network: Callable[[Tensor], Any], shape: tuple[int, ...]) -> Co
 
 
 class _LiveBytes(TorchDispatchMode):
-    """Follows every tensor that operators make until nobody holds its storage any more."""
+    """Count the bytes of all tensors from their creation until their storage is released."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,8 @@
 """First-frame enhancement (OneVAE, arXiv 2508.09857): the first frame keeps twice the resolution.
 
-The encoder runs its layers below the last downsampling a second time, on the first frame before
-that downsampling; the decoder lets it skip the first upsampling and puts it back into the sequence
-behind that. The weights are shared; two small layers are added. Latents come as (first, rest), or
-(first,) for an image.
+The first frame skips the last downsampling of the encoder and the first upsampling of the decoder;
+all other layers run on it with the weights that they have for the rest of the clip. The decoder has
+two small extra layers. Latents are the grids (first, rest), or (first,) for an image.
 """
 
 import torch
@@ -22,7 +21,7 @@ Grids = tuple[Tensor, ...]
 
 
 class FirstFrameEncoder(nn.Module):
-    """An encoder whose first frame skips the last downsampling.
+    """Encoder whose first frame skips the last downsampling.
 
     Args:
         network: the encoder.
@@ -42,7 +41,7 @@ class FirstFrameEncoder(nn.Module):
         begins = not continues(state)
         x = run_stages(net.stages[: self.last_down], net.stem(pixels, state), state)
         last = stage_at(net.stages, self.last_down)
-        assert last.resample is not None, "chosen because it resamples"
+        assert last.resample is not None, "the last stage that resamples"
         x = last.run_blocks(x, state)
         first = self._bottom(x[:, :, :1]) if begins else None
         rest = self._bottom(last.resample(x, state), state)
@@ -53,13 +52,13 @@ class FirstFrameEncoder(nn.Module):
         return (first, rest[:, :, 1:]) if rest.shape[2] > 1 else (first,)
 
     def _bottom(self, x: Tensor, state: StreamState | None = None) -> Tensor:
-        """The layers below the last downsampling."""
+        """Run the layers after the last downsampling."""
         x = run_stages(self.network.stages[self.last_down + 1 :], x, state)
         return self.network.head(x, state)
 
 
 class FirstFrameDecoder(nn.Module):
-    """A decoder whose first frame skips the first upsampling.
+    """Decoder whose first frame skips the first upsampling.
 
     Args:
         network: the decoder.
@@ -82,7 +81,7 @@ class FirstFrameDecoder(nn.Module):
         state: StreamState | None = None,
         conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B 3 T H W"]:
-        """Decode (first, rest), (first,) for an image, or (rest,) in the middle of a stream."""
+        """Decode (first, rest), (first,) for an image, or (rest,) for a later chunk of a stream."""
         net = self.network
         begins = not continues(state)
         first = grids[0] if begins else None
@@ -92,7 +91,7 @@ class FirstFrameDecoder(nn.Module):
             parts.append(rest if net.post_quant_conv is None else net.post_quant_conv(rest))
         x = self._top(torch.cat(parts, dim=2), state, conditions)
         up = stage_at(net.stages, self.first_up).resample
-        assert up is not None, "chosen because it resamples"
+        assert up is not None, "the first stage that resamples"
         x = up(x, state)
         if first is not None:
             sharp = self.widen_first(self._top(first, None, conditions))
@@ -104,14 +103,14 @@ class FirstFrameDecoder(nn.Module):
         return pixels
 
     def _top(self, latents: Tensor, state: StreamState | None, conditions: Conditions) -> Tensor:
-        """The layers above the first upsampling."""
+        """Run the layers before the first upsampling."""
         x = self.network.conv_in(latents, state)
         x = run_stages(self.network.stages[: self.first_up], x, state, conditions)
         return stage_at(self.network.stages, self.first_up).run_blocks(x, state, conditions)
 
 
 def stage_at(stages: nn.ModuleList, index: int) -> StageBlocks:
-    """A stage of a network, as what it is."""
+    """Return a stage of a network, with its type."""
     stage = stages[index]
-    assert isinstance(stage, StageBlocks), "networks hold nothing else"
+    assert isinstance(stage, StageBlocks), "networks consist of StageBlocks only"
     return stage

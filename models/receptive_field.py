@@ -1,8 +1,8 @@
-"""How far a network sees in space, computed from its stages.
+"""Receptive field of a network in space, computed from its stages.
 
-Each layer maps a span of output positions to the span of input positions it depends on; walking the
-layers backwards gives the pixels that a latent sees, or the latents that a pixel sees. Attention
-and group norms see the whole frame: the span is then None.
+Each layer maps a span of output positions to the span of input positions that it depends on; going
+backwards through the layers gives the pixels that a latent sees, or the latents that a pixel sees.
+Attention and group norms see the whole frame: the span is then None.
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ Span = tuple[int, int]
 
 
 def encoder_span(encoder: CausalEncoder, latents: Span) -> Span | None:
-    """The pixels (first, last) along one axis that latents first ... last depend on.
+    """Return the pixels (first, last) along one axis that latents first ... last depend on.
 
-    Positions beyond the image (negative, or past its end) are padding.
+    Positions outside the image (negative, or past its end) are padding.
     """
     if sees_whole_frame(encoder):
         return None
@@ -28,7 +28,7 @@ def encoder_span(encoder: CausalEncoder, latents: Span) -> Span | None:
 
 
 def decoder_span(decoder: CausalDecoder, pixels: Span) -> Span | None:
-    """The latents (first, last) along one axis that pixels first ... last depend on."""
+    """Return the latents (first, last) along one axis that pixels first ... last depend on."""
     if sees_whole_frame(decoder):
         return None
     span = _widen(_shrink(pixels, decoder.patch_size), 1)
@@ -39,7 +39,7 @@ def decoder_span(decoder: CausalDecoder, pixels: Span) -> Span | None:
 
 
 def encoder_radius(encoder: CausalEncoder) -> int | None:
-    """Pixels beyond its own cell that a latent sees, on the side where it sees farther."""
+    """Return how many pixels outside its own cell a latent sees, on the side of more."""
     span = encoder_span(encoder, (0, 0))
     if span is None:
         return None
@@ -47,13 +47,13 @@ def encoder_radius(encoder: CausalEncoder) -> int | None:
 
 
 def decoder_radius(decoder: CausalDecoder) -> int | None:
-    """Latents beyond those of its own cell that a pixel sees, on the side where it sees farther."""
+    """Return how many latents outside its own cell a pixel sees, on the side of more."""
     span = decoder_span(decoder, (0, decoder.spatial_compression - 1))
     return None if span is None else max(-span[0], span[1])
 
 
 def sees_whole_frame(network: CausalEncoder | CausalDecoder) -> bool:
-    """Whether some layer mixes all positions of a frame."""
+    """Return whether some layer mixes all positions of a frame."""
     stages: Sequence[Stage] = network.stage_table
     return network.norm in ("group", "clip_group") or any(
         stage.adaptive_norm or (stage.attention == "spatial" and stage.attends_after(0))
@@ -62,12 +62,12 @@ def sees_whole_frame(network: CausalEncoder | CausalDecoder) -> bool:
 
 
 def sees_whole_clip(network: CausalEncoder | CausalDecoder) -> bool:
-    """Whether some layer mixes all frames of a clip, so that it cannot be streamed."""
+    """Return whether some layer mixes all frames of a clip, which then cannot be streamed."""
     return network.norm == "clip_group"
 
 
 def _before_downsampling(stage: Stage, span: Span) -> Span:
-    """What the resampling layer of an encoder's stage sees."""
+    """Return the input span of the resampling layer of an encoder stage."""
     if stage.resample == "none":
         return span
     first, last = span
@@ -79,7 +79,7 @@ def _before_downsampling(stage: Stage, span: Span) -> Span:
 
 
 def _before_upsampling(stage: Stage, span: Span) -> Span:
-    """What the resampling layer of a decoder's stage sees."""
+    """Return the input span of the resampling layer of a decoder stage."""
     if stage.resample == "none":
         return span
     if stage.resample == "depth_to_space":

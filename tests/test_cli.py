@@ -14,8 +14,8 @@ from PIL import Image
 
 from commands import run_process, vistok, vistok_process
 from tiny import tiny_image_configs, tiny_wetok
+from video_frames import count_frames
 from vistok.data.codecs.image import read_image
-from vistok.data.codecs.video import count_frames
 
 
 @pytest.fixture(scope="module")
@@ -219,7 +219,7 @@ def test_an_interrupted_command_says_what_goes_on():
     result = run_process(command)
     assert result.returncode == 130
     assert result.stderr.strip() == (
-        "interrupted; train, encode, eval and quickstart go on if started again"
+        "interrupted; train, encode, eval and quickstart resume if run again"
     )
 
 

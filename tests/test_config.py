@@ -1,13 +1,19 @@
 """Configs: extends, overrides, and errors that name the thing, the value and what to do."""
 
 import json
+import re
 
 import pytest
+import torch
+from torch import Tensor
 
-from vistok.component import RENAMED, options_model, validate
+from vistok import FSQ, VQ, Quantized, Quantizer
+from vistok.component import RENAMED, validate
+from vistok.component_options import options_model
 from vistok.config import dump, flatten, load_config, merge, shipped_names
-from vistok.tokenizers.bottlenecks.vq import VQ
-from vistok.train.config.files import check_shapes, load_run_config
+from vistok.tokenizers.bottlenecks.bottleneck import Continuous
+from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
+from vistok.train.config.files import check_shapes, json_schema, load_run_config
 from vistok.train.config.run_config import RunConfig, Train
 from vistok.train.losses.options import Losses
 
@@ -83,7 +89,8 @@ def test_flatten_gives_every_leaf_its_path():
         ("model.bottleneck={levels: [3]}", "model.bottleneck.kind: required"),
         ("train.steps=many", "train.steps: .*valid integer.*got 'many'"),
         ("train.steps=0", "train.steps: .*greater than 0, got 0"),
-        ("model.bottleneck.levels=[1]", "levels must each be >= 2"),
+        ("model.bottleneck.levels=[1]", r"^model\.bottleneck: levels must each be >= 2"),
+        ("model.bottleneck=fsq", "^model.bottleneck: must be a mapping with a kind, got 'fsq'$"),
         ("data.size=60", "data.size=60.*nearest legal: 56 or 64"),
         ("data.source=null", "data.source is not set"),
         ("train.losses.adversarial_weight=-1", "greater than or equal to 0, got -1"),
@@ -96,12 +103,114 @@ def test_flatten_gives_every_leaf_its_path():
         ("model.encoder.stages.9.width=3", "the list has entries 0 to 1, got '9'"),
         ("train.lr.peak=3", "train.lr.* has no parts to set"),
         ("train.lr", "takes key.path=value, got 'train.lr'"),
-        ("train.lr=[", "no valid YAML value"),
+        ("train.lr=[", "not a valid YAML value"),
     ],
 )
 def test_a_wrong_setting_is_one_clear_message(override, message):
     with pytest.raises(ValueError, match=message):
         load_run_config("quickstart", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "quantizer.quantizer={kind: fsq, levelz: [3]}",
+            "model.bottleneck.quantizer.quantizer.levelz: unknown key; "
+            "did you mean model.bottleneck.quantizer.quantizer.levels?",
+        ),
+        (
+            "quantizer.quantizer={kind: fsq, levels: [3, 1]}",
+            "model.bottleneck.quantizer.quantizer: "
+            "levels must each be >= 2 and at least one, got (3, 1)",
+        ),
+        (
+            "continuous={kind: fsq}",
+            "model.bottleneck.continuous.kind: must be one of kl, fixed_sigma, plain, got 'fsq'",
+        ),
+        (
+            "continuous.latent_chanels=4",
+            "model.bottleneck.continuous.latent_chanels: unknown key; "
+            "did you mean model.bottleneck.continuous.latent_channels?",
+        ),
+    ],
+)
+def test_an_error_inside_a_nested_bottleneck_names_the_whole_path(override: str, message: str):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        load_run_config("image_dual_f8", [SOURCE, f"model.bottleneck.{override}"])
+
+
+class Halved(Quantizer):
+    """A quantizer that is no part of the package.
+
+    Args:
+        inner: quantizes half of the vector.
+    """
+
+    def __init__(self, inner: Quantizer) -> None:
+        super().__init__()
+        self.inner = inner
+        self.dim = self.code_dim = 2 * inner.dim
+        self.group_sizes = inner.group_sizes
+
+    def _quantize(self, x: Tensor) -> Quantized:
+        half = self.inner(x[..., : self.inner.dim])
+        codes = torch.cat([half.codes, torch.zeros_like(half.codes)], dim=-1)
+        return Quantized(codes, half.indices, half.loss, half.terms)
+
+    def indices_to_codes(self, indices: Tensor) -> Tensor:
+        codes = self.inner.indices_to_codes(indices)
+        return torch.cat([codes, torch.zeros_like(codes)], dim=-1)
+
+
+def test_a_kind_may_join_its_family_after_the_package_was_imported(monkeypatch):
+    assert "HalvedOptions" not in json_schema()["$defs"]
+    monkeypatch.setitem(BOTTLENECKS, "halved", Halved)
+    fsq = "{kind: fsq, levels: [3, 3]}"
+    overrides = [SOURCE, f"model.bottleneck={{kind: halved, inner: {fsq}}}"]
+    tokenizer = load_run_config("quickstart", overrides).build_tokenizer()
+    assert isinstance(tokenizer.quantizer, Halved)
+    assert isinstance(tokenizer.quantizer.inner, FSQ)
+    # and it may be a part of others, those of the package included
+    nested = "{kind: multi_token, quantizer: {kind: halved, inner: {kind: fsq, levelz: [3]}}}"
+    with pytest.raises(ValueError, match=r"^model\.bottleneck\.quantizer\.inner\.levelz: unknown"):
+        load_run_config("quickstart", [SOURCE, f"model.bottleneck={nested}"])
+    assert "HalvedOptions" in json_schema()["$defs"]
+    monkeypatch.delitem(BOTTLENECKS, "halved")
+    with pytest.raises(
+        ValueError, match=r"^model\.bottleneck\.kind: must be one of fsq, .*'halved'"
+    ):
+        load_run_config("quickstart", overrides)
+
+
+def kinds_of(choice: dict, schema: dict) -> dict[str, dict]:
+    """The definitions that a property of the JSON schema offers, by their kind."""
+    found = {}
+    for option in choice["oneOf"]:
+        definition = schema["$defs"][option["$ref"].removeprefix("#/$defs/")]
+        found[definition["properties"]["kind"]["const"]] = definition
+    assert choice["discriminator"]["propertyName"] == "kind"
+    assert found.keys() == choice["discriminator"]["mapping"].keys()
+    return found
+
+
+def test_the_schema_for_editors_describes_bottlenecks_inside_bottlenecks():
+    schema = json_schema()
+    bottlenecks = kinds_of(schema["$defs"]["Model"]["properties"]["bottleneck"], schema)
+    assert bottlenecks.keys() == BOTTLENECKS.keys()
+    continuous = {kind for kind, cls in BOTTLENECKS.items() if issubclass(cls, Continuous)}
+    discrete = BOTTLENECKS.keys() - continuous
+    choices = 0
+    for outer in bottlenecks.values():
+        for name, choice in outer["properties"].items():
+            if name in ("quantizer", "continuous"):
+                offered = kinds_of(choice, schema)
+                assert offered.keys() == (discrete if name == "quantizer" else continuous)
+                assert all(inner["additionalProperties"] is False for inner in offered.values())
+                # one definition per kind serves every depth
+                assert all(bottlenecks[kind] is inner for kind, inner in offered.items())
+                choices += 1
+    assert choices == 4, "of residual and multi_token, and the two of dual_path"
 
 
 def test_an_unknown_config_lists_the_shipped_ones():
@@ -112,7 +221,7 @@ def test_an_unknown_config_lists_the_shipped_ones():
 def test_broken_yaml_is_refused(tmp_path):
     path = tmp_path / "broken.yaml"
     path.write_text("a: [")
-    with pytest.raises(ValueError, match="no valid YAML"):
+    with pytest.raises(ValueError, match="not valid YAML"):
         load_config(path)
     path.write_text("- 1")
     with pytest.raises(ValueError, match="must hold a mapping of settings, got list"):

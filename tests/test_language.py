@@ -1,4 +1,4 @@
-"""The language of the product: docstrings are sentences that stand alone; settings are described."""
+"""The language of the product: docstrings that stand alone, natural English, described settings."""
 
 import ast
 import re
@@ -38,6 +38,9 @@ UNNATURAL = re.compile(
     r"pictures?)\b",
     re.IGNORECASE,
 )
+
+# A column of other people's tables that is read as images; the word is not ours to choose.
+FOREIGN = '"picture"'
 
 
 def name_of(path: Path) -> str:
@@ -89,7 +92,7 @@ def test_the_english_is_natural(path: Path):
     wrong = [
         f"{name_of(path)}:{number}: {found[0]}: {line.strip()}"
         for number, line in enumerate(lines, start=1)
-        if (found := UNNATURAL.search(line))
+        if (found := UNNATURAL.search(line.replace(FOREIGN, "")))
     ]
     assert not wrong, "\n".join(wrong)
 

@@ -1,11 +1,69 @@
 """What is written takes the place of the old in one go: an interrupted writer leaves the old."""
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from vistok.output_file import replaced_folder
+from vistok.output_file import file_sha256, replaced_file, replaced_folder, write_text_whole
+
+
+def test_a_file_is_replaced_whole(tmp_path):
+    target = tmp_path / "table.parquet"
+    for content in (b"first", b"second"):
+        with replaced_file(target) as partial:
+            assert partial.suffix == ".parquet", "libraries choose formats by it"
+            partial.write_bytes(content)
+            assert not target.exists() or target.read_bytes() == b"first"
+    assert target.read_bytes() == b"second"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    target = tmp_path / "table.parquet"
+    target.write_bytes(b"old")
+    with pytest.raises(error):
+        _fail_halfway(target, error)
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
+
+
+def test_a_killed_writer_leaves_the_old_file_and_the_next_one_is_not_disturbed(tmp_path):
+    target = tmp_path / "notes.txt"
+    write_text_whole(target, "old")
+    program = (
+        "import os, sys; from pathlib import Path; from vistok.output_file import replaced_file\n"
+        "with replaced_file(Path(sys.argv[1])) as partial:\n"
+        "    partial.write_text('half of it'); os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(target)], env=os.environ)
+    assert killed.returncode == -9
+    assert target.read_text() == "old"
+    write_text_whole(target, "new")
+    assert target.read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_content_of_a_file_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    target, synced = tmp_path / "notes.txt", []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.fstat(descriptor).st_ino, target.exists()))
+
+    monkeypatch.setattr("vistok.output_file.os.fsync", fsync)
+    write_text_whole(target, "new")
+    assert synced == [(target.stat().st_ino, False)]
+
+
+def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    assert file_sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_a_folder_is_replaced_whole(tmp_path):
@@ -58,6 +116,12 @@ def test_a_kill_between_the_renames_costs_nothing_once_it_is_written_again(tmp_p
         _write_and_be_interrupted(target)
     assert (target / "weights").read_text() == "old"
     assert not aside.exists()
+
+
+def _fail_halfway(target: Path, error: type[BaseException]) -> None:
+    with replaced_file(target) as partial:
+        partial.write_bytes(b"half")
+        raise error
 
 
 def _write(target: Path, text: str) -> None:

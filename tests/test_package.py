@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import PackageNotFoundError, distribution, version
@@ -56,6 +57,7 @@ MAY_IMPORT = {
 }
 LEAVES = {
     "component",
+    "component_options",
     "config",
     "device",
     "distributed",
@@ -120,27 +122,27 @@ def python(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
 # ---- imports point one way -----------------------------------------------------------------------
 
 
-def import_statements(tree: ast.AST, *, at_import_time: bool) -> list[ast.Import | ast.ImportFrom]:
-    """Import statements of a module; `at_import_time` leaves out what runs later or never."""
+def import_statements(tree: ast.AST, *, that_run: bool) -> list[ast.Import | ast.ImportFrom]:
+    """Import statements of a module, those inside functions included.
+
+    `that_run` leaves out those below `if TYPE_CHECKING`, which only editors read.
+    """
     found: list[ast.Import | ast.ImportFrom] = []
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             found.append(node)
-        elif at_import_time and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        elif at_import_time and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            for other in node.orelse:
-                found += import_statements(ast.Module([other], []), at_import_time=True)
+        elif that_run and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            found += import_statements(ast.Module(node.orelse, []), that_run=True)
         else:
-            found += import_statements(node, at_import_time=at_import_time)
+            found += import_statements(node, that_run=that_run)
     return found
 
 
-def imported_modules(module: str, source: str, *, at_import_time: bool = False) -> set[str]:
+def imported_modules(module: str, source: str, *, that_run: bool = False) -> set[str]:
     """Modules of the package that a module imports, by their dotted names."""
     package = module.split(".")[:-1]
     found = set()
-    for statement in import_statements(ast.parse(source), at_import_time=at_import_time):
+    for statement in import_statements(ast.parse(source), that_run=that_run):
         if not isinstance(statement, ast.ImportFrom) or statement.level == 0:
             continue
         assert statement.level <= len(package) + 1, f"{module} imports from above the package"
@@ -175,12 +177,11 @@ except ImportError:
 def late():
     from ..models.blocks.norm import NORMS
 """
-    at_import_time = {"config", "component", "__init__"} | {
+    that_run = {"config", "component", "__init__", "models.blocks.norm"} | {
         f"tokenizers.{name}" for name in ("tokenizer", "plain", "layout")
     }
-    assert imported_modules("tokenizers.x", source, at_import_time=True) == at_import_time
-    everything = at_import_time | {"tokenizers.kl", "models.blocks.norm"}
-    assert imported_modules("tokenizers.x", source) == everything
+    assert imported_modules("tokenizers.x", source, that_run=True) == that_run
+    assert imported_modules("tokenizers.x", source) == that_run | {"tokenizers.kl"}
 
 
 def test_every_module_belongs_to_a_known_layer():
@@ -218,7 +219,7 @@ def test_inside_the_package_imports_are_relative():
     wrong = []
     for module, path in MODULES.items():
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        for statement in import_statements(tree, at_import_time=False):
+        for statement in import_statements(tree, that_run=False):
             if isinstance(statement, ast.Import):
                 names = [alias.name for alias in statement.names]
             else:
@@ -228,14 +229,38 @@ def test_inside_the_package_imports_are_relative():
 
 
 def test_no_modules_import_each_other_in_a_circle():
+    # An import inside a function counts: putting it there hides a circle, and does not open it.
     graph = {
-        module: imported_modules(module, path.read_text(encoding="utf-8"), at_import_time=True)
+        module: imported_modules(module, path.read_text(encoding="utf-8"), that_run=True)
         for module, path in MODULES.items()
     }
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def folder_of(module: str) -> str:
+    return "/".join(module.split(".")[:-1]) or "."
+
+
+def test_folders_import_each_other_one_way():
+    # The root is left out: it holds the leaves and the entrances, which the table above orders.
+    graph: dict[str, set[str]] = {}
+    for module, path in MODULES.items():
+        for target in imported_modules(module, path.read_text(encoding="utf-8")):
+            here, there = folder_of(module), folder_of(target)
+            if here != there and "." not in (here, there):
+                graph.setdefault(here, set()).add(there)
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_no_folder_is_too_crowded_to_find_the_door():
+    crowd = Counter(map(folder_of, MODULES))
+    assert max(crowd.values()) <= 20, crowd.most_common(3)
 
 
 def test_editors_are_told_the_names_that_the_package_loads_on_first_use():
@@ -334,6 +359,19 @@ def test_the_wheel_holds_nothing_but_the_package(wheel_names: set[str]):
     assert tops == {"vistok", metadata}
     beside = {name for name in wheel_names if name.split("/")[1] in BESIDE_THE_PACKAGE}
     assert not beside, sorted(beside)
+
+
+@pytest.mark.parametrize("name", sorted(n for n in project_files() if n.endswith(".md")))
+def test_files_that_the_docs_name_exist(name: str):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    if name == "CHANGELOG.md":
+        text = text.partition("\n## [0")[0]
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]*\.?[a-z]*)`", text))
+    ours = {
+        path for path in named if path.split("/")[0] in {*MAY_IMPORT, "cli", "configs", "tests"}
+    }
+    missing = {path for path in ours if not (ROOT / path).exists()}
+    assert not missing, sorted(missing)
 
 
 def test_the_version_is_the_same_everywhere():

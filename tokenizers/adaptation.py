@@ -1,16 +1,16 @@
-"""Starting a tokenizer from the weights of another one, by a declared rule.
+"""Initializing a tokenizer from the weights of another one, by a declared rule.
 
-`strict`  the same architecture: every tensor has its place and its shape.
-`widen`   the same names, but layers may take more input channels than before; the new ones get zero
-          weights, so that the network answers as it did, whatever arrives on them. WeTok's second
-          stage (arXiv 2508.05599) adds the noise of its generative decoder like this.
+`strict`  the same architecture: all names and shapes agree.
+`widen`   the same names, but layers may have more input channels than before; the new ones get zero
+          weights, so that the network's output does not change, whatever their input. WeTok's
+          second stage (arXiv 2508.05599) adds the noise of its generative decoder in this way.
 `align`   another number of levels: stages are matched by their resolution, counted from the pixels.
-          By name, a decoder with one more level would take every weight one resolution too deep,
-          since its stages are counted from the latents. What is left in the middle of both networks
-          is matched from the latents; layers outside the stages keep their names.
+          Matched by name, a decoder with one more level would get every weight one resolution too
+          deep, since its stages are counted from the latents. The remaining stages in the middle of
+          both networks are matched from the latents; layers outside the stages keep their names.
 
-Nothing happens in silence: a tensor without counterpart is an error under `strict` and `widen`, and
-stands in the report under `align`.
+Nothing is dropped silently: a tensor without counterpart is an error under `strict` and `widen`,
+and listed in the result under `align`.
 """
 
 from collections.abc import Sequence
@@ -30,15 +30,15 @@ Network = CausalEncoder | CausalDecoder
 
 @dataclass(frozen=True)
 class Adaptation:
-    """Weights of one tokenizer, made to fit another.
+    """The weights of one tokenizer, adapted to another.
 
     Attributes:
-        state: state dict of the target, complete; what is new keeps the target's values.
-        loaded: names in the target that take the source's tensors as they are.
+        state: complete state dict of the target; new tensors keep the target's values.
+        loaded: names in the target whose tensors are the source's, unchanged.
         widened: names whose tensors got zero weights for new input channels.
         new: names without counterpart in the source.
         mismatched: names whose counterpart has another shape; they keep the target's values.
-        unused: names in the source that no tensor of the target takes.
+        unused: names in the source without counterpart in the target.
     """
 
     state: dict[str, Tensor]
@@ -49,35 +49,28 @@ class Adaptation:
     unused: tuple[str, ...]
 
     def __str__(self) -> str:
-        counts = [
-            f"{len(names)} {what}{_listed(names) if what != 'loaded' else ''}"
-            for what, names in self._by_fate().items()
-            if names or what == "loaded"
-        ]
-        return "; ".join(counts)
-
-    def _by_fate(self) -> dict[str, tuple[str, ...]]:
-        return {
-            "loaded": self.loaded,
+        others = {
             "widened with zeros": self.widened,
             "new": self.new,
             "of another shape": self.mismatched,
             "unused": self.unused,
         }
+        counts = [f"{len(names)} {how}{_listed(names)}" for how, names in others.items() if names]
+        return "; ".join([f"{len(self.loaded)} loaded", *counts])
 
 
 def adapt_state(
     source: VisualTokenizer, target: VisualTokenizer, how: str = "strict"
 ) -> Adaptation:
-    """The weights of `source` as a state dict of `target`; neither is changed.
+    """Return the weights of `source` as a state dict of `target`; neither is changed.
 
     Args:
         source: the trained tokenizer.
-        target: the tokenizer that is to start from it.
+        target: the tokenizer to be initialized.
         how: strict, widen or align; see above.
 
     Raises:
-        ValueError: an unknown rule, or tensors that the rule cannot place.
+        ValueError: an unknown rule, or tensors that do not fit under the rule.
     """
     if how not in RULES:
         raise ValueError(
@@ -85,18 +78,18 @@ def adapt_state(
         )
     theirs, ours = source.state_dict(), target.state_dict()
     origin = _aligned_names(source, target) if how == "align" else {name: name for name in ours}
-    state, fates = dict(ours), dict.fromkeys(ours, "new")
+    state, matches = dict(ours), dict.fromkeys(ours, "new")
     for name, own in ours.items():
         tensor = theirs.get(origin.get(name, ""))
         if tensor is None:
             continue
-        fates[name] = _fate(tensor, own, how)
-        if fates[name] != "mismatched":
+        matches[name] = _match(tensor, own, how)
+        if matches[name] != "mismatched":
             state[name] = _padded(tensor.to(own.device, own.dtype), own.shape[1:2])
-    taken = {origin[name] for name in ours if name in origin}
+    used = {origin[name] for name in ours if name in origin}
 
-    def names(fate: str) -> tuple[str, ...]:
-        return tuple(name for name in ours if fates[name] == fate)
+    def names(match: str) -> tuple[str, ...]:
+        return tuple(name for name in ours if matches[name] == match)
 
     result = Adaptation(
         state=state,
@@ -104,7 +97,7 @@ def adapt_state(
         widened=names("widened"),
         new=names("new"),
         mismatched=names("mismatched"),
-        unused=tuple(name for name in theirs if name not in taken),
+        unused=tuple(name for name in theirs if name not in used),
     )
     _check(result, how)
     return result
@@ -116,13 +109,14 @@ def _check(result: Adaptation, how: str) -> None:
         raise ValueError(
             f"the weights do not fit under adapt: {how} ({result}); start from a tokenizer of the "
             "same architecture, or choose "
-            f"{'widen (new input channels) or ' if how == 'strict' else ''}align (other levels)"
+            f"{'widen (new input channels) or ' if how == 'strict' else ''}"
+            "align (another number of levels)"
         )
     if not result.loaded:
         raise ValueError(f"adapt: {how} found no tensor to start from ({result})")
 
 
-def _fate(theirs: Tensor, ours: Tensor, how: str) -> str:
+def _match(theirs: Tensor, ours: Tensor, how: str) -> str:
     if theirs.shape == ours.shape:
         return "loaded"
     wider = (
@@ -135,7 +129,7 @@ def _fate(theirs: Tensor, ours: Tensor, how: str) -> str:
 
 
 def _padded(weight: Tensor, inputs: Sequence[int]) -> Tensor:
-    """The weight with zeros for the input channels that it lacks."""
+    """Return the weight with zeros for the input channels that it lacks."""
     if not inputs or weight.shape[1] == inputs[0]:
         return weight.clone()
     missing = weight.new_zeros(weight.shape[0], inputs[0] - weight.shape[1], *weight.shape[2:])
@@ -146,7 +140,7 @@ def _padded(weight: Tensor, inputs: Sequence[int]) -> Tensor:
 
 
 def _aligned_names(source: VisualTokenizer, target: VisualTokenizer) -> dict[str, str]:
-    """For every name in the target the name in the source that stands in its place."""
+    """Return the name in the source for every name in the target that has a counterpart."""
     theirs, ours = _networks(source), _networks(target)
     stages = {
         f"{part}.stages.{index}.": f"{part}.stages.{origin}."
@@ -160,17 +154,17 @@ def _aligned_names(source: VisualTokenizer, target: VisualTokenizer) -> dict[str
             names[name] = name
             continue
         index, _, inside = rest.partition(".")
-        place = stages.get(f"{head}.stages.{index}.")
-        if place is not None:
-            names[name] = place + inside
+        origin = stages.get(f"{head}.stages.{index}.")
+        if origin is not None:
+            names[name] = origin + inside
     return names
 
 
 def match_stages(source: Network, target: Network) -> dict[int, int]:
-    """Stage of the target -> stage of the source that works at its resolution.
+    """Match every stage of the target with the stage of the source at the same resolution.
 
-    Where several stages share a resolution they are matched in order from the pixels; those that
-    remain next to the latents are matched in order from the latents.
+    Several stages of one resolution are matched in order from the pixels; the remaining ones next
+    to the latents are matched in order from the latents.
     """
     theirs, ours = _from_pixels(source), _from_pixels(target)
     pairs: dict[int, int] = {}
@@ -187,7 +181,7 @@ def match_stages(source: Network, target: Network) -> dict[int, int]:
 
 
 def _from_pixels(network: Network) -> dict[int, int]:
-    """Stage index -> pixels per position of its blocks along a side, in order from the pixels."""
+    """Return the pixels per position along a side of every stage, in order from the pixels."""
     factor, factors = network.patch_size, {}
     table = list(enumerate(network.stage_table))
     for index, stage in table if isinstance(network, CausalEncoder) else reversed(table):

@@ -1,4 +1,4 @@
-"""How a tokenizer uses its codebooks, counted over a whole data set, group by group.
+"""CodeStatistics: codebook usage, counted over a whole data set, group by group.
 
 With the share p_k of code k among the vectors of a group of K codes:
 
@@ -6,8 +6,8 @@ With the share p_k of code k among the vectors of a group of K codes:
     entropy = -sum p_k log2 p_k (bits)        perplexity = 2^entropy
     effective bits per pixel = sum of the groups' entropies * vectors / pixels
 
-Usage over one batch says how large the batch was, and a histogram pooled over groups hides groups
-that have collapsed: both are avoided here.
+Usage over one batch mostly reflects the size of the batch, and a histogram pooled over groups hides
+groups that have collapsed: both are avoided here.
 """
 
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ from torch import Tensor
 
 from ..distributed import all_gather_object, all_reduce_sum
 
-# Groups above this size are counted by the codes that occur: 2^24 counters are 128 MiB.
+# Larger groups count only the codes that occur: 2^24 counters are 128 MiB.
 MAX_DENSE_CODES = 2**24
 
 
 @dataclass(frozen=True)
 class CodeUse:
-    """What was counted; tuples have one entry per group.
+    """Metrics of codebook usage; tuples have one entry per group.
 
     Attributes:
         usage: share of the codes that occurred.
-        perplexity: 2^entropy, the number of codes that uniform use of so many bits would take.
+        perplexity: 2^entropy, the number of equally frequent codes with the same entropy.
         entropy: empirical entropy of the indices, in bits.
-        effective_bits_per_pixel: of an ideal entropy coder; None where no pixels were counted.
-        nominal_bits_per_pixel: without one.
+        effective_bits_per_pixel: rate of an ideal entropy coder; None where no pixels were counted.
+        nominal_bits_per_pixel: rate without an entropy coder, likewise.
     """
 
     usage: tuple[float, ...]
@@ -44,7 +44,7 @@ class CodeUse:
 
     @property
     def means(self) -> dict[str, float]:
-        """The means over groups, by the names of metrics."""
+        """Means over the groups, by the names of the metrics."""
         named = {
             "codebook_usage": self.usage,
             "codebook_perplexity": self.perplexity,
@@ -54,10 +54,10 @@ class CodeUse:
 
 
 class CodeStatistics:
-    """Counts of indices. Batches add up, and so do statistics of other processes or machines.
+    """Counts of indices, which add up over batches, processes and machines.
 
     Args:
-        group_sizes: number of codes of each group; none where nothing will be counted.
+        group_sizes: number of codes of each group; empty where nothing will be counted.
     """
 
     def __init__(self, group_sizes: Sequence[int]) -> None:
@@ -69,10 +69,14 @@ class CodeStatistics:
         ]
 
     def add(self, indices: Int64[Tensor, "*batch groups"], num_pixels: int = 0) -> None:
-        """Count a batch of indices, which stand for so many pixels.
+        """Count a batch of indices.
+
+        Args:
+            indices: one per group, channels last.
+            num_pixels: number of pixels that they encode, for the rates.
 
         Raises:
-            ValueError: another number of groups, or an index outside its codebook.
+            ValueError: the wrong number of groups, or an index outside its codebook.
         """
         groups = len(self.group_sizes)
         if indices.shape[-1] != groups:
@@ -90,14 +94,14 @@ class CodeStatistics:
 
     @property
     def num_vectors(self) -> int:
-        """How many were counted."""
+        """Number of vectors that were counted."""
         return int(self._groups[0].occurring()[1].sum()) if self._groups else 0
 
     def merge(self, other: "CodeStatistics") -> None:
-        """Add what another object has counted."""
+        """Add the counts of another object."""
         if other.group_sizes != self.group_sizes:
             raise ValueError(
-                f"only statistics of the same groups add up, got {self.group_sizes} "
+                f"only statistics of the same groups can be merged, got {self.group_sizes} "
                 f"and {other.group_sizes}"
             )
         for ours, theirs in zip(self._groups, other._groups, strict=True):
@@ -105,7 +109,7 @@ class CodeStatistics:
         self.num_pixels += other.num_pixels
 
     def over_all_ranks(self) -> "CodeStatistics":
-        """The statistics of every rank together, the same on each; all ranks must call this."""
+        """Return the sum of all ranks' statistics on every rank; all ranks must call this."""
         total = CodeStatistics(self.group_sizes)
         total.num_pixels = int(all_reduce_sum(torch.tensor(self.num_pixels)))
         for ours, all_ranks in zip(self._groups, total._groups, strict=True):
@@ -114,7 +118,7 @@ class CodeStatistics:
         return total
 
     def use(self) -> CodeUse:
-        """Divide.
+        """Compute the metrics from the counts.
 
         Raises:
             ValueError: nothing was counted.
@@ -135,22 +139,23 @@ class CodeStatistics:
         )
 
     def ranked_shares(self, points: int) -> tuple[tuple[tuple[int, float], ...], ...]:
-        """Shares of the vectors that codes have, by falling frequency, for a plot.
+        """Return the frequencies of codes, the most frequent first, for a plot.
 
         Args:
-            points: at most so many codes of every group, at ranks of even logarithmic steps.
+            points: maximum number of codes per group, at ranks evenly spaced on a log scale.
 
         Returns:
-            Per group, pairs of a rank from 1 on and a share; codes that never occur have none.
+            Per group, pairs of a rank, from 1, and the share of vectors with that code; codes that
+            never occur are left out.
         """
-        shown = []
+        ranked = []
         for group in self._groups:
             counts = group.occurring()[1].sort(descending=True).values.double()
             steps = torch.linspace(0, log2(max(1, len(counts))), points, dtype=torch.float64)
             ranks = (2**steps).round().long().clamp(max=len(counts)).unique().tolist()
             shares = (counts / counts.sum()).tolist()
-            shown.append(tuple((rank, shares[rank - 1]) for rank in ranks))
-        return tuple(shown)
+            ranked.append(tuple((rank, shares[rank - 1]) for rank in ranks))
+        return tuple(ranked)
 
 
 class _DenseCounts:
@@ -171,7 +176,7 @@ class _DenseCounts:
 
 
 class _SparseCounts:
-    """The codes that occur, sorted, with a counter each: for codebooks too large to list."""
+    """The codes that occur, sorted, with a counter each; for codebooks too large to list."""
 
     def __init__(self, size: int) -> None:
         self.codes = torch.zeros(0, dtype=torch.int64)

@@ -1,7 +1,7 @@
-"""What may be asked of a decoder besides the codes, and the inputs it gets from that.
+"""Keyword options of all decode functions, and the decoder inputs that they determine.
 
-The keywords are written down once, here, and shared by all decode functions of `VisualTokenizer`.
-A keyword that the decoder has no use for raises; only `generator` may be passed to any decoder.
+The options are declared once, here, and shared by all decode functions of `VisualTokenizer`. An
+option that has no effect on the decoder raises; only `generator` may be passed to any decoder.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from .noise_source import Generators, NoiseSource
 
 Grids = Tensor | Sequence[Tensor]
 
-# What the published denoising decoders are told at inference.
-USUAL_TIMESTEP = 0.05
+# The noise level at which published denoising decoders are run.
+DEFAULT_TIMESTEP = 0.05
 
 
 class ForwardOptions(TypedDict, total=False):
@@ -26,10 +26,10 @@ class ForwardOptions(TypedDict, total=False):
 
     Attributes:
         noise: for generative decoders, of the codes' shape; a tensor, or a tuple of one.
-        generator: source of drawn noise, one for the batch or one per clip. In training the default
-            is torch's global one; otherwise every clip gets the noise of seed 0, so that decoding
-            is a function of the codes.
-        temperature: factor on the noise of generative decoders; 0 leaves it out.
+        generator: random generator of the noise, one for the batch or one per clip. In training
+            the default is torch's global one; otherwise every clip gets the noise of seed 0, so
+            that decoding is a function of the codes.
+        temperature: factor on the noise of generative decoders; 0 disables it.
         timestep: noise level in [0, 1], a number or (B,), for decoders that denoise; 0.05 if None.
     """
 
@@ -40,11 +40,12 @@ class ForwardOptions(TypedDict, total=False):
 
 
 class DecodeOptions(ForwardOptions, total=False):
-    """Keywords of all ways to decode: those of the forward, and two more.
+    """Keywords of the decode functions: those of the training forward, and two more.
 
     Attributes:
-        num_samples: how often a generative decoder decodes each clip, with noise of its own; they
-            come out side by side, as (B * num_samples, 3, T, H, W).
+        num_samples: number of times a generative decoder decodes each clip, every time with
+            different noise; the result is (B * num_samples, 3, T, H, W), the samples of a clip
+            adjacent.
         tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
     """
 
@@ -56,12 +57,12 @@ class DecoderInputs:
     """The inputs of a decoder, chunk after chunk of one batch of clips.
 
     Args:
-        decoder: who will be called.
-        options: what the user asked for.
+        decoder: the decoder that will be called.
+        options: keywords that the user passed.
 
     Raises:
         TypeError: an unknown keyword.
-        ValueError: a keyword that this decoder has no use for, or a value out of range.
+        ValueError: a keyword without effect on this decoder, or a value out of range.
     """
 
     def __init__(self, decoder: CausalDecoder, options: DecodeOptions) -> None:
@@ -70,7 +71,7 @@ class DecoderInputs:
         self.num_samples = options.get("num_samples", 1)
         self.timestep = options.get("timestep")
         if self.timestep is None and decoder.denoises:
-            self.timestep = USUAL_TIMESTEP
+            self.timestep = DEFAULT_TIMESTEP
         self.generator = options.get("generator")
         noise = options.get("noise")
         self.source = NoiseSource(
@@ -81,8 +82,8 @@ class DecoderInputs:
         )
 
     def next(self, codes: Tensor) -> tuple[Tensor, Conditions]:
-        """What the decoder gets for the next latent frames (B, C, t, h, w) of the clips."""
-        # Codes from indices lie channels last; on a CPU group norms are less exact over them.
+        """Return codes and conditions for the clips' next latent frames (B, C, t, h, w)."""
+        # Codes made from indices are channels last, where group norms on a CPU are less exact.
         codes, timestep = codes.contiguous(), None
         if self.timestep is not None:
             levels = torch.as_tensor(self.timestep, device=codes.device, dtype=torch.float32)
@@ -94,19 +95,19 @@ class DecoderInputs:
         return codes, Conditions(timestep=timestep, noise=noise, generator=self._injected())
 
     def _injected(self) -> torch.Generator | None:
-        """The generator behind injected noise, whose planes all clips of a batch share."""
+        """Return the generator of injected noise, whose planes all clips of a batch share."""
         if not self.decoder.injects_noise:
             return None
         if isinstance(self.generator, Sequence):
             raise ValueError(
                 "this decoder injects planes of noise that the clips share: "
-                f"give one generator, not {len(self.generator)}"
+                f"pass one generator, not {len(self.generator)}"
             )
         return self.generator
 
 
 def only_grid(grids: Grids) -> Tensor:
-    """The tensor itself, or the only one of a tuple."""
+    """Return the tensor itself, or the only one of a tuple."""
     if isinstance(grids, Tensor):
         return grids
     (grid,) = grids
@@ -118,14 +119,13 @@ def _check_options(decoder: CausalDecoder, options: DecodeOptions) -> None:
         known = DecodeOptions.__optional_keys__
         if name not in known:
             raise TypeError(f"unknown keyword {name!r} for a decoder{did_you_mean(name, known)}")
-    asked = {
+    given = {
         "noise": options.get("noise") is not None,
         "temperature": options.get("temperature", 1.0) != 1.0,
         "num_samples": options.get("num_samples", 1) != 1,
     }
-    for name, is_asked in asked.items():
-        if is_asked and not decoder.generative:
+    for name, is_given in given.items():
+        if is_given and not decoder.generative:
             raise ValueError(
-                f"{name} belongs to generative decoders, and this one is not: "
-                "it has one answer to every code"
+                f"{name} has no effect: this decoder is not generative, it decodes codes in one way"
             )

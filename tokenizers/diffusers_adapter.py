@@ -1,4 +1,7 @@
-"""A tokenizer as diffusers' pipelines expect a VAE: `encode(x).latent_dist`, `decode(z)[0]`."""
+"""DiffusersAdapter: a tokenizer with the VAE interface of diffusers' pipelines.
+
+Pipelines call `encode(x).latent_dist` and `decode(z)[0]`.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -14,14 +17,17 @@ from .encoding import Encoding
 
 @runtime_checkable
 class ContinuousTokenizer(Protocol):
-    """What the adapter asks of a tokenizer."""
+    """The part of `VisualTokenizer` that the adapter calls.
+
+    The class itself is not imported, since its `as_diffusers` imports this module.
+    """
 
     config: Any
     dtype: torch.dtype
     device: torch.device
 
     def encode(self, pixels: Tensor) -> Encoding:
-        """Encode clips."""
+        """Encode clips (B, 3, T, H, W)."""
         ...
 
     def decode_latents(
@@ -31,43 +37,43 @@ class ContinuousTokenizer(Protocol):
         timestep: float | Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Decode latents."""
+        """Decode latents (B, C, t, h, w)."""
         ...
 
 
 @dataclass(frozen=True)
 class LatentDistribution:
-    """diffusers' names for a posterior.
+    """A posterior with the interface of diffusers' distributions.
 
     Attributes:
-        posterior: of the latents, (B, C, ...).
+        posterior: distribution of the latents, (B, C, ...).
     """
 
     posterior: Gaussian
 
     @property
     def mean(self) -> Tensor:
-        """Means."""
+        """Mean value of every latent."""
         return self.posterior.mean
 
     @property
     def logvar(self) -> Tensor | None:
-        """Log-variances, or None for a point."""
+        """Log-variance of every latent, or None where they are certain."""
         return self.posterior.logvar
 
     def mode(self) -> Tensor:
-        """The most likely latents."""
+        """Return the most likely latents."""
         return self.posterior.mode()
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """Drawn latents."""
+        """Draw latents from the distribution."""
         return self.posterior.sample(generator)
 
 
 class DiffusersAdapter(torch.nn.Module):
     """A continuous tokenizer behind diffusers' VAE interface.
 
-    Images go in and come out as (B, 3, H, W), clips as (B, 3, T, H, W); latents likewise.
+    Images have the shape (B, 3, H, W), clips (B, 3, T, H, W); latents likewise.
 
     Args:
         tokenizer: continuous, with one grid.
@@ -80,12 +86,12 @@ class DiffusersAdapter(torch.nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the weights."""
+        """Data type of the weights."""
         return self.tokenizer.dtype
 
     @property
     def device(self) -> torch.device:
-        """Of the weights."""
+        """Device that holds the weights."""
         return self.tokenizer.device
 
     def encode(self, x: Tensor, return_dict: bool = True) -> Any:

@@ -1,7 +1,7 @@
 """Encoding and Output: what `VisualTokenizer` returns.
 
-Every tensor field is a tuple with one entry per grid of the layout. Models with a single grid
-(most) also answer to `latent`, `code` and `index`.
+Every tensor field is a tuple with one entry per grid of the layout. Most models have a single grid,
+whose tensors `latent`, `code` and `index` return bare.
 """
 
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Encoding:
-    """A batch of clips, encoded.
+    """The encoding of a batch of clips.
 
     Attributes:
         latents: encoder output (posterior mode), (B, C, t, h, w) per grid.
-        codes: what the decoder receives, (B, C', t, h, w) per grid; for continuous tokenizers the
+        codes: the decoder's input, (B, C', t, h, w) per grid; for continuous tokenizers the
             latents.
         indices: (B, t, h, w, groups) int64 per grid, or None when continuous.
         posterior: distribution of the latents, or None when discrete.
         layout: grid shapes and the unpadded size, the same for the whole batch.
-        group_sizes: codes of each group of indices; empty when continuous.
+        group_sizes: number of codes of each group of indices; empty when continuous.
     """
 
     latents: tuple[Float[Tensor, "B C _ _ _"], ...]
@@ -42,17 +42,17 @@ class Encoding:
 
     @property
     def latent(self) -> Tensor:
-        """The latents of the only grid."""
+        """The latents of the only grid; an error if there are several."""
         return _single(self.latents, "latent")
 
     @property
     def code(self) -> Tensor:
-        """The codes of the only grid."""
+        """The codes of the only grid; an error if there are several."""
         return _single(self.codes, "code")
 
     @property
     def index(self) -> Tensor:
-        """The indices of the only grid."""
+        """The indices of the only grid; an error if there are several."""
         return _single(self._discrete(), "index")
 
     @property
@@ -61,7 +61,7 @@ class Encoding:
         return torch.cat([grid.flatten(1) for grid in self._discrete()], dim=1)
 
     def flat_tokens(self, offset: bool = False) -> Int64[Tensor, "B L"]:
-        """The token sequence; with `offset`, each group has its own range of one vocabulary."""
+        """Return the token sequence; with `offset`, groups have separate ranges of a vocabulary."""
         if not offset:
             return self.tokens
         starts = list(accumulate(self.group_sizes[:-1], initial=0))
@@ -76,15 +76,15 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Output:
-    """The differentiable training forward.
+    """The result of the differentiable training forward.
 
     Attributes:
         pixels: reconstruction (B, 3, T, H, W), unclamped; the discrete one where both paths of a
             dual-path tokenizer were taken.
-        encoding: what was encoded on the way, of the same path.
+        encoding: the encoding that was decoded, of the same path.
         loss: weighted sum of the bottleneck's terms, a scalar.
         terms: each bottleneck term unweighted.
-        paths: reconstructions by the path they took, of dual-path tokenizers; empty for others.
+        paths: reconstructions of a dual-path tokenizer by their path; empty for other tokenizers.
     """
 
     pixels: Float[Tensor, "B 3 T H W"]
@@ -95,19 +95,19 @@ class Output:
 
     @property
     def reconstructions(self) -> Float[Tensor, "_ 3 T H W"]:
-        """Those of all paths, one batch after the other."""
+        """Reconstructions of all paths, one batch after the other."""
         return torch.cat(list(self.paths.values())) if self.paths else self.pixels
 
 
 def joined(outputs: Mapping[str, Output]) -> Output:
-    """The paths of a dual-path tokenizer, by name, as one output that reads like the first."""
+    """Combine the outputs of a dual-path tokenizer's paths; most fields are those of the first."""
     first = next(iter(outputs.values()))
     terms: dict[str, Tensor] = {}
     for output in outputs.values():
         terms |= output.terms
     loss = torch.stack([output.loss for output in outputs.values()]).sum()
     paths = {name: output.pixels for name, output in outputs.items()}
-    return Output(first.pixels, first.encoding, loss, terms, paths)
+    return Output(pixels=first.pixels, encoding=first.encoding, loss=loss, terms=terms, paths=paths)
 
 
 def _single(grids: tuple[T, ...], name: str) -> T:
@@ -118,6 +118,6 @@ def _single(grids: tuple[T, ...], name: str) -> T:
     return grids[0]
 
 
-# torch.export then sees through results to their tensors.
+# Registered, so that torch.export finds the tensors inside the results.
 for _result in (Gaussian, Posterior, Layout, Encoding, Output):
     torch.export.register_dataclass(_result)

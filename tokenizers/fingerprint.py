@@ -1,4 +1,4 @@
-"""The fingerprint of a tokenizer: tokens are only comparable when theirs is the same."""
+"""The fingerprint of a tokenizer: only tokens of equal fingerprints are comparable."""
 
 import hashlib
 import json
@@ -7,14 +7,16 @@ from typing import Any
 import torch
 from diffusers.models.modeling_utils import ModelMixin
 
-# Raised whenever a change of code changes the tokens or latents of the same weights.
+# Incremented whenever a change of the code changes the tokens or latents of the same weights.
 CODE_VERSION = 1
 
 
 def fingerprint(tokenizer: ModelMixin) -> str:
-    """SHA-256 over weights, config, dtype and the code's version of tokens, as hex digits."""
+    """Return the SHA-256 of weights, config, dtype and `CODE_VERSION`, as hexadecimal digits."""
     digest = hashlib.sha256()
-    stored: Any = tokenizer.config  # diffusers promises it of every model, its types do not
+    stored: Any = (
+        tokenizer.config
+    )  # every diffusers model has one, but their type annotations do not say so
     config = {key: value for key, value in stored.items() if not key.startswith("_")}
     digest.update(json.dumps([CODE_VERSION, str(tokenizer.dtype), config], sort_keys=True).encode())
     for name, tensor in sorted(tokenizer.state_dict().items()):

@@ -1,4 +1,4 @@
-"""LatentScale: from latents as they are to latents as a diffusion model wants them, and back.
+"""LatentScale: latents to the normalized latents that diffusion models work on, and back.
 
 normalize(z) = (z - mean) / std          per channel, measured over a data set
 normalize(z) = (z - shift) * scale       one number each, as older models publish them
@@ -13,13 +13,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class LatentScale:
-    """Statistics of a tokenizer's latents; without any, latents stay as they are.
+    """Statistics of a tokenizer's latents; without any, `normalize` returns them unchanged.
 
     Attributes:
-        mean: per channel.
-        std: per channel.
-        scaling_factor: for all channels, used where there is no mean and std.
-        shift_factor: likewise.
+        mean: mean of each channel.
+        std: standard deviation of each channel.
+        scaling_factor: one factor for all channels, used where there is no mean and std.
+        shift_factor: one shift for all channels, likewise.
     """
 
     mean: Sequence[float] | None
@@ -28,7 +28,7 @@ class LatentScale:
     shift_factor: float | None
 
     def check(self, channels: int) -> None:
-        """Raise where statistics are incomplete or of another number of channels."""
+        """Raise unless the statistics are complete and have one value for each of the channels."""
         if (self.mean is None) != (self.std is None):
             raise ValueError("latents_mean and latents_std belong together, got only one of them")
         for name, values in (("latents_mean", self.mean), ("latents_std", self.std)):
@@ -38,12 +38,12 @@ class LatentScale:
                 )
 
     def normalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
-        """Shift and scale."""
+        """Shift and scale latents to zero mean and unit variance."""
         shift, scale = self._shift_and_scale(latents)
         return (latents - shift) * scale
 
     def unnormalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
-        """Inverse of `normalize`."""
+        """Undo `normalize`, exact up to rounding."""
         shift, scale = self._shift_and_scale(latents)
         return latents / scale + shift
 

@@ -1,7 +1,7 @@
-"""Layout and size rule: which clips a tokenizer takes, and the grids of tokens they become.
+"""Layout and SizeRule: the legal sizes of clips, and the grids of tokens that they become.
 
-A legal clip has T = 1 + k * time frames, and height and width that are multiples of space; the
-first frame stands alone.
+A legal clip has T = 1 + k * temporal_compression frames, the first of which is coded on its own,
+and a height and width that are multiples of spatial_compression.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Size = tuple[int, int, int]
 
 
 class LayoutJson(TypedDict):
-    """A layout as plain JSON."""
+    """The plain JSON form of a layout."""
 
     grids: list[list[int]]
     size: list[int]
@@ -23,11 +23,11 @@ class LayoutJson(TypedDict):
 
 @dataclass(frozen=True)
 class Layout:
-    """Shape of an encoding.
+    """The grid shapes of an encoding, and the size of its clip.
 
     Attributes:
         grids: (t, h, w) of every grid, in the order of the tokens; most models have one grid.
-        size: (T, H, W) of the pixels before padding; decoding crops to it.
+        size: (T, H, W) of the pixels before padding, to which decoding crops.
     """
 
     grids: tuple[Size, ...]
@@ -35,22 +35,22 @@ class Layout:
 
     @property
     def num_positions(self) -> int:
-        """Positions of all grids together."""
+        """Number of positions in all grids together."""
         return sum(t * h * w for t, h, w in self.grids)
 
     @property
     def num_pixels(self) -> int:
-        """Unpadded pixels of the clip."""
+        """Number of unpadded pixels of the clip."""
         T, H, W = self.size
         return T * H * W
 
     def to_json(self) -> LayoutJson:
-        """Plain lists, for JSON."""
+        """Return the layout as plain lists, for JSON."""
         return {"grids": [list(grid) for grid in self.grids], "size": list(self.size)}
 
     @classmethod
     def from_json(cls, value: Any) -> "Layout":
-        """Read what `to_json` wrote."""
+        """Restore a layout from the result of `to_json`."""
         return cls(tuple(_size(grid) for grid in value["grids"]), _size(value["size"]))
 
 
@@ -61,43 +61,55 @@ def _size(values: Sequence[int]) -> Size:
 
 @dataclass(frozen=True)
 class SizeRule:
-    """Legal sizes of one tokenizer.
+    """The rule for the legal sizes of a tokenizer's clips.
 
     Attributes:
-        time: frames per latent frame, after the first.
-        space: pixels per latent position along height and width.
+        temporal_compression: frames per latent frame, after the first.
+        spatial_compression: pixels per latent position along height and width.
     """
 
-    time: int
-    space: int
+    temporal_compression: int
+    spatial_compression: int
 
     def __str__(self) -> str:
-        return f"T = 1 + k*{self.time}, H and W multiples of {self.space}"
+        return (
+            f"T = 1 + k*{self.temporal_compression}, H and W multiples of "
+            f"{self.spatial_compression}"
+        )
 
     def padded(self, size: Size) -> Size:
-        """The smallest legal (T, H, W) that holds `size`."""
+        """Return the smallest legal (T, H, W) that holds `size`."""
         T, H, W = (max(1, side) for side in size)
-        return 1 + _up(T - 1, self.time), _up(H, self.space), _up(W, self.space)
+        return (
+            1 + _round_up(T - 1, self.temporal_compression),
+            _round_up(H, self.spatial_compression),
+            _round_up(W, self.spatial_compression),
+        )
 
     def grid(self, size: Size) -> Size:
-        """The latent grid (t, h, w) of a clip, padded where its size is not legal."""
+        """Return the latent grid (t, h, w) of a clip, padded where its size is not legal."""
         T, H, W = self.padded(size)
-        return 1 + (T - 1) // self.time, H // self.space, W // self.space
+        return (
+            1 + (T - 1) // self.temporal_compression,
+            H // self.spatial_compression,
+            W // self.spatial_compression,
+        )
 
     def layout(self, size: Size) -> Layout:
-        """Layout of a clip of a legal size.
+        """Return the layout of a clip of a legal size.
 
         Raises:
-            ValueError: an axis has no legal length; names the nearest ones.
+            ValueError: the length of an axis is not legal; names the nearest ones.
         """
         self.check(size)
         return Layout((self.grid(size),), size)
 
     def check(self, size: Size) -> None:
-        """Raise, with the nearest legal lengths, unless every axis has a legal one."""
+        """Raise, naming the nearest legal lengths, unless that of every axis is legal."""
         if min(size) < 1:
             raise ValueError(f"pixels must have at least one frame, row and column, got {size}")
-        steps = (self.time, self.space, self.space)
+        space = self.spatial_compression
+        steps = (self.temporal_compression, space, space)
         wrong = []
         for axis, got, above, step in zip("THW", size, self.padded(size), steps, strict=True):
             if got != above:
@@ -109,14 +121,14 @@ class SizeRule:
             )
 
     def fit(self, pixels: Tensor, pad: str | None = None) -> tuple[Tensor, Size]:
-        """Pixels of a legal size, and the size before padding.
+        """Return the pixels, padded to a legal size, and the size before padding.
 
         Args:
             pixels: (B, 3, T, H, W).
             pad: None refuses illegal sizes, "replicate" extends them at the end of each axis.
 
         Raises:
-            ValueError: another shape, or an illegal size without padding.
+            ValueError: the wrong shape, or an illegal size without padding.
         """
         check_pixels(pixels)
         if pad not in (None, "replicate"):
@@ -133,13 +145,13 @@ class SizeRule:
     def check_chunk(self, frames: int, first: bool) -> None:
         """Raise unless a chunk of a stream has a legal number of frames."""
         later = frames - 1 if first else frames
-        if frames == 0 or later % self.time:
-            rule = f"{'1 + ' if first else ''}n*{self.time}"
+        if frames == 0 or later % self.temporal_compression:
+            rule = f"{'1 + ' if first else ''}n*{self.temporal_compression}"
             raise ValueError(f"this chunk must have {rule} frames, got {frames}")
 
 
 def check_pixels(pixels: Tensor) -> None:
-    """Raise unless pixels are (B, 3, T, H, W)."""
+    """Raise unless pixels have the shape (B, 3, T, H, W)."""
     if pixels.ndim != 5 or pixels.shape[1] != 3:
         raise ValueError(
             f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
@@ -147,5 +159,5 @@ def check_pixels(pixels: Tensor) -> None:
         )
 
 
-def _up(length: int, step: int) -> int:
+def _round_up(length: int, step: int) -> int:
     return -(-length // step) * step

@@ -1,4 +1,4 @@
-"""The model card that lies beside saved weights: what a user must know to feed the tokenizer."""
+"""The model card saved with the weights: everything a user needs to call the tokenizer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from .layout import SizeRule
 
 
 def write_card(folder: Any, text: str) -> None:
-    """Write `README.md`, unless somebody already wrote one there."""
+    """Write `README.md`, unless the folder already has one."""
     path = Path(folder) / "README.md"
     if not path.exists():
         path.write_text(text, encoding="utf-8")
 
 
 def add_provenance(folder: Any, text: str) -> None:
-    """Say at the end of the card where the weights came from."""
+    """Append a section on the origin of the weights to the card."""
     with (Path(folder) / "README.md").open("a", encoding="utf-8") as card:
         card.write(f"\n## Provenance\n\n{text}\n")
 
@@ -29,8 +29,16 @@ def card_text(
     mean: Sequence[float] | None,
     std: Sequence[float] | None,
 ) -> str:
-    """The card as Markdown with the hub's front matter."""
-    paths = paths_of(bottleneck)
+    """Return the card as Markdown with the hub's front matter.
+
+    Args:
+        rule: legal sizes.
+        bottleneck: the tokenizer's.
+        parameters: number of weights.
+        mean: mean of every latent channel over a data set, or None where it was not measured.
+        std: standard deviation likewise.
+    """
+    paths, space = paths_of(bottleneck), rule.spatial_compression
     tokens: list[str] = []
     if isinstance(bottleneck, Quantizer):
         tokens.append(
@@ -50,7 +58,7 @@ tags: [visual-tokenizer, {", ".join(paths)}]
 |---|---|
 | pixels | (B, 3, T, H, W), float in [-1, 1]; an image has T = 1 |
 | legal sizes | {rule} (any size with `pad="replicate"`) |
-| compression | {rule.time} x {rule.space} x {rule.space} (time, height, width) |
+| compression | {rule.temporal_compression} x {space} x {space} (time, height, width) |
 | bottleneck | {type(bottleneck).__name__}: {"; ".join(tokens)} |
 | latent scale | {scale} |
 | parameters | {parameters:,} |
@@ -63,5 +71,5 @@ encoding = tokenizer.encode(pixels)
 pixels = tokenizer.decode(encoding.codes, encoding.layout)
 ```
 
-Licence and training data: as stated by whoever publishes these weights.
+License and training data: as stated by the publisher of these weights.
 """

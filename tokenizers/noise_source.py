@@ -1,9 +1,8 @@
-"""NoiseSource: where the noise of a generative decoder comes from.
+"""NoiseSource: the noise of a generative decoder, given or drawn.
 
-A generative decoder answers one code with many images, one for each noise. The noise is either
-given, or drawn from N(0, temperature^2) by generators; every choice is a seeded one, so that a
-result can be had again. Every latent frame is drawn by itself: a stream of chunks meets the same
-noise as the whole clip.
+A generative decoder decodes one code to many images, one for each noise. The noise is either given
+or drawn from N(0, temperature^2) by seeded generators, so that every result can be reproduced. Each
+latent frame is drawn separately: a stream of chunks gets the same noise as the whole clip.
 """
 
 from collections.abc import Sequence
@@ -22,13 +21,13 @@ class NoiseSource:
     """Noise for one batch of clips, frame after frame.
 
     Args:
-        noise: all of it, (B * num_samples, C, t, h, w), the samples of a clip side by side; None
-            draws it.
+        noise: the noise of whole clips, (B * num_samples, C, t, h, w), the samples of a clip
+            adjacent; None draws it.
         generator: one for the batch, or one for each clip, which makes a clip's noise independent
             of its batch. Without one every clip gets the same noise, that of seed 0: decoding is
             then a function of the codes.
-        temperature: factor on the noise; 0 leaves it out.
-        num_samples: draws per clip.
+        temperature: factor on the noise; 0 disables it.
+        num_samples: number of draws per clip.
 
     Raises:
         ValueError: a negative temperature, no sample, or both noise and a generator.
@@ -53,10 +52,10 @@ class NoiseSource:
         self._taken = 0
 
     def next(self, codes: Float[Tensor, "B C t h w"]) -> Float[Tensor, "B C t h w"]:
-        """Noise for the clips' next latent frames.
+        """Return the noise of the clips' next latent frames.
 
         Args:
-            codes: what will be decoded with it, each clip `num_samples` times in a row.
+            codes: the codes that the noise is for, each clip `num_samples` times in a row.
         """
         if self.noise is not None:
             frames = self._given(self.noise, codes)
@@ -67,25 +66,26 @@ class NoiseSource:
         return self.temperature * frames.to(codes.device, codes.dtype)
 
     def check_used_up(self) -> None:
-        """Raise where more noise was given than codes."""
+        """Raise if more latent frames of noise were given than of codes."""
         if self.noise is not None and self._taken != self.noise.shape[2]:
             raise ValueError(
-                f"noise has {self.noise.shape[2]} latent frames, the codes have {self._taken}"
+                f"noise must have as many latent frames as the codes, {self._taken}, "
+                f"got {self.noise.shape[2]}"
             )
 
     def _given(self, noise: Tensor, codes: Tensor) -> Tensor:
         frames = noise[:, :, self._taken : self._taken + codes.shape[2]]
         if frames.shape != codes.shape:
             raise ValueError(
-                f"noise must have the shape of the codes, {tuple(codes.shape)}"
-                f"{', num_samples counted' if self.num_samples > 1 else ''}; "
-                f"got {tuple(noise.shape)}"
+                "noise must have the shape of the codes"
+                f"{', repeated num_samples times' if self.num_samples > 1 else ''}, "
+                f"{tuple(codes.shape)}, got {tuple(noise.shape)}"
             )
         self._taken += codes.shape[2]
         return frames
 
     def _draw(self, codes: Tensor) -> Float[Tensor, "B C h w"]:
-        """One latent frame of all clips, in fp32 whatever the codes are, so that all agree."""
+        """Draw one latent frame of all clips, in fp32 so that it is the same for every dtype."""
         batch, frame = codes.shape[0], (codes.shape[1], *codes.shape[3:])
         clips = batch // self.num_samples
         if self.generator is None:
@@ -97,7 +97,7 @@ class NoiseSource:
         if isinstance(generator, Sequence):
             if len(generator) != clips:
                 raise ValueError(
-                    f"generator must be one, or one for each of the {clips} clips, "
+                    f"generator must be a single one or one for each of the {clips} clips, "
                     f"got {len(generator)}"
                 )
             generator = [one for one in generator for _ in range(self.num_samples)]

@@ -1,14 +1,15 @@
-"""Strict loading: what diffusers only logs is an error here.
+"""Strict loading: problems that diffusers only logs are errors here.
 
 `ModelMixin.from_pretrained` warns about missing and unexpected weights, leaves parameters that no
-file holds uninitialised, and ignores unknown config keys. A tokenizer loaded like that would give
-wrong numbers in silence.
+file holds uninitialized, and ignores unknown config keys. A tokenizer loaded like that would
+silently give wrong results.
 """
 
 import inspect
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
@@ -28,7 +29,7 @@ class StrictModel(ModelMixin, ConfigMixin):
         """Load a model from a folder or the hub, strictly.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: no model was found.
             ValueError: unknown config keys; missing, unexpected or mismatched weights.
         """
         check_config(cls, pretrained_model_name_or_path, **kwargs)
@@ -45,15 +46,26 @@ class StrictModel(ModelMixin, ConfigMixin):
         check_loading(pretrained_model_name_or_path, info)
         return model
 
+    def to(self: Model, *args: Any, **kwargs: Any) -> Model:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Move or cast the model, as `torch.nn.Module.to`.
 
-# How `load_config` wants to be told where to look.
+        At every cast diffusers (since huggingface/diffusers#13872) warns of modules that should
+        stay in fp32, even where there are none; the cast of such a model bypasses its check.
+        """
+        is_cast = any(isinstance(value, torch.dtype) for value in (*args, *kwargs.values()))
+        is_special = bool(self._keep_in_fp32_modules) or getattr(self, "is_quantized", False)
+        move: Any = torch.nn.Module.to if is_cast and not is_special else ModelMixin.to
+        return move(self, *args, **kwargs)
+
+
+# The keywords of `load_config` that say where to look.
 _LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
 
 
 def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
-    """Raise unless `source` holds a config of class `cls` whose keys are all known."""
+    """Raise unless `source` holds a config of the class `cls` with known keys only."""
     path = Path(source)
-    # A hub id is `owner/name`; everything else that looks like a path is one.
+    # A hub id is `owner/name`; anything else that looks like a path is a path.
     looks_local = path.is_absolute() or str(source).startswith(".") or len(path.parts) > 2
     is_local = looks_local or path.exists()
     if is_local and not (path / kwargs.get("subfolder", "") / "config.json").is_file():
@@ -65,9 +77,9 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
         config = cls.load_config(source, **{k: kwargs[k] for k in _LOCATION if k in kwargs})
     except OSError as error:
         if is_local:
-            raise ValueError(f"{source}/config.json is no valid JSON: {error}") from error
+            raise ValueError(f"{source}/config.json is not valid JSON: {error}") from error
         raise FileNotFoundError(
-            f"no tokenizer called {source!r}: no such folder, and the hub did not answer with one "
+            f"no tokenizer {source!r}: no such folder, and the hub did not return one "
             f"({str(error).splitlines()[0]})"
         ) from error
     found = config.get("_class_name")
@@ -80,7 +92,7 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
 
 
 def check_loading(source: Any, info: dict[str, Any]) -> None:
-    """Raise unless every weight of the model came from the file, and every weight was used."""
+    """Raise unless the weights in the file are exactly those of the model."""
     problems = {
         "missing": info.get("missing_keys"),
         "unexpected": info.get("unexpected_keys"),
@@ -97,7 +109,7 @@ def check_loading(source: Any, info: dict[str, Any]) -> None:
 
 
 def weights_mismatch_message(source: Any, reason: str) -> str:
-    """The message for weights that are not those of their config."""
+    """Return the error message for weights that do not fit their config."""
     return (
         f"the weights at {source} do not fit its config.json ({reason}); "
         "they belong to another architecture or the file is damaged"

@@ -1,4 +1,4 @@
-"""Long clips, chunk by chunk: the state is carried from chunk to chunk, memory does not grow."""
+"""Streaming: long clips chunk by chunk, with state carried between chunks and constant memory."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -11,21 +11,21 @@ from ..models.receptive_field import sees_whole_clip
 from .layout import SizeRule, check_pixels
 
 Chunk = TypeVar("Chunk")
-Answer = TypeVar("Answer")
+Encoded = TypeVar("Encoded")
 
 
 def encode_chunks(
-    chunks: Iterable[Tensor], encode: Callable[[Tensor, StreamState], Answer], rule: SizeRule
-) -> Iterator[Answer]:
+    chunks: Iterable[Tensor], encode: Callable[[Tensor, StreamState], Encoded], rule: SizeRule
+) -> Iterator[Encoded]:
     """Encode chunks (B, 3, T, H, W) of one clip.
 
     Args:
-        chunks: the first of 1 + n*f frames, the others of n*f (f: temporal compression).
-        encode: what to do with a chunk; it leaves the state ready for the next one.
+        chunks: the first of 1 + n*f frames, the others of n*f, where f is the temporal compression.
+        encode: encodes one chunk, and leaves the state ready for the next one.
         rule: legal sizes.
 
     Yields:
-        The answer to each chunk.
+        The encoding of each chunk.
     """
     state = StreamState()
     for chunk in chunks:
@@ -42,12 +42,12 @@ def decode_chunks(
     """Decode chunks of one clip.
 
     Args:
-        chunks: codes.
-        decode: what to do with a chunk; it leaves the state ready for the next one.
-        looks_ahead: whether the decoder must be told of the last chunk, and answers late.
+        chunks: codes of each chunk.
+        decode: decodes one chunk, and leaves the state ready for the next one.
+        looks_ahead: whether the decoder yields late, and must know which chunk is the last one.
 
     Yields:
-        Pixels (B, 3, T, H, W) as they become known.
+        Pixels (B, 3, T, H, W) as they become available.
     """
     state = StreamState()
     for chunk, is_last in _mark_last(chunks, wait=looks_ahead):
@@ -58,7 +58,7 @@ def decode_chunks(
 
 
 def check_streamable(network: CausalEncoder | CausalDecoder, state: StreamState) -> None:
-    """Raise where a clip arrives in pieces, but only the whole of it gives the right answer."""
+    """Raise at the second chunk if the network needs whole clips."""
     if state.first_chunk:
         return
     if sees_whole_clip(network):
@@ -70,7 +70,7 @@ def check_streamable(network: CausalEncoder | CausalDecoder, state: StreamState)
 
 
 def _mark_last(items: Iterable[Chunk], wait: bool) -> Iterator[tuple[Chunk, bool]]:
-    """Items with whether each is the last one, known only by waiting for the next; else False."""
+    """Yield items and whether each is the last; without `wait` for the next one, always False."""
     if not wait:
         yield from ((item, False) for item in items)
         return

@@ -1,4 +1,4 @@
-"""What can be said of a tokenizer without running it: sizes, rates, reach and cost."""
+"""Static summary of a tokenizer: sizes, rates, receptive fields and cost."""
 
 from dataclasses import dataclass
 
@@ -12,24 +12,24 @@ from .tokenizer import VisualTokenizer
 
 @dataclass(frozen=True)
 class Summary:
-    """Facts about a tokenizer at one input size.
+    """Properties of a tokenizer at one input size.
 
     Attributes:
-        parameters: weights of encoder, bottleneck and decoder.
-        compression: pixels per latent position along (T, H, W); the first frame stands alone.
-        legal_sizes: the rule in words.
-        bottleneck: its kind and size in words.
-        encoder_radius: pixels beyond its own cell that a latent sees; None where it sees all.
-        decoder_radius: latents beyond its own cell that a pixel sees; None where it sees all.
-        size: the (T, H, W) that the following figures are for.
-        positions: latent positions.
-        tokens: indices, or None when continuous.
-        bits_per_pixel: nominal; continuous latents count 16 bits per value.
-        encode_multiply_adds: of one clip.
-        decode_multiply_adds: of one clip.
-        weight_bytes: in fp32.
-        encode_bytes: most activations alive at once while encoding one clip in fp32.
-        decode_bytes: likewise while decoding.
+        parameters: number of weights of encoder, bottleneck, decoder and all together.
+        compression: pixels per latent position along (T, H, W); the first frame is coded alone.
+        legal_sizes: the rule for legal sizes in words.
+        bottleneck: kind and size of the bottleneck in words.
+        encoder_radius: pixels beyond its own cell that a latent depends on; None if on all.
+        decoder_radius: latents beyond its own cell that a pixel depends on; None if on all.
+        size: the (T, H, W) that the following values hold for.
+        positions: number of latent positions.
+        tokens: number of indices, or None when continuous.
+        bits_per_pixel: nominal rate; continuous latents count 16 bits per value.
+        encode_multiply_adds: multiply-adds of encoding one clip.
+        decode_multiply_adds: multiply-adds of decoding one clip.
+        weight_bytes: size of the weights in fp32.
+        encode_bytes: peak size of all activations while encoding one clip in fp32.
+        decode_bytes: peak size of all activations while decoding one clip in fp32.
     """
 
     parameters: dict[str, int]
@@ -50,10 +50,10 @@ class Summary:
 
 
 def summarize(tokenizer: VisualTokenizer, size: Size) -> Summary:
-    """Describe a tokenizer, which may live on the meta device.
+    """Describe a tokenizer without running it; it may be on the meta device.
 
     Args:
-        tokenizer: any tokenizer; it is not run.
+        tokenizer: any tokenizer.
         size: (T, H, W) in pixels, legal for it.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Spatial tiling: large frames piece by piece, in memory that does not grow with them.
+"""Spatial tiling: large frames tile by tile, in memory that does not grow with the frame.
 
-Where a network's receptive field is finite, every tile is computed with all the surroundings that
-it sees, and the tiles together equal the whole to rounding. Where some layer sees whole frames
-(attention, group norm) no tiling is exact: tiles then overlap and are blended with complementary
-weights, and a warning says so.
+Where a network's receptive field is finite, every tile is computed with all surroundings that it
+depends on, and the tiles together equal the whole up to rounding. Where a layer depends on whole
+frames (attention, group norm) no tiling is exact: tiles then overlap and are blended with
+complementary weights, and a warning is logged.
 """
 
 import logging
@@ -31,9 +31,9 @@ class Piece:
     """One axis of one tile, in positions of input and output.
 
     Attributes:
-        take: input positions that the network is given.
-        put: output positions that it answers for.
-        offset: where `put` begins within its answer.
+        take: input positions passed to the network.
+        put: output positions that the tile contributes to.
+        offset: position in the network's output at which `put` begins.
     """
 
     take: slice
@@ -42,7 +42,7 @@ class Piece:
 
 
 class TiledEncoder:
-    """An encoder that works tile by tile; called like the encoder itself.
+    """An encoder that works tile by tile, and is called like the encoder itself.
 
     Args:
         encoder: the network.
@@ -58,8 +58,10 @@ class TiledEncoder:
     ) -> Float[Tensor, "B C t h w"]:
         """Encode a clip, or the next chunk of a stream."""
         H, W = (side // self.factor for side in pixels.shape[3:])
-        axes = [_pieces(side, self.tile, self._surroundings, self.factor, 1) for side in (H, W)]
-        moments = _assemble(pixels, axes, (H, W), state, lambda x, s: self.encoder(x, s))
+        axes = [
+            _pieces(side, self.tile, self._surroundings, take=self.factor, put=1) for side in (H, W)
+        ]
+        moments = _assemble(pixels, axes, size=(H, W), state=state, network=self.encoder)
         if state is not None:
             state.first_chunk = False
         return moments
@@ -70,7 +72,7 @@ class TiledEncoder:
 
 
 class TiledDecoder:
-    """A decoder that works tile by tile; called like the decoder itself.
+    """A decoder that works tile by tile, and is called like the decoder itself.
 
     Args:
         decoder: the network.
@@ -91,19 +93,21 @@ class TiledDecoder:
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode latents, or the next chunk of a stream."""
         channels, h, w = (latents.shape[axis] for axis in (1, 3, 4))
-        axes = [_pieces(side, self.tile, self._surroundings, 1, self.factor) for side in (h, w)]
+        axes = [
+            _pieces(side, self.tile, self._surroundings, take=1, put=self.factor) for side in (h, w)
+        ]
         size = h * self.factor, w * self.factor
 
         def decode(x: Tensor, state: StreamState | None) -> Tensor:
             noise = None if conditions.noise is None else x[:, channels:]
             # Adaptive norms take their statistics from whole frames, as they would without tiles.
-            inputs = replace(conditions, style=latents, noise=noise)
+            inputs = replace(conditions, latents=latents, noise=noise)
             return self.decoder(x[:, :channels], state, inputs)
 
-        # Noise is cut like the latents that it belongs to.
+        # Noise is tiled like the latents that it belongs to.
         noise = conditions.noise
         x = latents if noise is None else torch.cat([latents, noise], dim=1)
-        pixels = _assemble(x, axes, size, state, decode)
+        pixels = _assemble(x, axes, size=size, state=state, network=decode)
         if state is not None:
             state.first_chunk = False
         return pixels
@@ -124,7 +128,8 @@ def _check_tile(tile: int, factor: int, network: CausalEncoder | CausalDecoder) 
 @cache
 def _warn_once(network: str) -> None:
     log.warning(
-        "%s sees whole frames (attention or group norm): tiles are blended, not exact", network
+        "%s depends on whole frames (attention or group norm): tiles are blended, not exact",
+        network,
     )
 
 
@@ -136,7 +141,7 @@ def _pieces(
     for first in range(0, side, tile):
         last = min(first + tile, side) - 1
         seen = surroundings((first, last))
-        if seen is None:  # blended: the tile reaches into its neighbours and answers for all of it
+        if seen is None:  # blended: the tile overlaps its neighbors, and contributes all of itself
             reach = tile // BLEND_SHARE
             first, last = max(0, first - reach), min(side - 1, last + reach)
             seen = first, last
@@ -158,28 +163,28 @@ def _assemble(
     state: StreamState | None,
     network: Callable[[Tensor, StreamState | None], Tensor],
 ) -> Tensor:
-    """Run the network on every tile and put the answers together."""
+    """Run the network on every tile, and add up the outputs with their weights."""
     result: Tensor | None = None
     weights = x.new_zeros(size)
     for index, (rows, columns) in enumerate(product(*axes)):
         branch = None if state is None else state.branch(index)
-        answer = network(x[..., rows.take, columns.take].contiguous(), branch)
-        answer = _cut(_cut(answer, rows, dim=3), columns, dim=4)
+        output = network(x[..., rows.take, columns.take].contiguous(), branch)
+        output = _crop(_crop(output, rows, dim=3), columns, dim=4)
         if result is None:
-            result = answer.new_zeros(*answer.shape[:3], *size)
+            result = output.new_zeros(*output.shape[:3], *size)
         weight = torch.outer(_ramp(rows, axes[0], x), _ramp(columns, axes[1], x))
-        result[..., rows.put, columns.put] += answer * weight
+        result[..., rows.put, columns.put] += output * weight
         weights[rows.put, columns.put] += weight
     assert result is not None, "a frame has at least one tile"
     return result / weights
 
 
-def _cut(answer: Tensor, piece: Piece, dim: int) -> Tensor:
-    return answer.narrow(dim, piece.offset, piece.put.stop - piece.put.start)
+def _crop(output: Tensor, piece: Piece, dim: int) -> Tensor:
+    return output.narrow(dim, piece.offset, piece.put.stop - piece.put.start)
 
 
 def _ramp(piece: Piece, axis: list[Piece], like: Tensor) -> Tensor:
-    """Weights along one axis: 1, falling linearly where a neighbour answers too."""
+    """Return the weights along one axis: 1, falling linearly where a neighbor overlaps."""
     start, stop = piece.put.start, piece.put.stop
     weight = like.new_ones(stop - start)
     for other in axis:

@@ -5,9 +5,9 @@
       -> bottleneck -> codes (B, C', t, h, w) <-> indices (B, t, h, w, groups)
       -> decoder -> pixels
 
-This is the only class that knows both time and space and tokens; it does the one permutation to
-channels last that bottlenecks want. It is a diffusers `ModelMixin`: `from_pretrained`,
-`save_pretrained`, `push_to_hub`, dtype and device handling work as people know them.
+This is the only class that knows time and space as well as tokens; it permutes axes to channels
+last, as bottlenecks expect, and back. It is a diffusers `ModelMixin`: `from_pretrained`,
+`save_pretrained`, `push_to_hub`, dtype and device handling work as in diffusers.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.receptive_field import sees_whole_clip
 from .bottlenecks.bottleneck import Bottleneck, Quantized, Quantizer
 from .bottlenecks.catalog import BOTTLENECKS
-from .bottlenecks.dual_path import PathName, paths_of
+from .bottlenecks.dual_path import PathName, continuous_part, paths_of
 from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
 from .encoding import Encoding, Output, joined
@@ -53,7 +53,7 @@ class VisualTokenizer(StrictModel):
         decoder_config: options of the decoder, with `kind`; its input channels follow from the
             bottleneck.
         latents_mean: mean of every latent channel over a data set, used by `normalize`.
-        latents_std: standard deviation likewise.
+        latents_std: standard deviation of every latent channel, likewise.
         scaling_factor: one factor for all channels, for models that publish it instead.
         shift_factor: one shift for all channels, likewise.
     """
@@ -87,26 +87,26 @@ class VisualTokenizer(StrictModel):
                     f"encoder and decoder must have the same {axis}, got {ours} and {theirs}"
                 )
 
-    # ---- what the tokenizer is ------------------------------------------------------------------
+    # ---- properties -----------------------------------------------------------------------------
 
     @property
     def spatial_compression(self) -> int:
-        """Pixels per latent position along height and width."""
+        """Number of pixels per latent position along height and width."""
         return self.encoder.spatial_compression
 
     @property
     def temporal_compression(self) -> int:
-        """Frames per latent frame, after the first."""
+        """Number of frames per latent frame, after the first."""
         return self.encoder.temporal_compression
 
     @property
     def is_discrete(self) -> bool:
-        """Whether encodings have tokens."""
+        """True if encodings have tokens."""
         return isinstance(self.bottleneck, Quantizer)
 
     @property
     def paths(self) -> tuple[PathName, ...]:
-        """How the decoder can be reached: "discrete", "continuous", or both (`dual_path.py`)."""
+        """The paths to the decoder: "discrete", "continuous", or both (`dual_path.py`)."""
         return tuple(paths_of(self.bottleneck))
 
     @property
@@ -118,23 +118,29 @@ class VisualTokenizer(StrictModel):
 
     @property
     def codebook_size(self) -> int:
-        """Codes per group."""
+        """Number of codes per group; of the largest group where they differ."""
         return self.quantizer.codebook_size
 
     @property
     def num_groups(self) -> int:
-        """Indices per position."""
+        """Number of indices per position."""
         return self.quantizer.num_groups
 
     @property
     def vocab_size(self) -> int:
-        """Codes of all groups together, the vocabulary of `flat_tokens(offset=True)`."""
+        """Number of codes in all groups, the vocabulary of `flat_tokens(offset=True)`."""
         return sum(self.quantizer.group_sizes)
 
     def bits_per_pixel(
         self, layout: Layout, bits_per_value: int = 16, path: PathName | None = None
     ) -> float:
-        """Nominal bits per unpadded pixel; continuous latents count `bits_per_value` each."""
+        """Return the nominal number of bits per unpadded pixel.
+
+        Args:
+            layout: of the clips.
+            bits_per_value: bits that each value of a continuous latent counts for.
+            path: of a dual-path tokenizer: discrete (the default) or continuous.
+        """
         bottleneck = self._bottleneck_for(path)
         if isinstance(bottleneck, Quantizer):
             bits = bottleneck.bits
@@ -144,45 +150,49 @@ class VisualTokenizer(StrictModel):
 
     @property
     def streams(self) -> bool:
-        """Whether long clips can be encoded and decoded chunk by chunk."""
+        """True if long clips can be encoded and decoded chunk by chunk."""
         whole = sees_whole_clip(self.encoder) or sees_whole_clip(self.decoder)
         return not whole and not self.decoder.injects_noise
 
     @property
     def size_rule(self) -> SizeRule:
-        """Which clips are legal."""
+        """The rule for legal sizes of clips."""
         return SizeRule(self.temporal_compression, self.spatial_compression)
 
     def layout(self, size: Size) -> Layout:
-        """Layout of a clip of a legal size (T, H, W); raises with the nearest legal sizes."""
+        """Return the layout of a clip of a legal size (T, H, W).
+
+        Raises:
+            ValueError: the size is not legal; names the nearest ones.
+        """
         return self.size_rule.layout(size)
 
     def _bottleneck_for(self, path: PathName | Literal["both"] | None) -> Bottleneck:
-        """The bottleneck of a path; of the one taken unasked when it is None."""
-        ways = paths_of(self.bottleneck)
-        path = path or next(iter(ways))
-        if path not in ways:
-            raise ValueError(f"path must be {' or '.join(ways)} for this tokenizer, got {path!r}")
-        return ways[path]
+        """Return the bottleneck of a path, of the default one for None."""
+        paths = paths_of(self.bottleneck)
+        path = path or next(iter(paths))
+        if path not in paths:
+            raise ValueError(f"path must be {' or '.join(paths)} for this tokenizer, got {path!r}")
+        return paths[path]
 
     # ---- encode ---------------------------------------------------------------------------------
 
     def encode(self, pixels: Tensor, pad: str | None = None, tile: int | None = None) -> Encoding:
-        """Encode clips, deterministically (continuous latents are the posterior's mode).
+        """Encode clips deterministically; continuous latents are the mode of the posterior.
 
         Args:
             pixels: (B, 3, T, H, W) in [-1, 1]; an image has T = 1.
-            pad: None, or "replicate" to extend illegal sizes at the end of each axis.
+            pad: None refuses illegal sizes, "replicate" extends them at the end of each axis.
             tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
 
         Raises:
-            ValueError: wrong shape, or an illegal size without padding.
+            ValueError: the wrong shape, or an illegal size without padding.
         """
         pixels, size = self.size_rule.fit(pixels, pad)
         return self._encoding(self._encoder(tile)(pixels), size)
 
     def encode_images(self, images: Tensor, pad: str | None = None) -> Encoding:
-        """Encode images (B, 3, H, W) in [-1, 1]."""
+        """Encode images (B, 3, H, W) in [-1, 1]; see `encode`."""
         return self.encode(images.unsqueeze(2), pad)
 
     def encode_stream(
@@ -194,15 +204,15 @@ class VisualTokenizer(StrictModel):
         which flow through the chunks, it does.
 
         Args:
-            chunks: (B, 3, T, H, W), the first of T = 1 + n*f frames, the others of n*f (f: temporal
-                compression).
+            chunks: (B, 3, T, H, W), the first of T = 1 + n*f frames, the others of n*f, where f is
+                the temporal compression.
             tile: as in `encode`.
 
         Yields:
             One encoding per chunk; their grids, concatenated on t, equal the one-shot result.
 
         Raises:
-            ValueError: an illegal size, or a second chunk for an encoder of whole clips.
+            ValueError: an illegal size, or a second chunk where the encoder needs whole clips.
         """
         encoder = self._encoder(tile)
 
@@ -214,27 +224,18 @@ class VisualTokenizer(StrictModel):
         return encode_chunks(chunks, encode, self.size_rule)
 
     def _encoding(self, moments: Tensor, size: Size) -> Encoding:
-        """Through the bottleneck as it is in eval mode: without samples, losses or updates."""
+        """Return the encoding of the bottleneck in eval mode: no samples, losses or updates."""
         with eval_mode(self.bottleneck):
             return self._quantize(moments, size, self.bottleneck)[0]
 
     def _quantize(
         self, moments: Tensor, size: Size, bottleneck: Bottleneck
     ) -> tuple[Encoding, Quantized]:
-        """Through a bottleneck as it stands."""
+        """Return encoding and result of a bottleneck in its current mode."""
         vectors = moments.movedim(1, -1)
         quantized = bottleneck(vectors)
-        # Like the bottleneck itself, its posterior is read in fp32 at least.
-        wide = torch.promote_types(moments.dtype, torch.float32)
-        posterior = bottleneck.posterior(vectors.to(wide))
-        if posterior is None:
-            latents = moments
-        else:
-            posterior = Gaussian(
-                posterior.mean.movedim(-1, 1),
-                None if posterior.logvar is None else posterior.logvar.movedim(-1, 1),
-            )
-            latents = posterior.mode().to(moments.dtype)
+        posterior = _posterior(bottleneck, vectors)
+        latents = moments if posterior is None else posterior.mode().to(moments.dtype)
         encoding = Encoding(
             latents=(latents,),
             codes=(quantized.codes.movedim(-1, 1),),
@@ -254,7 +255,7 @@ class VisualTokenizer(StrictModel):
 
         Args:
             codes: (B, C', t, h, w), or a tuple with one such grid.
-            layout: of the encoding; crops its padding away.
+            layout: of the encoding; if given, its padding is cropped away.
             options: noise, generator, temperature, num_samples, timestep, tile; see
                 `DecodeOptions`.
         """
@@ -279,7 +280,7 @@ class VisualTokenizer(StrictModel):
         """Decode int64 token sequences (B, L), without group offsets, of the given layout.
 
         Raises:
-            ValueError: the sequence is not as long as the layout, or an index leaves its codebook.
+            ValueError: the wrong length for the layout, or an index outside its codebook.
         """
         expected = layout.num_positions * self.num_groups
         if tokens.ndim != 2 or tokens.shape[1] != expected:
@@ -308,12 +309,12 @@ class VisualTokenizer(StrictModel):
     ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
         """Decode one long clip chunk by chunk; memory as in `encode_stream`.
 
-        The frames together equal the one-shot result. A decoder that looks ahead answers late: its
-        pieces are not those of the chunks, but as many frames come out in the end.
+        The frames together equal the one-shot result. A decoder that looks ahead yields late: its
+        pieces do not match the chunks, but the total number of frames is the same.
 
         Raises:
-            ValueError: there is a second chunk, but the decoder works on whole clips only (injected
-                noise, or norms over whole clips).
+            ValueError: a second chunk where the decoder needs whole clips (injected noise, or norms
+                over whole clips).
         """
         decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
 
@@ -328,7 +329,7 @@ class VisualTokenizer(StrictModel):
     def decode_latents_stream(
         self, latents: Iterable[Grids], **options: Unpack[DecodeOptions]
     ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
-        """The continuous path of `decode_stream`."""
+        """Decode continuous latents chunk by chunk; see `decode_stream`."""
         self._check_continuous("decode_stream")
         return self.decode_stream(latents, **options)
 
@@ -344,7 +345,7 @@ class VisualTokenizer(StrictModel):
     def _decoder(self, tile: int | None) -> CausalDecoder | TiledDecoder:
         return self.decoder if tile is None else TiledDecoder(self.decoder, tile)
 
-    # ---- both -----------------------------------------------------------------------------------
+    # ---- encode and decode ----------------------------------------------------------------------
 
     def forward(
         self,
@@ -352,12 +353,12 @@ class VisualTokenizer(StrictModel):
         path: PathName | Literal["both"] | None = None,
         **options: Unpack[ForwardOptions],
     ) -> Output:
-        """The differentiable training call, and the one that DDP and FSDP wrap.
+        """Reconstruct clips differentiably: the training call, which DDP and FSDP wrap.
 
         Args:
             pixels: (B, 3, T, H, W) in [-1, 1], of a legal size.
-            path: of a dual-path tokenizer: discrete (None means this one), continuous, or both
-                decoded from one pass of the encoder. The path not taken learns nothing.
+            path: of a dual-path tokenizer: discrete (the default), continuous, or both, decoded
+                from one pass of the encoder. A path that is not taken receives no gradient.
             options: noise, generator, temperature, timestep; see `ForwardOptions`.
         """
         pixels, size = self.size_rule.fit(pixels)
@@ -374,7 +375,7 @@ class VisualTokenizer(StrictModel):
         size: Size,
         options: ForwardOptions,
     ) -> Output:
-        """From the encoder's output to pixels on one path."""
+        """Decode the encoder's output on one path."""
         encoding, quantized = self._quantize(moments, size, self._bottleneck_for(path))
         given = options.get("noise") is not None or options.get("generator") is not None
         inputs: DecodeOptions = {**options}
@@ -388,11 +389,11 @@ class VisualTokenizer(StrictModel):
     def reconstruct(
         self, pixels: Tensor, path: PathName | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
-        """Encode and decode clips (B, 3, T, H, W) of any size: clamped to [-1, 1], no gradient.
+        """Encode and decode clips of any size; clamped to [-1, 1], without gradient.
 
         Args:
-            pixels: in [-1, 1].
-            path: of a dual-path tokenizer: discrete (None means this one) or continuous.
+            pixels: (B, 3, T, H, W) in [-1, 1].
+            path: of a dual-path tokenizer: discrete (the default) or continuous.
             options: noise, generator, temperature, num_samples, timestep, tile; see
                 `DecodeOptions`.
         """
@@ -402,11 +403,11 @@ class VisualTokenizer(StrictModel):
         return self.decode(grids, encoding.layout, **options).clamp(-1, 1)
 
     def normalize(self, latents: Tensor) -> Tensor:
-        """Latents (B, C, ...) as a diffusion model wants them; see `latent_scale.py`."""
+        """Scale latents (B, C, ...) for a diffusion model; see `latent_scale.py`."""
         return self._latent_scale().normalize(latents)
 
     def unnormalize(self, latents: Tensor) -> Tensor:
-        """Inverse of `normalize`."""
+        """Undo `normalize`, exact up to rounding."""
         return self._latent_scale().unnormalize(latents)
 
     def _latent_scale(self) -> LatentScale:
@@ -419,28 +420,41 @@ class VisualTokenizer(StrictModel):
         )
 
     def as_diffusers(self) -> "DiffusersAdapter":
-        """A thin adapter for diffusers' pipelines; continuous tokenizers only."""
-        # Here, because it loads diffusers' autoencoders: a second or two that nobody else needs.
+        """Wrap the tokenizer for diffusers' pipelines; needs a continuous path."""
+        # Imported here because it loads diffusers' autoencoders, which takes a second or two. The
+        # adapter only knows a protocol of this class: importing it back would close a circle.
         from .diffusers_adapter import DiffusersAdapter
 
         if "continuous" not in self.paths:
             raise ValueError("as_diffusers needs a continuous tokenizer: pipelines expect latents")
-        tokenizer: Any = self
+        tokenizer: Any = self  # types of diffusers' models do not fit any protocol
         return DiffusersAdapter(tokenizer)
 
     # ---- files ----------------------------------------------------------------------------------
 
     def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        """Save config, safetensors weights and a model card."""
+        """Save config, safetensors weights and a model card in a folder."""
         super().save_pretrained(save_directory, *args, **kwargs)
         card = card_text(
-            self.size_rule,
-            self.bottleneck,
-            sum(parameter.numel() for parameter in self.parameters()),
-            self.config["latents_mean"],
-            self.config["latents_std"],
+            rule=self.size_rule,
+            bottleneck=self.bottleneck,
+            parameters=sum(parameter.numel() for parameter in self.parameters()),
+            mean=self.config["latents_mean"],
+            std=self.config["latents_std"],
         )
         write_card(save_directory, card)
+
+
+def _posterior(bottleneck: Bottleneck, vectors: Tensor) -> Gaussian | None:
+    """Return the posterior with channels on axis 1, or None for a bottleneck without one."""
+    continuous = continuous_part(bottleneck)
+    if continuous is None:
+        return None
+    # Like the bottleneck itself, its posterior is computed in fp32 at least.
+    wide = torch.promote_types(vectors.dtype, torch.float32)
+    posterior = continuous.posterior(vectors.to(wide))
+    logvar = None if posterior.logvar is None else posterior.logvar.movedim(-1, 1)
+    return Gaussian(posterior.mean.movedim(-1, 1), logvar)
 
 
 def _grid(latents: Tensor) -> Size:

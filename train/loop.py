@@ -1,7 +1,7 @@
 """The training loop: one straight line for every model of the toolkit.
 
 Progress is counted in optimizer steps. Data, random numbers and learning rates are functions of the
-step, so a checkpoint is networks, optimizers and averages, and starting again goes on at step k.
+step, so a checkpoint holds networks, optimizers and averages, and a resumed run starts at step k.
 """
 
 import logging
@@ -10,15 +10,11 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from accelerate.utils import DistributedDataParallelKwargs
 from torch import Tensor
 
 from ..data.pixels import to_pixels
 from ..progress import ProgressLine
 from ..seeding import seed_step
-from ..tokenizers.bottlenecks.bottleneck import NonFiniteLatentsError
 from ..tokenizers.code_statistics import CodeStatistics
 from .config.run_config import RunConfig
 from .losses.discriminator import discriminator_objective
@@ -28,22 +24,24 @@ from .monitor.gan_monitor import GANMonitor
 from .monitor.metrics_log import MetricsLog, metrics_row, progress_note
 from .monitor.running_means import RunningMeans
 from .monitor.throughput import ThroughputMeter
-from .monitor.trackers import check_trackers, close_trackers, start_trackers
-from .monitor.validation import check_scores, draw_samples, held_out_scores, score_names
-from .run.checkpoint import load_checkpoint, save_checkpoint
+from .monitor.trackers import close_trackers, start_trackers
+from .monitor.validation import Validation, check_scores
+from .optimization.optimizer import set_learning_rate
+from .run.accelerator import build_accelerator
+from .run.checkpoint import save_checkpoint
 from .run.export import save_tokenizer
-from .run.finite_check import Guard, check_precision, check_resume
+from .run.finite_check import at_step, check_finite, check_grad_norm, clip_grad_norm
 from .run.preemption import PreemptionHandler
 from .run.run_folder import RunFolder
-from .run.training_data import open_training_set, preview_clips, training_batches
-from .run_state import build_run_state
+from .run.training_data import open_training_data, preview_clips
+from .run_state import open_run_state
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """How a call of `train` ended.
+    """The end of a call of `train`.
 
     Attributes:
         step: the last step taken.
@@ -60,186 +58,191 @@ def train(
     output: Path,
     device: str = "auto",
     show_progress: bool = True,
+    *,
     previous: Path | None = None,
 ) -> RunResult:
-    """Train a tokenizer, or go on with a run that was stopped.
+    """Train a tokenizer, or resume a run that was stopped.
 
     Args:
         config: the run.
-        output: its folder; started again with the same config it resumes exactly.
-        device: auto leaves the choice to accelerate; cpu keeps accelerators out of it.
-        show_progress: whether to show a bar on stderr.
-        previous: folder of the run before, for `start.source: previous`.
+        output: its folder; started again with the same config, the run resumes exactly.
+        device: auto leaves the choice to accelerate; cpu keeps the run off accelerators.
+        show_progress: whether to show a progress bar on stderr.
+        previous: folder of the previous stage, for `start.source: previous`.
 
     Returns:
-        Where the run stands, and the trained tokenizer (EMA weights) if it is finished.
+        The last step, and the trained tokenizer (EMA weights) if the run is finished.
 
     Raises:
         ValueError: the folder holds another run, or the data does not fit the config.
-        FloatingPointError: the latents or the loss are no longer finite.
+        FloatingPointError: the latents, the loss or the gradients are no longer finite.
     """
-    options = config.train
-
     # ---- set up -----------------------------------------------------------------------------
-    if device not in ("auto", "cpu"):
-        raise ValueError(
-            f"train runs on device auto or cpu, got {device!r}; to choose accelerators, "
-            "set CUDA_VISIBLE_DEVICES or use accelerate launch"
-        )
-    check_trackers(options.trackers)
-    data_parallel = DistributedDataParallelKwargs(
-        find_unused_parameters=config.skips_layers(),
-        # Codebooks move alike on all ranks; batch statistics may differ and are not read.
-        broadcast_buffers=False,
-    )
-    AcceleratorState._reset_state()  # or the stage before would settle the precision of this one
-    accelerator = Accelerator(
-        # Said aloud where there is nothing else, or several CPU processes would not find together.
-        cpu=device == "cpu" or not torch.accelerator.is_available(),
-        mixed_precision=options.mixed_precision,
-        gradient_accumulation_steps=options.accumulation_steps,
-        log_with=list(options.trackers) or None,
-        project_dir=output / "tensorboard",
-        kwargs_handlers=[data_parallel],
-    )
-    check_precision(accelerator)
-    check_scores(config, str(accelerator.device))
-    world_size = accelerator.num_processes
-    dataset = open_training_set(config)
-    shown = preview_clips(config, dataset)
+    options, held_out = config.train, config.eval
+    size, frames = config.held_out_size, config.data.frames
+    accelerator = build_accelerator(options, device, output / "tensorboard", config.skips_layers())
+    is_main, world_size = accelerator.is_main_process, accelerator.num_processes
+    check_scores(held_out, size, frames, str(accelerator.device))
+    data = open_training_data(config.data, options, accelerator.process_index, world_size)
+    preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
-    if accelerator.is_main_process:
-        for note in folder.claim(config.to_tree()):
+    if is_main:
+        for note in folder.prepare(config.to_tree()):
             log.warning("%s", note)
     accelerator.wait_for_everyone()
     if folder.finished(options.steps):
-        log.info("%s is finished already", output)
+        log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
-    # ---- networks, or where they stood ------------------------------------------------------
-    newest = folder.newest_checkpoint()
-    state = build_run_state(config, accelerator, previous, resumes=newest is not None)
-    tokenizer, generator, judge = state.tokenizer, state.generator, state.judge
-    start_step = 0
-    if newest is not None:
-        checkpoint = load_checkpoint(newest)
-        start_step = checkpoint["step"]
-        check_resume(checkpoint, world_size)
-        state.load(checkpoint, accelerator)
-        log.info("resuming from %s", newest)
-    state.train_mode(options.freeze)
-    factor = options.learning_rate_factor()
+    # ---- networks, new or from the newest checkpoint ----------------------------------------
+    state, start_step = open_run_state(config, accelerator, previous, folder.newest_checkpoint())
+    tokenizer, model, optimizer, ema = state.tokenizer, state.model, state.optimizer, state.ema
+    discriminator = state.discriminator
+    lr_factor = options.learning_rate_factor()
+    skipped = d_skipped = 0  # steps in a row that a gradient scaler skipped
 
-    # ---- data -------------------------------------------------------------------------------
-    micro_steps = options.accumulation_steps
-    batches = iter(training_batches(config, dataset, accelerator, start_step))
-
-    # ---- figures ----------------------------------------------------------------------------
-    metrics = MetricsLog(folder.metrics, start_step) if accelerator.is_main_process else None
+    # ---- data and monitoring ----------------------------------------------------------------
+    batches = iter(data.batches(start_step))
     start_trackers(accelerator, start_step, output)
-    group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
-    code_use, means = CodeStatistics(group_sizes), RunningMeans()
-    game_starts = options.adversarial.start_step if judge else options.steps
-    watch = GANMonitor(game_starts, metrics.past if metrics else ())
-    best = BestCheckpoint(folder.best, config, start_step)
-    guard, stop = Guard(accelerator, folder, options.grad_clip_norm), PreemptionHandler()
-    progress = ProgressLine(
-        "training", options.steps, start_step, show_progress and accelerator.is_main_process
+    metrics_log = MetricsLog(folder.metrics, start_step) if is_main else None
+    validation = Validation(
+        held_out, path_mode=options.path_mode, preview=preview, size=size, frames=frames
     )
-    with progress, stop:
-        clock = ThroughputMeter(options.batch_size * micro_steps * world_size)
+    best = BestCheckpoint(folder.best, held_out, size, start_step)
+    means = RunningMeans()
+    group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
+    code_statistics = CodeStatistics(group_sizes)
+    discriminator_start = options.adversarial.start_step if discriminator else options.steps
+    gan_monitor = GANMonitor(discriminator_start, metrics_log.past if metrics_log else ())
+    throughput = ThroughputMeter(options.batch_size * options.accumulation_steps * world_size)
+    preemption = PreemptionHandler()
+    progress = ProgressLine("training", options.steps, start_step, show_progress and is_main)
+
+    with progress, preemption:
         for step in range(start_step + 1, options.steps + 1):
+            # ---- tokenizer step -------------------------------------------------------------
+            throughput.start_step()
             seed_step(options.seed, step, accelerator.process_index)
-            seen: list[tuple[Tensor, Tensor]] = []
-            with clock.step():
-                # ---- generator step ---------------------------------------------------------
-                generator.set_rate(factor(step - 1))
-                for clips in clock.waiting(islice(batches, micro_steps)):
-                    pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
-                    with accelerator.accumulate(generator.model):
-                        try:
-                            with accelerator.autocast():
-                                result = generator.model(pixels, path=config.path(step))
-                        except NonFiniteLatentsError as error:
-                            raise guard.latents_error(error, step) from error
-                        objective = generator_objective(
-                            result,
-                            pixels,
-                            options.losses,
-                            step - 1,
-                            state.perceptual,
-                            state.adversary,
-                            state.last_layer,
+            set_learning_rate(optimizer, options.lr * lr_factor(step - 1))
+            micro_batches: list[tuple[Tensor, Tensor]] = []
+            for clips in throughput.waiting(islice(batches, options.accumulation_steps)):
+                pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
+                with accelerator.accumulate(model), accelerator.autocast(), at_step(step, folder):
+                    result = model(pixels, path=config.path(step))
+                objective = generator_objective(
+                    result,
+                    pixels,
+                    options.losses,
+                    step=step - 1,
+                    perceptual=state.perceptual,
+                    gan=state.gan,
+                    last_layer=state.last_layer,
+                )
+                check_finite(objective, step, folder)
+                accelerator.backward(objective.loss)
+                means.add({"loss": objective.loss.detach(), **objective.terms})
+                for grid in result.encoding.indices or ():
+                    code_statistics.add(grid)
+                if discriminator is not None:
+                    micro_batches.append((pixels, result.reconstructions.detach()))
+            accelerator.unscale_gradients(optimizer)
+            grad_norm = clip_grad_norm(tokenizer, options.grad_clip_norm)
+            skipped = check_grad_norm(grad_norm, skipped, accelerator, step=step, folder=folder)
+            optimizer.step()
+            optimizer.zero_grad()
+            means.add({"gradient_norm": grad_norm})
+
+            # ---- discriminator step ---------------------------------------------------------
+            if discriminator is not None:
+                gan, lr = discriminator.gan, options.discriminator_lr * lr_factor(step - 1)
+                active = gan.active(step - 1)  # before its start the loss has no gradient
+                set_learning_rate(discriminator.optimizer, lr)
+                # The tokenizer's loss leaves gradients in a sharded discriminator.
+                discriminator.optimizer.zero_grad()
+                for pixels, reconstruction in micro_batches:
+                    with accelerator.accumulate(discriminator.model):
+                        objective = discriminator_objective(
+                            discriminator.model, pixels, reconstruction, gan=gan, step=step - 1
                         )
-                        means.add(generator.learn(objective, step, guard))
-                    for grid in result.encoding.indices or ():
-                        code_use.add(grid)
-                    if judge is not None:
-                        seen.append((pixels, result.reconstructions.detach()))
+                    check_finite(objective, step, folder)
+                    if active:
+                        accelerator.backward(objective.loss)
+                    means.add({"discriminator_loss": objective.loss.detach(), **objective.terms})
+                grad_norm = torch.zeros_like(grad_norm)
+                if active:
+                    accelerator.unscale_gradients(discriminator.optimizer)
+                    grad_norm = clip_grad_norm(gan.discriminator, options.grad_clip_norm)
+                    d_skipped = check_grad_norm(
+                        grad_norm, d_skipped, accelerator, step=step, folder=folder
+                    )
+                    discriminator.optimizer.step()
+                    discriminator.optimizer.zero_grad()
+                means.add({"discriminator_gradient_norm": grad_norm})
 
-                # ---- discriminator step -----------------------------------------------------
-                if judge is not None and state.adversary is not None:
-                    judge.set_rate(factor(step - 1))
-                    judge.optimizer.zero_grad()
-                    for pixels, reconstruction in seen:
-                        with accelerator.accumulate(judge.model):
-                            objective = discriminator_objective(
-                                judge.model, pixels, reconstruction, state.adversary, step - 1
-                            )
-                            means.add(judge.learn(objective, step, guard))
-
-                # ---- moving average ---------------------------------------------------------
-                state.ema.update(tokenizer)
+            # ---- moving average -------------------------------------------------------------
+            ema.update(tokenizer)
+            throughput.end_step()
             # A run that was asked to stop saves, and does nothing else that takes time.
-            stopped = stop.on_any_rank(accelerator)
+            stopped = preemption.on_any_rank(accelerator)
 
             # ---- evaluate -------------------------------------------------------------------
-            has_data = config.eval.source is not None and not stopped
-            evaluated = has_data and _due(step, config.eval.every_steps, options.steps)
-            scores: dict[str, float | None] = dict.fromkeys(score_names(config, tokenizer))
+            has_data = held_out.source is not None and not stopped
+            evaluated = has_data and _due(step, held_out.every_steps, options.steps)
+            scores: dict[str, float | None] = dict.fromkeys(validation.names(tokenizer))
             if evaluated:
-                scores |= held_out_scores(config, state.ema.gather(), shown)
+                scores |= validation.scores(ema.gather())
             score = scores.get(best.metric)
-            if metrics and score is not None:
-                best.offer(step, score, state.ema.shadow)
+            if is_main and score is not None:
+                best.update(step, score, ema.shadow)
 
             # ---- log ------------------------------------------------------------------------
             if evaluated or stopped or _due(step, options.log_every_steps, options.steps):
-                figures = means.taken()
-                counted, code_use = code_use.over_all_ranks(), CodeStatistics(group_sizes)
-                use = counted.use().means if counted.num_vectors else {}
-                if metrics:
-                    rates = {"lr": generator.optimizer.param_groups[0]["lr"]}
-                    entry = metrics_row(step, figures, rates, clock.figures(), scores, use)
-                    metrics.write(entry)
-                    accelerator.log({k: v for k, v in entry.items() if v is not None}, step)
-                    watch.look(entry)
-                    progress.advance(0, progress_note(entry))
+                metrics, codes = means.compute_and_reset(), code_statistics.over_all_ranks()
+                code_statistics = CodeStatistics(group_sizes)
+                if metrics_log is not None:
+                    row = metrics_row(
+                        step,
+                        means=metrics,
+                        lrs={"lr": optimizer.param_groups[0]["lr"]},
+                        speed=throughput.compute_and_reset(),
+                        scores=scores,
+                        codebook_use=codes.use().means if codes.num_vectors else {},
+                    )
+                    metrics_log.write(row)
+                    accelerator.log({k: v for k, v in row.items() if v is not None}, step)
+                    gan_monitor.update(row)
+                    progress.advance(0, progress_note(row))
             progress.advance()
 
             # ---- sample ---------------------------------------------------------------------
             if not stopped and _due(step, options.sample_every_steps, options.steps):
-                shadow = state.ema.gather()
-                if metrics:
-                    draw_samples(config, folder, step, shadow, shown)
+                averaged = ema.gather()
+                if is_main:
+                    validation.draw(folder.sample_grid(step), averaged)
 
             # ---- save -----------------------------------------------------------------------
             if stopped or _due(step, options.checkpoint_every_steps, options.steps):
-                kept = {"step": step, "world_size": world_size, **state.collect(accelerator)}
-                if metrics:
-                    tree = config.to_tree()
-                    save_checkpoint(folder.checkpoints, kept, tree, options.keep_last, best.step)
+                checkpoint = {"step": step, "world_size": world_size}
+                checkpoint |= state.state_dict(accelerator)
+                if is_main:
+                    save_checkpoint(
+                        folder.checkpoints,
+                        checkpoint,
+                        config.to_tree(),
+                        keep_last=options.keep_last,
+                        protect_step=best.step,
+                    )
             if stopped:
-                log.warning("stopped by a signal after step %d; start again to go on", step)
+                log.warning("stopped by a signal after step %d; start again to resume", step)
                 close_trackers(accelerator)
                 return RunResult(step, None)
 
-    # ---- the trained tokenizer --------------------------------------------------------------
-    save_tokenizer(config, folder, state.ema.gather(), dataset, accelerator)
+    # ---- export -----------------------------------------------------------------------------
+    save_tokenizer(folder, ema.gather(), data)
     close_trackers(accelerator)
     return RunResult(options.steps, folder.tokenizer)
 
 
 def _due(step: int, every: int, last: int) -> bool:
-    """Whether something is done after a step."""
+    """Return whether a periodic task runs after a step; every task runs after the last one."""
     return step % every == 0 or step == last

@@ -1,26 +1,69 @@
-"""RunState: all that a run changes, built in one place, and what of it a checkpoint keeps."""
+"""RunState: everything that changes during a run, and its form in a checkpoint."""
 
+import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 from torch._functorch import config as functorch_config
 
 from ..tokenizers.tokenizer import VisualTokenizer
-from .config.run_config import RunConfig
-from .losses.gan import Adversary, build_adversary
+from .config.run_config import RunConfig, Train
+from .losses.gan import GAN, build_gan
 from .losses.perceptual import PerceptualLoss, build_perceptual_loss
 from .optimization.ema import EMA
 from .optimization.optimizer import build_optimizer
-from .optimization.sharding import shard
-from .player import Player
-from .run.checkpoint import State
+from .optimization.sharding import (
+    load_network,
+    load_optimizer,
+    network_state,
+    optimizer_state,
+    shard,
+)
+from .run.checkpoint import State, check_world_size, load_checkpoint
 from .run.warm_start import carry_discriminator, load_warm_start
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DiscriminatorState:
+    """The discriminator in training.
+
+    Attributes:
+        gan: the bare network, LeCam's averages and the options.
+        model: the network as the loop calls it: inside its data parallel wrapper if it has one.
+        optimizer: as accelerate prepared it.
+    """
+
+    gan: GAN
+    model: nn.Module
+    optimizer: AcceleratedOptimizer
+
+    def state_dict(self) -> State:
+        """Return the part of a checkpoint's state; complete on rank 0, all ranks must call this."""
+        network = self.gan.discriminator
+        return {
+            "discriminator": network_state(network),
+            "discriminator_optimizer": optimizer_state(network, self.optimizer.optimizer),
+            "lecam": self.gan.lecam.state_dict(),
+        }
+
+    def load_state_dict(self, state: State) -> None:
+        """Restore the part of a checkpoint's state."""
+        network = self.gan.discriminator
+        load_network(network, state["discriminator"])
+        load_optimizer(network, self.optimizer.optimizer, state["discriminator_optimizer"])
+        self.gan.lecam.load_state_dict(state["lecam"])
+
+
+NO_DISCRIMINATOR: State = {"discriminator": None, "discriminator_optimizer": None, "lecam": None}
 
 
 @dataclass(frozen=True)
@@ -28,20 +71,25 @@ class RunState:
     """Networks, optimizers and averages.
 
     Attributes:
-        tokenizer: the trained tokenizer, without a wrapper around it.
-        generator: the tokenizer as a player.
-        ema: moving average of its weights.
+        tokenizer: the bare tokenizer, sharded in place where asked for.
+        model: the tokenizer as the loop calls it: inside its data parallel wrapper if it has one.
+        optimizer: of the tokenizer, as accelerate prepared it.
+        ema: moving average of the tokenizer's weights.
         perceptual: LPIPS, where it has a weight.
-        adversary: the discriminator with its rules, where it has a weight.
-        judge: the discriminator as a player.
+        discriminator: where the adversarial loss has a weight.
     """
 
     tokenizer: VisualTokenizer
-    generator: Player
+    model: nn.Module
+    optimizer: AcceleratedOptimizer
     ema: EMA[VisualTokenizer]
     perceptual: PerceptualLoss | None
-    adversary: Adversary | None
-    judge: Player | None
+    discriminator: DiscriminatorState | None
+
+    @property
+    def gan(self) -> GAN | None:
+        """The discriminator as the tokenizer's loss sees it."""
+        return None if self.discriminator is None else self.discriminator.gan
 
     @property
     def last_layer(self) -> Tensor:
@@ -49,52 +97,75 @@ class RunState:
         return self.tokenizer.decoder.conv_out.weight
 
     def train_mode(self, frozen: Sequence[str]) -> None:
-        """Everything that learns in train mode, frozen parts in eval mode."""
-        self.generator.model.train()
+        """Put both networks into train mode, and frozen parts of the tokenizer into eval mode."""
+        self.model.train()
         for part in frozen:
             self.tokenizer.get_submodule(part).eval()
-        if self.judge is not None:
-            self.judge.model.train()
+        if self.discriminator is not None:
+            self.discriminator.model.train()
 
-    def collect(self, accelerator: Accelerator) -> State:
-        """What a checkpoint keeps, on rank 0; all ranks must call this."""
-        model, optimizer = self.generator.state()
-        discriminator, discriminator_optimizer = (
-            (None, None) if self.judge is None else self.judge.state()
-        )
-        scaler = accelerator.scaler
+    def state_dict(self, accelerator: Accelerator) -> State:
+        """Return the state for a checkpoint, complete on rank 0; all ranks must call this."""
+        discriminator, scaler = self.discriminator, accelerator.scaler
         return {
-            "model": model,
-            "optimizer": optimizer,
+            "model": network_state(self.tokenizer),
+            "optimizer": optimizer_state(self.tokenizer, self.optimizer.optimizer),
             "ema": self.ema.gather().state_dict(),
             "ema_updates": self.ema.num_updates,
-            "discriminator": discriminator,
-            "discriminator_optimizer": discriminator_optimizer,
-            "lecam": None if self.adversary is None else self.adversary.lecam.state_dict(),
+            **(NO_DISCRIMINATOR if discriminator is None else discriminator.state_dict()),
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
-    def load(self, state: State, accelerator: Accelerator) -> None:
-        """Go on from a checkpoint; every rank reads it."""
-        self.generator.load(state["model"], state["optimizer"])
-        self.ema.load(state["ema"], state["ema_updates"])
-        if self.judge is not None and self.adversary is not None:
-            self.judge.load(state["discriminator"], state["discriminator_optimizer"])
-            self.adversary.lecam.load_state_dict(state["lecam"])
+    def load_state_dict(self, state: State, accelerator: Accelerator) -> None:
+        """Restore the state of a checkpoint, which every rank has read."""
+        load_network(self.tokenizer, state["model"])
+        load_optimizer(self.tokenizer, self.optimizer.optimizer, state["optimizer"])
+        self.ema.load_state_dict(state["ema"], state["ema_updates"])
+        if self.discriminator is not None:
+            self.discriminator.load_state_dict(state)
         if accelerator.scaler is not None and state["scaler"] is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
+
+
+def open_run_state(
+    config: RunConfig, accelerator: Accelerator, previous: Path | None, newest: Path | None
+) -> tuple[RunState, int]:
+    """Build the state that a run starts from, or restore its newest checkpoint.
+
+    Args:
+        config: the run.
+        accelerator: prepares networks and optimizers for its devices.
+        previous: folder of the previous stage.
+        newest: the newest checkpoint of the run, if there is one.
+
+    Returns:
+        The state in train mode, and the number of steps taken so far.
+
+    Raises:
+        ValueError: the start does not fit, or nothing is left to train.
+        MissingWeights: the perceptual loss has no weights.
+    """
+    state, step = build_run_state(config, accelerator, previous, resumes=newest is not None), 0
+    if newest is not None:
+        checkpoint = load_checkpoint(newest)
+        step = checkpoint["step"]
+        check_world_size(checkpoint, accelerator.num_processes)
+        state.load_state_dict(checkpoint, accelerator)
+        log.info("resuming from %s", newest)
+    state.train_mode(config.train.freeze)
+    return state, step
 
 
 def build_run_state(
     config: RunConfig, accelerator: Accelerator, previous: Path | None, resumes: bool
 ) -> RunState:
-    """Networks with the weights that the run begins with, their optimizers and averages.
+    """Build networks with the weights that the run starts from, their optimizers and averages.
 
     Args:
         config: the run.
         accelerator: prepares networks and optimizers for its devices.
-        previous: folder of the stage before.
-        resumes: whether a checkpoint will be loaded, so that the start does not matter.
+        previous: folder of the previous stage.
+        resumes: whether a checkpoint will be loaded, so that `start` is not read.
 
     Raises:
         ValueError: the start does not fit, or nothing is left to train.
@@ -105,7 +176,8 @@ def build_run_state(
     tokenizer: Any = config.build_tokenizer()
     carried = None
     if config.start.source is not None and not resumes:
-        carried = load_warm_start(config, tokenizer, previous)
+        has_discriminator = options.losses.adversarial_weight > 0
+        carried = load_warm_start(tokenizer, config.start, previous, has_discriminator)
     tokenizer.to(device)
     for part in options.freeze:
         tokenizer.get_submodule(part).requires_grad_(False)
@@ -113,48 +185,65 @@ def build_run_state(
     if options.gradient_checkpointing:
         tokenizer.enable_gradient_checkpointing()
     if options.compile:
-        # Else a compiled backward frees what the adaptive weight's slopes need a second time.
+        # Otherwise a compiled backward pass frees what the adaptive weight needs a second time.
         functorch_config.donated_buffer = not options.adversarial.adaptive
         tokenizer.encoder.compile()
         tokenizer.decoder.compile()
 
     losses = options.losses
-    perceptual = adversary = judge = None
+    perceptual = discriminator = None
     if losses.perceptual_weight:
         perceptual = build_perceptual_loss(losses.perceptual_trunk, device)
     if losses.adversarial_weight:
-        adversary = build_adversary(options.adversarial, device)
+        gan = build_gan(options.adversarial, device)
         if carried is not None:
-            carry_discriminator(adversary, carried)
-        judge = _player(adversary.discriminator, config, accelerator)
-    adaptive = adversary is not None and options.adversarial.adaptive
-    last_layer = tokenizer.decoder.conv_out if adaptive else None
-    generator = _player(tokenizer, config, accelerator, last_layer)
+            carry_discriminator(gan, carried)
+        prepared = _prepare(gan.discriminator, options, accelerator, lr=options.discriminator_lr)
+        discriminator = DiscriminatorState(gan, *prepared)
+    adaptive = discriminator is not None and options.adversarial.adaptive
+    model, optimizer = _prepare(
+        tokenizer,
+        options,
+        accelerator,
+        lr=options.lr,
+        lr_factors=options.lr_factors.model_dump(),
+        last_layer=tokenizer.decoder.conv_out if adaptive else None,
+    )
     if options.parallelism == "fsdp2":
         ema.shard_like(tokenizer)
-    return RunState(tokenizer, generator, ema, perceptual, adversary, judge)
+    return RunState(
+        tokenizer=tokenizer,
+        model=model,
+        optimizer=optimizer,
+        ema=ema,
+        perceptual=perceptual,
+        discriminator=discriminator,
+    )
 
 
-def _player(
+def _prepare(
     network: nn.Module,
-    config: RunConfig,
+    options: Train,
     accelerator: Accelerator,
+    *,
+    lr: float,
+    lr_factors: Mapping[str, float] | None = None,
     last_layer: nn.Module | None = None,
-) -> Player:
-    """Shard if asked, then the optimizer, then what accelerate puts around both."""
-    options = config.train
-    factors: dict[str, float] = {}
-    if isinstance(network, VisualTokenizer):
-        lr, prefix, factors = options.lr, "", options.lr_factors.model_dump()
-    else:
-        lr, prefix = options.adversarial.lr or options.lr, "discriminator_"
+) -> tuple[nn.Module, AcceleratedOptimizer]:
+    """Shard a network if asked for, build its optimizer, and let accelerate wrap both.
+
+    Returns:
+        The network as the loop calls it, and the prepared optimizer.
+    """
     if options.parallelism == "fsdp2":
         shard(network, accelerator.device, last_layer)
-    optimizer = build_optimizer(network, options.optimizer_config, lr, factors)
+    optimizer = build_optimizer(network, options.optimizer_config, lr, lr_factors)
     if options.parallelism == "fsdp2":
-        return Player(network, network, accelerator.prepare_optimizer(optimizer), lr, prefix)
-    with warnings.catch_warnings():
-        # accelerate knows this option of torch's by its old name only
-        warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-        model, prepared = accelerator.prepare(network, optimizer)
-    return Player(network, model, prepared, lr, prefix)
+        model, prepared = network, accelerator.prepare_optimizer(optimizer)
+    else:
+        with warnings.catch_warnings():
+            # accelerate knows this option of torch by its old name only.
+            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
+            model, prepared = accelerator.prepare(network, optimizer)
+    assert isinstance(prepared, AcceleratedOptimizer), "accelerate wraps every optimizer"
+    return model, prepared

@@ -1,15 +1,16 @@
-"""Reading video with PyAV, as upright 8-bit RGB, in constant memory; see frame.py for the colours.
+"""Reading of videos with PyAV, as upright 8-bit RGB, in constant memory; for colors see frame.py.
 
-    order        the order of showing; sequential reading gives every frame once
+    order        presentation order; sequential reading gives every frame once
     clips        `frames` frames, every `stride`-th from frame `start` on
     fps          with a rate, frames are counted in a video resampled to it: frame k is the stored
-                 frame nearest in time to k / fps after the first (the earlier one of two)
+                 frame nearest in time to k / fps after the first (the earlier of two)
     seeking      from the last keyframe before a frame, exact: the same frame as in sequence
-    damage       see video_stream.py: a clip is refused when decoding it meets damage
+    damage       see video_stream.py: a clip is refused if decoding it meets damage
     work         a frame that needs more than MAX_DECODED_PIXELS decoded before it is refused
-    animations   animated images are videos as well; see animation.py
+    animations   animated images are videos, too; see animation.py
 
-Bounds are in pixels, not seconds: with a clock, what is refused would depend on the machine's load.
+Limits are in pixels, not in seconds: with a clock, the load of the machine would decide which files
+are refused.
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -38,15 +39,15 @@ Frame = UInt8[Tensor, "3 H W"]
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What the container and the first frame say of a video.
+    """Properties of a video, from its container and its first frame.
 
     Attributes:
-        width: of the upright image, in pixels.
-        height: of the upright image, in pixels.
+        width: width of the upright image, in pixels.
+        height: height of the upright image, in pixels.
         fps: frames per second, on average.
-        num_frames: frames, or None where the container does not say.
+        num_frames: number of frames, or None if the container does not state it.
         codec: name of the codec.
-        pixel_format: FFmpeg's name of the stored pixels.
+        pixel_format: FFmpeg's name for the format of the stored pixels.
         interlaced: whether the first frame is marked as two fields.
     """
 
@@ -60,10 +61,10 @@ class VideoInfo:
 
 
 def probe_video(source: Location | Path | str) -> VideoInfo:
-    """Read a video's header and its first frame.
+    """Read the header and the first frame of a video.
 
     Raises:
-        OSError: the file is missing, damaged, or holds no video.
+        OSError: the file is missing, damaged, or contains no video.
     """
     location = as_location(source)
     if kind_of(location) == "image":
@@ -92,7 +93,7 @@ def read_frames(source: Location | Path | str) -> Generator[Frame, None, None]:
     """Decode a video one frame at a time.
 
     Raises:
-        OSError: the file is missing, damaged, or holds no video.
+        OSError: the file is missing, damaged, or contains no video.
     """
     location = as_location(source)
     if kind_of(location) == "image":
@@ -111,11 +112,11 @@ def read_clip(
     stride: int = 1,
     fps: Fraction | None = None,
 ) -> UInt8[Tensor, "3 T H W"]:
-    """Read `frames` frames, every `stride`-th from `start` on; see the module for `fps`.
+    """Read `frames` frames, every `stride`-th from `start` on; for `fps` see the module.
 
     Raises:
         ValueError: the video is too short.
-        OSError: the file is missing, damaged, or holds no video.
+        OSError: the file is missing, damaged, or contains no video.
     """
     return torch.stack(list(clip_frames(source, frames, start, stride, fps)), dim=1)
 
@@ -128,19 +129,19 @@ def clip_frames(
     fps: Fraction | None = None,
     index: VideoIndex | None = None,
 ) -> Iterator[Frame]:
-    """The frames of a clip one by one, so that large ones can be cropped before they pile up.
+    """Yield the frames of a clip one by one, so that each can be cropped before the next is read.
 
     Args:
-        source: what to read.
-        frames: how many.
-        start: the first one.
-        stride: step between them.
-        fps: rate in which start and stride count; None counts stored frames.
-        index: of the video; read anew where it is needed and not given.
+        source: the video.
+        frames: number of frames.
+        start: position of the first frame.
+        stride: step between the frames.
+        fps: rate at which start and stride count; None counts stored frames.
+        index: index of the video; read from the file if needed and not given.
 
     Raises:
         ValueError: the video is too short.
-        OSError: the file is missing, damaged, or holds no video.
+        OSError: the file is missing, damaged, or contains no video.
     """
     location = as_location(source)
     last = start + (frames - 1) * stride
@@ -150,19 +151,19 @@ def clip_frames(
             for _ in range(frames):
                 frame = next(wanted, None)
                 if frame is None:
-                    raise too_short(location, frames, start, stride)
+                    raise _too_short_error(location, frames, start, stride)
                 yield frame
         return
     index = index or index_video(location)
     if last >= index.length(fps):
-        raise too_short(location, frames, start, stride)
+        raise _too_short_error(location, frames, start, stride)
     yield from _read_positions(
         location, index, [index.position(start + k * stride, fps) for k in range(frames)]
     )
 
 
-def too_short(location: Location, frames: int, start: int, stride: int) -> ValueError:
-    """The error of a video that ends before its clip."""
+def _too_short_error(location: Location, frames: int, start: int, stride: int) -> ValueError:
+    """Describe a video that ends before the requested clip does."""
     stop = start + (frames - 1) * stride + 1
     return ValueError(
         f"{location}: {frames} frames with stride {stride} from frame {start} need {stop} frames, "
@@ -170,18 +171,13 @@ def too_short(location: Location, frames: int, start: int, stride: int) -> Value
     )
 
 
-def count_frames(source: Location | Path | str) -> int:
-    """Frames that can be read of a video: of its packets, where they tell, without decoding."""
-    return len(index_video(as_location(source)))
-
-
 def _read_positions(
     location: Location, index: VideoIndex, positions: Sequence[int]
 ) -> Iterator[Frame]:
-    """Frames by their numbers in the order of showing; the numbers do not fall."""
+    """Yield frames by their positions in presentation order, which must not decrease."""
     if kind_of(location) == "image":
-        for number, picture in enumerate(islice(animation_frames(location), positions[-1] + 1)):
-            yield from repeat(picture, positions.count(number))
+        for number, frame in enumerate(islice(animation_frames(location), positions[-1] + 1)):
+            yield from repeat(frame, positions.count(number))
         return
     convert = FrameConverter()
     for run in _runs(index, positions):
@@ -190,7 +186,7 @@ def _read_positions(
 
 
 def _runs(index: VideoIndex, positions: Sequence[int]) -> Iterator[list[int]]:
-    """Positions that one pass of decoding serves; where a keyframe lies between, seeking does."""
+    """Split positions into runs to decode in one pass; a keyframe between two starts a new run."""
     run = [positions[0]]
     for position in positions[1:]:
         keyframe = index.keyframe_before(index.times[position])
@@ -204,7 +200,7 @@ def _runs(index: VideoIndex, positions: Sequence[int]) -> Iterator[list[int]]:
 def _numbered_frames(
     location: Location, index: VideoIndex, position: int
 ) -> Generator[tuple[int, av.VideoFrame], None, None]:
-    """Frames from the keyframe before a position on, each with its number."""
+    """Yield frames with their positions, starting at the keyframe before a position."""
     keyframe = index.keyframe_before(index.times[position])
     if keyframe is not None:
         with VideoStream(location) as video:
@@ -215,7 +211,7 @@ def _numbered_frames(
                 for frame in chain([first], frames):
                     yield index.number(frame.pts), frame
                 return
-    # From the start, where there is no keyframe to seek to or the container cannot find it
+    # From the start, if there is no keyframe to seek to or the container cannot find it
     with VideoStream(location) as video:
         for order, frame in enumerate(video.frames()):
             yield (index.number(frame.pts) if index.keyframes else order), frame
@@ -227,7 +223,7 @@ def _pick(
     positions: Sequence[int],
     convert: FrameConverter,
 ) -> Iterator[Frame]:
-    """The frames at the positions, out of those that are decoded on the way."""
+    """Yield the frames at the given positions from a sequence of numbered frames."""
     remaining = [(number, len(list(same))) for number, same in groupby(positions)]
     work = 0
     for number, frame in numbered:

@@ -1,7 +1,8 @@
-"""The index of a video: when each of its frames is shown, and where decoding can start.
+"""The index of a video: the time of each of its frames, and the frames where decoding can start.
 
-It is read from the packets without decoding them. Codecs and containers in which packets and frames
-do not correspond one to one are decoded once instead, and then only read from their start.
+It is read from the packets, without decoding them. Videos whose packets do not correspond to frames
+one to one, because of their codec or container, are decoded once instead; they can only be read
+from the start.
 """
 
 from bisect import bisect_left, bisect_right
@@ -13,27 +14,28 @@ import av
 from av.packet import Packet
 
 from ..sources.location import Location
-from ..sources.media import HEAD_BYTES, media_kind, no_media_reason
+from ..sources.media import HEAD_BYTES, media_kind, skip_reason
 from .animation import animation_times
 from .video_stream import VideoStream
 
-# One packet, one frame. MPEG's transport and program streams may carry fields, AVIs pack frames.
+# One frame per packet. MPEG transport and program streams may carry fields, AVIs may pack frames.
 _SIMPLE_CODECS = {
     "h264", "hevc", "av1", "libdav1d", "vp8", "vp9", "libvpx", "libvpx-vp9", "mpeg4", "mjpeg",
     "prores", "dnxhd", "ffv1", "mpeg1video", "mpeg2video", "png", "rawvideo", "theora",
 }  # fmt: skip
-_UNSIMPLE_CONTAINERS = {"mpegts", "mpeg", "mpegvideo"}
+_COMPLEX_CONTAINERS = {"mpegts", "mpeg", "mpegvideo"}
 _VP8_SHOWN = 0x10
 
 
 @dataclass(frozen=True)
 class VideoIndex:
-    """When frames are shown.
+    """Presentation times of the frames of a video.
 
     Attributes:
-        times: of every frame, in units of `time_base`, rising.
+        times: time of every frame, in units of `time_base`, increasing.
         time_base: seconds per unit.
-        keyframes: times of the frames where decoding can start; empty where it is the first only.
+        keyframes: times of the frames where decoding can start; empty if it can only start at the
+            first frame.
     """
 
     times: tuple[int, ...]
@@ -44,17 +46,17 @@ class VideoIndex:
         return len(self.times)
 
     def seconds(self, frame: int) -> Fraction:
-        """When a frame is shown, counted from the first one."""
+        """Return the time of a frame relative to the first one."""
         return (self.times[frame] - self.times[0]) * self.time_base
 
     def length(self, fps: Fraction | None) -> int:
-        """Frames of the video, as stored or resampled."""
+        """Return the number of frames, as stored (None) or resampled to a rate."""
         if fps is None or not self.times:
             return len(self.times)
         return int(self.seconds(-1) * fps) + 1
 
     def position(self, frame: int, fps: Fraction | None) -> int:
-        """The stored frame that is nearest in time to frame `frame` of the resampled video."""
+        """Return the stored frame nearest in time to frame `frame` of the resampled video."""
         if fps is None:
             return frame
         time = Fraction(frame) / fps / self.time_base + self.times[0]
@@ -64,30 +66,30 @@ class VideoIndex:
         return after - 1 if time - self.times[after - 1] <= self.times[after] - time else after
 
     def number(self, time: int | None) -> int:
-        """The frame that is shown at exactly this time; -1 where there is none."""
+        """Return the frame that is shown at exactly this time, or -1 if there is none."""
         if time is None:
             return -1
-        place = bisect_left(self.times, time)
-        return place if place < len(self.times) and self.times[place] == time else -1
+        frame = bisect_left(self.times, time)
+        return frame if frame < len(self.times) and self.times[frame] == time else -1
 
     def keyframe_before(self, time: int) -> int | None:
-        """The last keyframe at or before a time, or None to start at the beginning."""
-        place = bisect_right(self.keyframes, time)
-        return self.keyframes[place - 1] if place > 1 else None
+        """Return the last keyframe at or before a time, or None to start at the beginning."""
+        count = bisect_right(self.keyframes, time)
+        return self.keyframes[count - 1] if count > 1 else None
 
 
 def index_video(location: Location) -> VideoIndex:
     """Read the index of a video or an animated image.
 
     Raises:
-        OSError: the file is missing, damaged from the start, or holds no video.
+        OSError: the file is missing, damaged from the start, or contains no video.
     """
     if kind_of(location) == "image":
         *times, _ = animation_times(location)
         return VideoIndex(tuple(int(time * 10**6) for time in times), Fraction(1, 10**6), ())
     with VideoStream(location) as video:
         time_base = Fraction(video.stream.time_base or Fraction(1, 1000))
-        packets = [_Facts.of(packet) for packet in video.packets()]
+        packets = [_PacketInfo.of(packet) for packet in video.packets()]
         simple = _one_frame_per_packet(video)
     keyframes = tuple(sorted(p.time for p in packets if p.keyframe and p.time is not None))
     shown = [p.time for p in packets if p.shown]
@@ -100,29 +102,29 @@ def index_video(location: Location) -> VideoIndex:
 
 
 def kind_of(location: Location) -> str:
-    """Image or video, by the first bytes.
+    """Return image or video, from the first bytes of a file.
 
     Raises:
-        OSError: neither.
+        OSError: the file is neither.
     """
     with location.open() as stream:
         head = stream.read(HEAD_BYTES)
     kind = media_kind(head)
     if kind is None:
-        raise OSError(f"{location}: {no_media_reason(head)}")
+        raise OSError(f"{location}: {skip_reason(head)}")
     return kind
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """What the index needs of a packet."""
+class _PacketInfo:
+    """Properties of a packet that the index needs."""
 
     time: int | None
     keyframe: bool
     shown: bool
 
     @classmethod
-    def of(cls, packet: Packet) -> "_Facts":
+    def of(cls, packet: Packet) -> "_PacketInfo":
         hidden = packet.is_discard
         if packet.stream.codec_context.name in ("vp8", "libvpx"):
             hidden |= not bytes(packet)[0] & _VP8_SHOWN
@@ -132,11 +134,11 @@ class _Facts:
 def _one_frame_per_packet(video: VideoStream) -> bool:
     codec, container = video.stream.codec_context.name, video.container.format.name
     packed = codec == "mpeg4" and container == "avi"
-    return codec in _SIMPLE_CODECS and container not in _UNSIMPLE_CONTAINERS and not packed
+    return codec in _SIMPLE_CODECS and container not in _COMPLEX_CONTAINERS and not packed
 
 
 def _decoded_times(location: Location) -> Iterator[int]:
-    """Times of the frames that decoding gives, up to damage; numbers where frames have none."""
+    """Yield the times of all frames up to damage, by decoding; counts for frames without times."""
     with VideoStream(location) as video:
         frames: Iterator[av.VideoFrame] = video.frames()
         last = -1

@@ -1,9 +1,9 @@
-"""An open video: packets and frames of its first video stream, with one kind of error.
+"""An open video: packets and frames of its first video stream, with a single kind of error.
 
-Damage is an error of the container or the decoder, or a frame that the decoder marks as corrupt: it
-is raised where decoding meets it. The frames before it have been delivered and are good; the frames
-after it are predicted from it, up to the next keyframe. One thread decodes, so that the place
-of an error never depends on timing; worker processes give the parallelism.
+Damage is an error of the container or the decoder, or a frame that the decoder marks as corrupt; it
+is raised where decoding meets it. The frames before it have been delivered and are intact; those
+after it, up to the next keyframe, are predicted from it. Decoding uses one thread, so that the
+position of an error never depends on timing; worker processes provide the parallelism.
 """
 
 from collections.abc import Iterator
@@ -21,10 +21,10 @@ from .frame import MAX_FRAME_PIXELS
 
 
 class VideoStream:
-    """The first video stream of a location; use as a context manager.
+    """The first video stream of a location, as a context manager.
 
     Raises:
-        OSError: the file is missing, damaged, too large, or holds no video.
+        OSError: the file is missing, damaged, too large, or contains no video.
     """
 
     def __init__(self, location: Location) -> None:
@@ -39,13 +39,13 @@ class VideoStream:
             if not self.container.streams.video:
                 raise OSError("no video stream")
             self.stream = cast(AvStream, self.container.streams.video[0])
-            codec: Any = self.stream.codec_context  # None where FFmpeg knows no decoder
+            codec: Any = self.stream.codec_context  # None if FFmpeg has no decoder
             if codec is None:
                 raise OSError("no decoder for the codec of the video stream")
             if codec.width * codec.height > MAX_FRAME_PIXELS:
                 raise OSError(
                     f"frames of {codec.width} x {codec.height} pixels, more than the "
-                    f"{MAX_FRAME_PIXELS} that are read"
+                    f"maximum of {MAX_FRAME_PIXELS}"
                 )
             codec.thread_count = 1
             codec.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
@@ -58,7 +58,7 @@ class VideoStream:
         self._open.close()
 
     def packets(self) -> Iterator[Packet]:
-        """The packets from here on, not decoded; a damaged one ends them."""
+        """Yield the remaining packets without decoding them, up to the first damaged one."""
         with self._errors():
             for packet in self.container.demux(self.stream):
                 if packet.is_corrupt:
@@ -67,20 +67,20 @@ class VideoStream:
                     yield packet
 
     def frames(self, since: int | None = None) -> Iterator[av.VideoFrame]:
-        """Decode from here on.
+        """Decode the remaining frames.
 
         Args:
-            since: frames before this timestamp are dropped; after a seek they may be incomplete.
+            since: drop frames before this timestamp; after a seek they may be incomplete.
 
         Raises:
-            OSError: at damage.
+            OSError: decoding met damage.
         """
         with self._errors():
             for packet in self.container.demux(self.stream):
                 if packet.is_corrupt:
                     raise OSError("the file is damaged or ends early")
                 for frame in packet.decode():
-                    assert isinstance(frame, av.VideoFrame), "a video stream holds video frames"
+                    assert isinstance(frame, av.VideoFrame), "a video stream has video frames"
                     if since is not None and (frame.pts is None or frame.pts < since):
                         continue
                     if frame.is_corrupt:
@@ -88,13 +88,13 @@ class VideoStream:
                     yield frame
 
     def seek(self, timestamp: int) -> None:
-        """Go to the keyframe at or before a timestamp, as the container sees it."""
+        """Seek to the keyframe at or before a timestamp, according to the container."""
         with self._errors():
             self.container.seek(timestamp, stream=self.stream, backward=True)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Errors of FFmpeg and our own under the file's name, as OSError."""
+        """Turn errors of FFmpeg and our own into OSError with the name of the file."""
         try:
             yield
         except (FFmpegError, OSError) as error:

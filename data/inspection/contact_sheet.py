@@ -1,4 +1,4 @@
-"""A contact sheet: many files on one image, each with its name and size below it."""
+"""Contact sheets: many files on one image, each with its name and size below it."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -16,11 +16,11 @@ CHARACTERS = 25
 
 
 def write_contact_sheet(path: Path, reports: Sequence[FileReport]) -> int:
-    """Write the files that have thumbnails, and the bad ones, as one PNG; return how many.
+    """Write the files that have thumbnails, and the bad ones, as one PNG; return their number.
 
     Args:
-        path: where to; its folder is made.
-        reports: of `inspect_source`.
+        path: file to write; its folder is created if needed.
+        reports: result of `inspect_source`.
     """
     shown = [report for report in reports if report.thumbnail or report.bad]
     cell_width = THUMBNAIL_SIDE + MARGIN
@@ -37,12 +37,12 @@ def write_contact_sheet(path: Path, reports: Sequence[FileReport]) -> int:
 
 
 def _draw(sheet: Image.Image, report: FileReport, left: int, top: int) -> None:
-    """One file: image in the middle of its cell, name, and size or reason."""
+    """Draw one file: its image centered in the cell, its name, and its size or error."""
     draw, font = ImageDraw.Draw(sheet), _font()
     if report.thumbnail is not None:
         width, height = report.thumbnail.size
-        place = (left + (THUMBNAIL_SIDE - width) // 2, top + (THUMBNAIL_SIDE - height) // 2)
-        sheet.paste(report.thumbnail, place)
+        corner = (left + (THUMBNAIL_SIDE - width) // 2, top + (THUMBNAIL_SIDE - height) // 2)
+        sheet.paste(report.thumbnail, corner)
     else:
         box = (left, top, left + THUMBNAIL_SIDE, top + THUMBNAIL_SIDE)
         draw.rectangle(box, outline=ALARM)
@@ -51,13 +51,13 @@ def _draw(sheet: Image.Image, report: FileReport, left: int, top: int) -> None:
     name = key if len(key) <= CHARACTERS else "…" + key[1 - CHARACTERS :]
     below = top + THUMBNAIL_SIDE
     draw.text((left, below), name, INK, font)
-    colour = ALARM if report.bad else FAINT
-    draw.text((left, below + LINE_HEIGHT), _second_line(report), colour, font)
+    color = ALARM if report.bad else FAINT
+    draw.text((left, below + LINE_HEIGHT), _second_line(report), color, font)
 
 
 @cache
 def _font() -> ImageFont.FreeTypeFont:
-    """The one that matplotlib ships: it knows more alphabets than Pillow's own."""
+    """Load the font that ships with matplotlib: it covers more alphabets than Pillow's."""
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts/ttf/DejaVuSans.ttf"), 10)
 
 

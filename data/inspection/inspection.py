@@ -1,4 +1,4 @@
-"""What a source holds: every file read once, counted, measured, and told when it is bad."""
+"""Inspection of a source: every file is read once, counted and measured, or reported as bad."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from ...progress import track
-from ..codecs.image import read_image, to_picture
+from ..codecs.image import read_image, to_pil
 from ..codecs.video import clip_frames, probe_video, read_frames
 from ..codecs.video_index import index_video
 from ..sources.media import READ_ERRORS, BadFile, MediaFile, bad_file
@@ -23,19 +23,19 @@ MOST_COMMON = 5
 
 @dataclass(frozen=True)
 class FileReport:
-    """One file.
+    """Report on one file of a source.
 
     Attributes:
-        file: which one.
-        width: of the upright image, in pixels.
-        height: likewise.
-        frames: frames that can be read; 1 for images.
+        file: the file.
+        width: width of the upright image, in pixels.
+        height: height of the upright image, in pixels.
+        frames: number of frames that can be read; 1 for images.
         fps: frames per second, or None for images.
         seconds: duration, or None for images.
-        codec: of videos, with the pixel format; empty for images.
-        interlaced: whether a video is marked so.
-        bad: why the file cannot be read (to its end), or None.
-        thumbnail: a small image, where one was asked for.
+        codec: codec and pixel format of a video; empty for images.
+        interlaced: whether a video is marked as interlaced.
+        bad: reason why the file cannot be read (to its end), or None.
+        thumbnail: a small image, if requested.
     """
 
     file: MediaFile
@@ -52,7 +52,7 @@ class FileReport:
 
 @dataclass(frozen=True)
 class Span:
-    """Smallest, middle and largest of some values."""
+    """Minimum, median and maximum of some values."""
 
     smallest: float
     middle: float
@@ -61,23 +61,23 @@ class Span:
 
 @dataclass(frozen=True)
 class Inspection:
-    """A source in figures.
+    """Summary of the files of a source.
 
     Attributes:
-        source: as it was given.
-        num_images: images that can be read, animated ones included.
-        num_animated: animated images among them.
-        num_videos: videos that can be read to their end.
-        num_interlaced: videos marked as interlaced among them.
-        sizes: the most common (width, height) with their counts.
-        short_side: of images and videos, in pixels.
-        frame_rates: the most common rates with their counts.
+        source: the source, as the user named it.
+        num_images: number of readable images, including animated ones.
+        num_animated: number of animated images among them.
+        num_videos: number of videos that can be read to their end.
+        num_interlaced: number of videos among them that are marked as interlaced.
+        sizes: most common sizes (width x height) with their counts.
+        short_side: short sides of images and videos, in pixels.
+        frame_rates: most common frame rates with their counts.
         seconds: durations of videos.
-        total_seconds: of all videos together.
-        frames: frames per video.
-        codecs: of videos, with pixel format, and counts.
-        bad: files that cannot be read, or not to their end, with the reasons.
-        skipped: files that are no images or videos.
+        total_seconds: total duration of all videos.
+        frames: numbers of frames per video.
+        codecs: most common codecs and pixel formats of videos with their counts.
+        bad: files that cannot be read to their end, with the reasons.
+        skipped: files that are neither images nor videos.
     """
 
     source: str
@@ -105,15 +105,18 @@ def inspect_source(
     workers: int = 0,
     show_progress: bool = False,
 ) -> tuple[Inspection, list[FileReport]]:
-    """Read the files of a source and sum up what they are.
+    """Read the files of a source and summarize them.
 
     Args:
-        source: see `list_source`.
-        limit: at most so many files.
-        quick: of videos read the header, the index and the first frame, not every frame.
-        thumbnails: so many files, evenly chosen, come with a small image.
-        workers: reading processes.
-        show_progress: whether to show a bar on stderr.
+        source: images and videos to inspect; see `list_source`.
+        limit: maximum number of files to read.
+        quick: read only the header, the index and the first frame of videos, not every frame.
+        thumbnails: number of files, evenly spaced, whose reports have a small image.
+        workers: number of processes that read files.
+        show_progress: whether to show a progress bar on stderr.
+
+    Returns:
+        The summary, and the report of each file.
     """
     listing = list_source(source)
     files = listing.files[:limit]
@@ -124,11 +127,11 @@ def inspect_source(
     )
     stream = (report for batch in loader for report in batch)
     reports = list(track(stream, "inspecting", len(files), show_progress))
-    return _sum_up(str(source), reports, listing.skipped), reports
+    return _summarize(str(source), reports, listing.skipped), reports
 
 
 class _Reports(Dataset[FileReport]):
-    """The reports of files, by index."""
+    """The reports on files, by index."""
 
     def __init__(self, files: Sequence[MediaFile], quick: bool, shown: range) -> None:
         self.files, self.quick, self.shown = tuple(files), quick, shown
@@ -147,9 +150,9 @@ class _Reports(Dataset[FileReport]):
 
 
 def _image_report(file: MediaFile, shown: bool) -> FileReport:
-    picture = read_image(file.location)
-    width, height = picture.size
-    return FileReport(file, width, height, 1, thumbnail=_thumbnail(picture) if shown else None)
+    image = read_image(file.location)
+    width, height = image.size
+    return FileReport(file, width, height, 1, thumbnail=_thumbnail(image) if shown else None)
 
 
 def _video_report(file: MediaFile, shown: bool, quick: bool) -> FileReport:
@@ -166,27 +169,29 @@ def _video_report(file: MediaFile, shown: bool, quick: bool) -> FileReport:
     thumbnail = None
     if shown and count:
         (frame,) = clip_frames(file.location, 1, count // 2, index=index)
-        thumbnail = _thumbnail(to_picture(frame))
+        thumbnail = _thumbnail(to_pil(frame))
     return FileReport(
         file,
-        info.width,
-        info.height,
-        count,
-        float(info.fps),
-        count / float(info.fps),
-        f"{info.codec} {info.pixel_format}",
-        info.interlaced,
-        bad,
-        thumbnail,
+        width=info.width,
+        height=info.height,
+        frames=count,
+        fps=float(info.fps),
+        seconds=count / float(info.fps),
+        codec=f"{info.codec} {info.pixel_format}",
+        interlaced=info.interlaced,
+        bad=bad,
+        thumbnail=thumbnail,
     )
 
 
-def _thumbnail(picture: Image.Image) -> Image.Image:
-    picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
-    return picture
+def _thumbnail(image: Image.Image) -> Image.Image:
+    image.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    return image
 
 
-def _sum_up(source: str, reports: Sequence[FileReport], skipped: tuple[BadFile, ...]) -> Inspection:
+def _summarize(
+    source: str, reports: Sequence[FileReport], skipped: tuple[BadFile, ...]
+) -> Inspection:
     good = [report for report in reports if report.bad is None]
     images = [report for report in good if report.file.kind == "image"]
     videos = [report for report in good if report.file.kind == "video"]

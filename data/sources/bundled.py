@@ -1,6 +1,6 @@
 """The images and clips that ship with vistok (see samples/LICENCES.md), as named sources.
 
-`samples:heldout` is never trained on by our configs, so that scores on it mean something.
+Our configs never train on `samples:heldout`, so that scores on it are meaningful.
 """
 
 from pathlib import Path
@@ -11,12 +11,12 @@ HELDOUT = ("kodim09", "kodim15", "kodim17", "kodim23")
 
 
 def is_bundled(source: str) -> bool:
-    """Whether a source names a bundled set."""
+    """Return whether a source names a bundled set."""
     return source.startswith(PREFIX)
 
 
 def bundled_files(source: str) -> tuple[Path, list[Path]]:
-    """The root and the sorted files of a bundled set.
+    """Return the root and the sorted files of a bundled set.
 
     Raises:
         ValueError: no set has that name.

@@ -1,7 +1,7 @@
 """Lists of files: text (one path per line), CSV or TSV (with a header) and JSON lines.
 
-Paths are absolute, URLs, or relative to the list. Of a table's columns the first that is called
-like one of PATH_COLUMNS holds the path; the others are fields of the file.
+Paths are absolute, URLs, or relative to the list. The path is in the first of PATH_COLUMNS that a
+table has; its other columns are fields of the file.
 """
 
 import csv
@@ -19,15 +19,15 @@ LIST_SUFFIXES = (".txt", ".csv", ".tsv", ".jsonl")
 
 
 def is_list(name: str) -> bool:
-    """Whether a file is a list by its name."""
+    """Return whether a file is a list, by its name."""
     return name.lower().endswith(LIST_SUFFIXES)
 
 
 def read_list(name: str) -> list[StoredFile]:
-    """The files that a list names, in its order.
+    """Read the files that a list names, in its order.
 
     Raises:
-        ValueError: a row without a path, or a line that is no JSON object.
+        ValueError: a row has no path, or a line is not a JSON object.
     """
     with open_stored(name) as file:
         text = file.read().decode("utf-8-sig")
@@ -56,7 +56,7 @@ def _json_objects(name: str, text: str) -> Iterator[Mapping[str, Any]]:
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"{name}:{number}: no JSON: {error}") from error
+            raise ValueError(f"{name}:{number}: not valid JSON: {error}") from error
         if not isinstance(value, dict):
             raise ValueError(f"{name}:{number}: must be a JSON object, got {line[:60]!r}")
         yield value
@@ -65,12 +65,12 @@ def _json_objects(name: str, text: str) -> Iterator[Mapping[str, Any]]:
 def _split_rows(
     name: str, rows: Iterable[Mapping[str, Any]], first: int
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each row's path, and its other columns."""
+    """Yield the path and the other columns of each row."""
     for number, row in enumerate(rows, start=first):
         column = next((column for column in PATH_COLUMNS if row.get(column)), None)
         if column is None:
             raise ValueError(
-                f"{name}:{number}: no path; one column must be called "
+                f"{name}:{number}: no path; one column must be named "
                 f"{', '.join(PATH_COLUMNS)}, got {', '.join(map(str, row))}"
             )
         others = {key: value for key, value in row.items() if key not in (column, None)}

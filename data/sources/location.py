@@ -1,9 +1,9 @@
-"""Locations: where the bytes of one image or clip lie, and what its source says about it.
+"""Locations of the bytes of one image or clip, with the metadata that its source records.
 
-A location opens its bytes by itself, in any process and in any order; that is what makes the order
-of training data a pure function of the position. Laws, tested for every kind of location:
+A location can be opened by itself, in any process and in any order; this makes the order of
+training data a pure function of the position. Laws, tested for every kind of location:
 
-    opening twice gives two independent streams with the same bytes, which can seek
+    opening twice gives two independent, seekable streams with the same bytes
     a location survives pickling
     equal locations open equal bytes
 """
@@ -19,19 +19,19 @@ from .storage import is_remote, open_stored, stored_size
 
 
 class Location(ABC):
-    """Where bytes lie."""
+    """The location of the bytes of a file."""
 
     @abstractmethod
     def open(self) -> io.BufferedIOBase:
-        """The bytes as a stream that can seek; the caller closes it."""
+        """Open the bytes as a seekable stream, which the caller closes."""
 
     @abstractmethod
     def fields(self) -> dict[str, Any]:
-        """Labels, captions and other columns that the source records beside the bytes."""
+        """Return the labels, captions and other columns that the source records."""
 
     @abstractmethod
-    def stamp(self) -> str:
-        """A short text that changes with the bytes, as far as that is cheap to know."""
+    def fingerprint(self) -> str:
+        """Return a short text that changes with the bytes, as far as that is cheap to know."""
 
     @abstractmethod
     def __str__(self) -> str: ...
@@ -43,22 +43,22 @@ class StoredFile(Location):
 
     Attributes:
         name: path or URL.
-        columns: what the list that named the file says about it.
+        columns: further columns of the list that names the file.
     """
 
     name: str
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def open(self) -> io.BufferedIOBase:
-        """The whole file."""
+        """Open the whole file for reading."""
         return open_stored(self.name)
 
     def fields(self) -> dict[str, Any]:
-        """The other columns of the list."""
+        """Return the other columns of the list."""
         return dict(self.columns)
 
-    def stamp(self) -> str:
-        """The size in bytes."""
+    def fingerprint(self) -> str:
+        """Return the size in bytes."""
         return str(stored_size(self.name))
 
     def __str__(self) -> str:
@@ -66,7 +66,7 @@ class StoredFile(Location):
 
 
 class FileSlice(io.RawIOBase):
-    """A window of a file, read as if it were a file of its own."""
+    """A slice of a file, which can be read like a file."""
 
     def __init__(self, file: io.BufferedIOBase, offset: int, size: int) -> None:
         super().__init__()
@@ -74,21 +74,21 @@ class FileSlice(io.RawIOBase):
         self._position = 0
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True: it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True: it can seek."""
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move inside the window; as in files, beyond its end nothing is read."""
+        """Move inside the slice; as in files, nothing is read beyond its end."""
         base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
         self._position = max(0, base + offset)
         return self._position
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as the window goes."""
+        """Fill the buffer up to the end of the slice."""
         view = memoryview(buffer).cast("B")
         wanted = max(0, min(len(view), self._size - self._position))
         self._file.seek(self._offset + self._position)
@@ -98,19 +98,19 @@ class FileSlice(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        """Close the file as well."""
+        """Close the slice and the file below it."""
         if not self.closed:
             self._file.close()
         super().close()
 
 
 def as_location(source: Location | Path | str) -> Location:
-    """The location that a path or URL names; a location is itself."""
+    """Return the location of a path or URL; a location is returned unchanged."""
     return source if isinstance(source, Location) else StoredFile(str(source))
 
 
 def local_path(location: Location) -> str | None:
-    """The path of a whole local file, which libraries open faster than a Python stream."""
+    """Return the path of a whole local file, which libraries read faster than a stream, or None."""
     if isinstance(location, StoredFile) and not is_remote(location.name):
         return location.name
     return None

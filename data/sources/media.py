@@ -1,18 +1,20 @@
-"""Media files: what a source lists, told apart by content rather than by name."""
+"""Media files: images and videos of a source, recognized by content rather than by name."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from .location import Location, StoredFile
+from .location import Location
 
 MediaKind = Literal["image", "video"]
 HEAD_BYTES = 2048
 
-# What reading a file may raise; anything else is our own mistake.
+# Exceptions of reading a file; any other is a bug of ours.
 READ_ERRORS = (OSError, ValueError, MemoryError)
 
-# First bytes, and the offset where they stand.
+# A share of bad files is accepted up to this number at least, however small the set.
+MIN_BAD_FILES = 10
+
+# Offset of a signature, its bytes, and the kind of the file.
 _SIGNATURES: tuple[tuple[int, bytes, MediaKind], ...] = (
     (0, b"\xff\xd8\xff", "image"),  # JPEG
     (0, b"\x89PNG\r\n\x1a\n", "image"),
@@ -61,11 +63,11 @@ class MediaFile:
     """One image or video of a source.
 
     Attributes:
-        key: its name inside the source, unique, with `/` and without extension.
-        location: where its bytes lie; what the reading functions take.
+        key: unique name inside the source, with `/` and without extension.
+        location: location of its bytes, which the reading functions accept.
         kind: image or video.
-        animated: whether it is an image with several frames (GIF, WebP, PNG, AVIF): sources of
-            images take its first frame, sources of videos all of them.
+        animated: whether it is an image with several frames (GIF, WebP, PNG, AVIF): its first
+            frame is used as an image, all frames as a video.
     """
 
     key: str
@@ -75,21 +77,21 @@ class MediaFile:
 
     @property
     def path(self) -> str:
-        """The location in words: a path, a URL, `shard.tar!member.jpg` or `table.parquet!row`."""
+        """The location as text: a path, a URL, `shard.tar!member.jpg` or `table.parquet!row`."""
         return str(self.location)
 
     def serves(self, kind: MediaKind) -> bool:
-        """Whether it can be read as an image, or as a video."""
+        """Return whether it can be read as an image, or as a video."""
         return self.kind == kind or self.animated
 
     def fields(self) -> dict[str, Any]:
-        """Labels, captions and other columns that the source holds beside it."""
+        """Return the labels, captions and other columns that the source records."""
         return self.location.fields()
 
 
 @dataclass(frozen=True)
 class BadFile:
-    """A file that could not be used, and why."""
+    """A file that could not be used, with the reason."""
 
     path: str
     reason: str
@@ -97,29 +99,20 @@ class BadFile:
 
 
 def bad_file(path: str, error: BaseException) -> BadFile:
-    """The report of an exception, under the class of its cause where a library raised it."""
+    """Report an exception, with the class of its cause if a library raised it."""
     reason = str(error).removeprefix(f"{path}: ")
     return BadFile(path, reason, type(error.__cause__ or error).__name__)
 
 
-def media_file(path: Path | str) -> MediaFile:
-    """A single file as a source would list it.
-
-    Raises:
-        OSError: it cannot be opened.
-        ValueError: it is no image and no video.
-    """
-    location = StoredFile(str(path))
-    with location.open() as stream:
-        head = stream.read(HEAD_BYTES)
-    kind = media_kind(head)
-    if kind is None:
-        raise ValueError(f"{path}: {no_media_reason(head)}")
-    return MediaFile(Path(path).stem, location, kind, is_animated(head))
+def bad_limit(max_bad: float, num_files: int) -> int:
+    """Return the accepted number of bad files: below 1 a share (at least 10), else a number."""
+    if max_bad >= 1 or max_bad == 0:
+        return int(max_bad)
+    return max(MIN_BAD_FILES, int(max_bad * num_files))
 
 
 def media_kind(head: bytes) -> MediaKind | None:
-    """The kind of a file that starts with these bytes, or None when it is neither."""
+    """Return the kind of a file that starts with these bytes, or None if it is neither."""
     for offset, signature, kind in _SIGNATURES:
         if head[offset : offset + len(signature)] == signature:
             return kind
@@ -130,7 +123,7 @@ def media_kind(head: bytes) -> MediaKind | None:
 
 
 def is_animated(head: bytes) -> bool:
-    """Whether an image that starts with these bytes announces several frames."""
+    """Return whether an image that starts with these bytes declares several frames."""
     if head[:3] == b"GIF":
         return b"NETSCAPE2.0" in head or b"ANIMEXTS1.0" in head
     if head[:4] == b"\x89PNG":
@@ -140,8 +133,8 @@ def is_animated(head: bytes) -> bool:
     return head[4:12] == b"ftypavis"
 
 
-def no_media_reason(head: bytes) -> str:
-    """Why a file with these first bytes is passed over."""
+def skip_reason(head: bytes) -> str:
+    """Return the reason why a file with these first bytes is skipped."""
     if head.startswith(b"version https://git-lfs"):
         return "a git-lfs pointer, not the file itself; run `git lfs pull`"
-    return "no image or video by its first bytes" if head else "empty file"
+    return "not an image or video, by its first bytes" if head else "empty file"

@@ -1,8 +1,8 @@
 """Parquet tables with a column of images or clips: bytes, or Hugging Face's struct<bytes, path>.
 
-The column is found by its type; where several fit, by its name. Rows are read one row group at a
-time, and a process keeps the latest few, so a table for random access has small row groups (the
-hub's have about 100 rows). The other columns are fields of their rows.
+The column is found by its type, and by its name if several have that type. Rows are read one row
+group at a time, and a process caches the latest few, so tables for random access should have small
+row groups (those of the hub have about 100 rows). The other columns are fields of their rows.
 """
 
 import io
@@ -20,19 +20,19 @@ from .storage import is_remote, open_stored, stored_size
 
 MEDIA_COLUMNS = ("image", "video", "img", "picture", "jpg", "jpeg", "png", "webp", "mp4", "bytes")
 MAX_GROUP_BYTES = 512 * 2**20
-READS_KEPT = 4
+CACHED_GROUPS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetCell(Location):
-    """One cell of a table.
+    """One cell of a Parquet table.
 
     Attributes:
         table: path or URL of the Parquet file.
-        column: the column of images or clips.
-        group: number of the row group.
-        row: number of the row inside its group.
-        first: number of the group's first row inside the table.
+        column: name of the column of images or clips.
+        group: index of the row group.
+        row: index of the row inside its group.
+        first: index of the group's first row inside the table.
     """
 
     table: str
@@ -42,7 +42,7 @@ class ParquetCell(Location):
     first: int
 
     def open(self) -> io.BufferedIOBase:
-        """The cell's bytes, or the file that a struct without bytes names."""
+        """Open the bytes of the cell, or the file that a struct without bytes names."""
         value = _read_group(self.table, self.group, (self.column,))[self.column][self.row].as_py()
         if isinstance(value, dict):
             path = value.get("path")
@@ -54,12 +54,12 @@ class ParquetCell(Location):
         return io.BytesIO(value)
 
     def fields(self) -> dict[str, Any]:
-        """The other columns of the row."""
+        """Return the other columns of the row."""
         others = tuple(name for name in _column_names(self.table) if name != self.column)
         return _read_group(self.table, self.group, others).slice(self.row, 1).to_pylist()[0]
 
-    def stamp(self) -> str:
-        """The table's size and the row."""
+    def fingerprint(self) -> str:
+        """Return the size of the table and the row."""
         return f"{_table_size(self.table)}/{self.first + self.row}"
 
     def __str__(self) -> str:
@@ -68,9 +68,9 @@ class ParquetCell(Location):
 
 @dataclass(frozen=True)
 class ParquetIndex:
-    """The cells of a table, with the first bytes of its first filled one.
+    """The cells of a table, with the first bytes of its first non-empty one.
 
-    A column holds one kind of media, so one head tells it for all.
+    A column contains one kind of media, so these bytes decide for all cells.
     """
 
     cells: tuple[ParquetCell, ...]
@@ -78,25 +78,26 @@ class ParquetIndex:
 
 
 def index_parquet(table: str) -> ParquetIndex:
-    """Read a table's footer and its first image.
+    """Read the footer of a table and its first image.
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: no column of images, several without a known name, or too large row groups.
+        ValueError: the table has no column of images, or several without a known name, or its row
+            groups are too large.
     """
     with open_stored(table) as file, pq.ParquetFile(file) as parquet:
         column = _media_column(table, parquet.schema_arrow)
         cells: list[ParquetCell] = []
         for group in range(parquet.num_row_groups):
-            facts = parquet.metadata.row_group(group)
-            if facts.total_byte_size > MAX_GROUP_BYTES:
+            info = parquet.metadata.row_group(group)
+            if info.total_byte_size > MAX_GROUP_BYTES:
                 raise ValueError(
-                    f"{table}: row group {group} holds {facts.total_byte_size / 2**20:.0f} MiB; "
-                    f"random access takes at most {MAX_GROUP_BYTES // 2**20} MiB: "
-                    "write the table again with row_group_size=100 or so"
+                    f"{table}: row group {group} has {info.total_byte_size / 2**20:.0f} MiB, but "
+                    f"random access supports at most {MAX_GROUP_BYTES // 2**20} MiB; rewrite the "
+                    "table with smaller row groups, for example row_group_size=100"
                 )
             first = len(cells)
-            cells += [ParquetCell(table, column, group, r, first) for r in range(facts.num_rows)]
+            cells += [ParquetCell(table, column, group, r, first) for r in range(info.num_rows)]
     return ParquetIndex(tuple(cells), _first_head(cells))
 
 
@@ -106,12 +107,12 @@ def _first_head(cells: list[ParquetCell]) -> bytes:
             with cell.open() as stream:
                 return stream.read(HEAD_BYTES)
         except OSError:
-            continue  # an empty cell tells nothing; it is reported when it is read
+            continue  # an empty cell decides nothing; it is reported when it is read
     return b""
 
 
 def _media_column(table: str, schema: pa.Schema) -> str:
-    """The column of images or clips."""
+    """Return the name of the column of images or clips."""
     structs = [field.name for field in schema if _is_media_struct(field.type)]
     found = structs or [field.name for field in schema if _is_bytes(field.type)]
     known = [name for name in MEDIA_COLUMNS if name in found]
@@ -120,7 +121,7 @@ def _media_column(table: str, schema: pa.Schema) -> str:
     columns = ", ".join(f"{field.name}: {field.type}" for field in schema)
     raise ValueError(
         f"{table}: {'no' if not found else 'more than one'} column of bytes or struct<bytes, path> "
-        f"({columns}); name the column of pictures `image`, or of clips `video`"
+        f"({columns}); name the column of images `image`, or of clips `video`"
     )
 
 
@@ -133,9 +134,9 @@ def _is_media_struct(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) and {"bytes", "path"} <= names
 
 
-@lru_cache(maxsize=READS_KEPT)
+@lru_cache(maxsize=CACHED_GROUPS)
 def _read_group(table: str, group: int, columns: tuple[str, ...]) -> pa.Table:
-    """Some columns of a row group; without threads, which do not survive a fork."""
+    """Read some columns of a row group; without threads, which do not survive a fork."""
     with open_stored(table) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
         return parquet.read_row_group(group, columns=list(columns), use_threads=False)
 

@@ -1,4 +1,4 @@
-"""Sources: from the words a user gives to a list of images and videos, in a fixed order.
+"""Sources: lists of the images and videos of a folder, pattern or file, in a fixed order.
 
     folder             searched recursively, sorted; tars and Parquet tables in it are opened
     glob               images/*.jpg, clips/**/*.mp4; sorted
@@ -7,9 +7,9 @@
     list               .txt, .csv, .tsv or .jsonl of paths; in the order of the list
     bundled set        samples:train
 
-All of them may be URLs (s3://, gs://, hf://, https://, ...). What a file is, its first bytes tell,
-not its name; what is no image or video is reported. The order is fixed, so that everything built on
-a listing is reproducible.
+All of them may be URLs (s3://, gs://, hf://, https://, ...). Files are recognized by their first
+bytes, not by their names; those that are neither images nor videos are reported. The order is
+fixed, so that everything based on a listing is reproducible.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ from .media import (
     bad_file,
     is_animated,
     media_kind,
-    no_media_reason,
+    skip_reason,
 )
 from .parquet_table import index_parquet
 from .storage import is_remote, read_heads, storage_errors
@@ -43,12 +43,12 @@ from .tar_shard import index_tar
 
 @dataclass(frozen=True)
 class Listing:
-    """What a source holds.
+    """The images and videos of a source.
 
     Attributes:
-        source: the words it was asked with.
+        source: the source, as the user named it.
         files: images and videos, in order.
-        skipped: files that are neither, each with its reason.
+        skipped: files that are neither, each with the reason.
     """
 
     source: str
@@ -56,13 +56,13 @@ class Listing:
     skipped: tuple[BadFile, ...]
 
     def of_kind(self, kind: MediaKind) -> tuple[MediaFile, ...]:
-        """The files that serve as one kind; animated images serve as both."""
+        """Return the files that can be read as one kind; animated images can be read as both."""
         return tuple(file for file in self.files if file.serves(kind))
 
 
 @dataclass(frozen=True)
 class _Found:
-    """An image or clip before it has its key: a readable name with an extension."""
+    """An image or clip that has no key yet, with a readable name and its extension."""
 
     name: str
     location: Location
@@ -76,38 +76,38 @@ def list_source(source: str | Path) -> Listing:
         source: a folder, glob, brace pattern, file, list, or bundled set; see the module.
 
     Raises:
-        FileNotFoundError: nothing is there.
-        ValueError: there is something, but no image and no video.
+        FileNotFoundError: the source does not exist.
+        ValueError: the source contains no image and no video.
     """
-    words = str(source)
+    source = str(source)
     files: list[MediaFile] = []
     skipped: list[BadFile] = []
-    candidates = _candidates(words)
-    names = _relative_names(words, candidates)
+    candidates = _candidates(source)
+    names = _relative_names(source, candidates)
     for found in _expand_containers(candidates, names):
         if isinstance(found, BadFile):
             skipped.append(found)
             continue
         kind = media_kind(found.head)
         if kind is None:
-            skipped.append(BadFile(str(found.location), no_media_reason(found.head)))
+            skipped.append(BadFile(str(found.location), skip_reason(found.head)))
         else:
             animated = kind == "image" and is_animated(found.head)
-            files.append(MediaFile(_inside(found.name), found.location, kind, animated))
+            files.append(MediaFile(_without_parents(found.name), found.location, kind, animated))
     if not files:
         reasons = "".join(f"\n  {bad.path}: {bad.reason}" for bad in skipped[:5])
         raise ValueError(
-            f"source {words!r} holds no image or video ({len(skipped)} other file(s)); give a "
-            f"folder, a glob, a file, a tar, a Parquet table or a list of pictures{reasons}"
+            f"source {source!r} contains no image or video ({len(skipped)} other file(s)); give a "
+            f"folder, a glob, a file, a tar, a Parquet table or a list of images{reasons}"
         )
-    return Listing(words, tuple(_with_unique_keys(files)), tuple(skipped))
+    return Listing(source, tuple(_with_unique_keys(files)), tuple(skipped))
 
 
-# ---- which files ---------------------------------------------------------------------------------
+# ---- candidate files -----------------------------------------------------------------------------
 
 
 def _candidates(source: str) -> list[StoredFile]:
-    """Every file that the words name."""
+    """List the files that a source names."""
     if is_bundled(source):
         return [StoredFile(str(path)) for path in bundled_files(source)[1]]
     expanded = list(braceexpand(source)) if "{" in source and not _exists(source) else [source]
@@ -132,7 +132,7 @@ def _local_candidates(source: str) -> list[StoredFile]:
 
 
 def _remote_candidates(url: str) -> list[StoredFile]:
-    """Files below a URL; a last part without a dot, or with a slash behind, is a folder."""
+    """List the files of a URL, a folder if its last part has no dot or ends in a slash."""
     with storage_errors(url):
         system, path = url_to_fs(url)
         base = url.rstrip("/").rpartition("/")[2]
@@ -144,7 +144,7 @@ def _remote_candidates(url: str) -> list[StoredFile]:
             found = sorted(system.find(path))
         names = [str(system.unstrip_protocol(name)) for name in found]
     if not names:
-        raise FileNotFoundError(f"source {url!r} does not exist or holds no file")
+        raise FileNotFoundError(f"source {url!r} does not exist or contains no files")
     return [StoredFile(name) for name in names]
 
 
@@ -156,28 +156,28 @@ def _hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
-# ---- what is in them -----------------------------------------------------------------------------
+# ---- containers ----------------------------------------------------------------------------------
 
 
 def _expand_containers(
     candidates: Sequence[StoredFile], names: Sequence[str]
 ) -> Iterator[_Found | BadFile]:
-    """The images and clips of all files: they themselves, or what tars and tables hold."""
+    """Yield all files, with tars and tables replaced by the images and clips that they contain."""
     heads = read_heads([file.name for file in candidates], HEAD_BYTES)
     for file, name, head in zip(candidates, names, heads, strict=True):
         if isinstance(head, Exception):
             yield bad_file(file.name, head)
         elif head[:4] == b"PAR1":
-            yield from _look_into_parquet(file.name, name)
+            yield from _expand_parquet(file.name, name)
         elif head[257:262] == b"ustar" or name.lower().endswith(".tar"):
-            yield from _look_into_tar(file.name, name)
+            yield from _expand_tar(file.name, name)
         elif head[:2] == b"\x1f\x8b" and name.lower().endswith((".tar.gz", ".tgz")):
             yield BadFile(file.name, "a compressed tar has no random access; run gunzip on it")
         else:
             yield _Found(name, file, head)
 
 
-def _look_into_tar(tar: str, name: str) -> Iterator[_Found | BadFile]:
+def _expand_tar(tar: str, name: str) -> Iterator[_Found | BadFile]:
     try:
         index = index_tar(tar)
     except READ_ERRORS as error:
@@ -190,7 +190,7 @@ def _look_into_tar(tar: str, name: str) -> Iterator[_Found | BadFile]:
         yield BadFile(tar, index.damage, "ReadError")
 
 
-def _look_into_parquet(table: str, name: str) -> Iterator[_Found | BadFile]:
+def _expand_parquet(table: str, name: str) -> Iterator[_Found | BadFile]:
     try:
         index = index_parquet(table)
     except READ_ERRORS as error:
@@ -201,11 +201,11 @@ def _look_into_parquet(table: str, name: str) -> Iterator[_Found | BadFile]:
         yield _Found(f"{stem}/{cell.first + cell.row:08d}", cell, index.head)
 
 
-# ---- their keys ----------------------------------------------------------------------------------
+# ---- keys ----------------------------------------------------------------------------------------
 
 
 def _relative_names(source: str, files: Sequence[StoredFile]) -> list[str]:
-    """Names relative to the folder that was given, else to the folder that all have in common."""
+    """Return names relative to the given folder, or else to the deepest folder common to all."""
     names = [f.name if is_remote(f.name) else Path(abspath(f.name)).as_posix() for f in files]
     folders = [name.split("/")[:-1] for name in names]
     levels = list(zip(*folders, strict=False))
@@ -218,7 +218,7 @@ def _relative_names(source: str, files: Sequence[StoredFile]) -> list[str]:
 
 
 def _with_unique_keys(files: Sequence[MediaFile]) -> list[MediaFile]:
-    """Keys without extension; files that would share one keep it, the same file gets a number."""
+    """Drop extensions from keys unless two would collide; a repeated file gets a number."""
     stems = [_stem(file.key) for file in files]
     uses = Counter(stems)
     named = [
@@ -234,8 +234,8 @@ def _with_unique_keys(files: Sequence[MediaFile]) -> list[MediaFile]:
     return keyed
 
 
-def _inside(name: str) -> str:
-    """The name without steps upwards: results are written under keys, tars come from anywhere."""
+def _without_parents(name: str) -> str:
+    """Remove `..` from a name: results are written under keys, and tars may not be trusted."""
     return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
 
 

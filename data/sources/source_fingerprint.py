@@ -1,4 +1,4 @@
-"""The version of a listing: a hash that changes when a file of it is added, moved or rewritten."""
+"""Fingerprint of a source: a hash that changes if a file is added, moved or rewritten."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from .tar_shard import TarMember
 
 
 def source_fingerprint(files: Sequence[MediaFile]) -> str:
-    """SHA-256 of the names, places, sizes and modification times (or entity tags) of files.
+    """Return the SHA-256 of the keys, locations, sizes and modification times (or tags) of files.
 
     Raises:
-        OSError: one is gone, or cannot be reached.
+        OSError: a file is missing or cannot be reached.
     """
-    version_of = cache(stored_version)  # a tar holds many files, but is asked once
+    version_of = cache(stored_version)  # queried once for all members of a tar
     digest = hashlib.sha256()
     for file in files:
         stored = version_of(_stored_name(file.location))
-        line = [file.key, file.kind, file.path, file.location.stamp(), stored]
+        line = [file.key, file.kind, file.path, file.location.fingerprint(), stored]
         digest.update(("\t".join(line) + "\n").encode())
     return digest.hexdigest()
 
 
 def _stored_name(location: Location) -> str:
-    """The file or URL that holds the bytes."""
+    """Return the file or URL that contains the bytes."""
     match location:
         case StoredFile():
             return location.name
@@ -35,4 +35,4 @@ def _stored_name(location: Location) -> str:
             return location.tar
         case ParquetCell():
             return location.table
-    raise AssertionError(f"a kind of location without a file: {type(location).__name__}")
+    raise AssertionError(f"unknown kind of location: {type(location).__name__}")

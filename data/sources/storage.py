@@ -1,7 +1,7 @@
-"""Storage: local paths and URLs of any file system that fsspec knows, through the same few calls.
+"""Storage: the same few functions for local paths and for URLs of any file system of fsspec.
 
-Local files are opened directly; `s3://`, `gs://`, `hf://`, `https://`, `memory://` and the others
-go through fsspec, caching wrappers such as `simplecache::https://...` included.
+Local files are opened directly; `s3://`, `gs://`, `hf://`, `https://`, `memory://` and others go
+through fsspec, including caching wrappers such as `simplecache::https://...`.
 """
 
 import io
@@ -18,28 +18,28 @@ HEADS_AT_ONCE = 256
 
 
 def is_remote(name: str) -> bool:
-    """Whether a name is a URL."""
+    """Return whether a name is a URL."""
     return "://" in name
 
 
 def open_stored(name: str) -> io.BufferedIOBase:
-    """Open a file for reading.
+    """Open a local or remote file for reading.
 
     Raises:
-        OSError: it is missing or cannot be reached.
+        OSError: the file is missing or cannot be reached.
     """
     if not is_remote(name):
         return Path(name).open("rb")
     with storage_errors(name):
         system, path = url_to_fs(name)
         file: Any = system.open(path, "rb")
-        # The file system in memory hands the same object to everyone who opens a file
+        # The file system in memory returns the same object to all who open a file
         shared = isinstance(file, io.BytesIO)
         return io.BytesIO(file.getvalue()) if shared else io.BufferedReader(file)
 
 
 def stored_size(name: str) -> int:
-    """Size of a file in bytes."""
+    """Return the size of a file in bytes."""
     if not is_remote(name):
         return os.stat(name).st_size
     with storage_errors(name):
@@ -48,22 +48,22 @@ def stored_size(name: str) -> int:
 
 
 def stored_version(name: str) -> str:
-    """What a file system says of a file that changes when the file does: size, times, tags."""
+    """Return file system metadata that changes with the file: size, times, tags."""
     if not is_remote(name):
         status = os.stat(name)
         return f"{status.st_size} {status.st_mtime_ns}"
     with storage_errors(name):
         system, path = url_to_fs(name)
         found = system.info(path)
-    told = ("size", "mtime", "modified", "created", "LastModified", "updated", "ETag", "etag")
-    return " ".join(f"{key}={found[key]}" for key in told if key in found)
+    keys = ("size", "mtime", "modified", "created", "LastModified", "updated", "ETag", "etag")
+    return " ".join(f"{key}={found[key]}" for key in keys if key in found)
 
 
 def read_range(name: str, start: int, stop: int) -> bytes:
-    """A part of a file, in one request where the file is remote.
+    """Read a part of a file; of a remote file, in one request.
 
     Raises:
-        OSError: the file is missing, shorter, or its server ignores ranges.
+        OSError: the file is missing or shorter, or its server ignores ranges.
     """
     if is_remote(name):
         with storage_errors(name):
@@ -75,14 +75,14 @@ def read_range(name: str, start: int, stop: int) -> bytes:
             data = file.read(stop - start)
     if len(data) != stop - start:
         raise OSError(
-            f"{name}: asked for bytes {start} to {stop}, got {len(data)} bytes; the file is cut "
-            "off, or its server does not serve ranges"
+            f"{name}: requested bytes {start} to {stop}, got {len(data)} bytes; the file is "
+            "truncated, or its server does not support range requests"
         )
     return data
 
 
 def read_heads(names: Sequence[str], size: int) -> Iterator[bytes | Exception]:
-    """The first bytes of many files, or why there are none; remote ones are asked together."""
+    """Yield the first bytes of files, or the error; remote files are requested together."""
     iterator = iter(names)
     while names := list(islice(iterator, HEADS_AT_ONCE)):
         remote = [name for name in names if is_remote(name)]
@@ -108,17 +108,17 @@ def _remote_heads(names: Sequence[str], size: int) -> list[bytes | Exception]:
         answers: list[Any] = system.cat_ranges(
             paths, [0] * len(paths), [size] * len(paths), on_error="return"
         )
-    # A server that ignores ranges answers with the whole file.
+    # A server that ignores ranges returns the whole file.
     return [a if isinstance(a, Exception) else bytes(a[:size]) for a in answers]
 
 
 @contextmanager
 def storage_errors(name: str) -> Iterator[None]:
-    """Turn a storage back end's own exceptions into OSError, under the file's name."""
+    """Turn the exceptions of a storage back end into OSError with the name of the file."""
     try:
         yield
     except (OSError, ValueError):
         raise
-    # Every back end has an exception family of its own (aiohttp, botocore, ...), none imported here
+    # Each back end has its own exceptions (aiohttp, botocore, ...), none of which is imported here
     except Exception as error:
         raise OSError(f"{name}: {type(error).__name__}: {error}") from error

@@ -1,9 +1,9 @@
-"""WebDataset tars: an index of their members, so that each can be read alone and in any order.
+"""WebDataset tars: an index of the members, so that each can be read alone and in any order.
 
-Only headers and first bytes are read to build the index. Members that share a name up to the first
-dot are one sample (the WebDataset convention): images and clips are told by content, and of the
-others `.json` (an object), `.txt` and `.cls` become fields when they are asked for. Bytes are read
-as they are; nothing is ever unpickled.
+Only headers and first bytes are read to build the index. Members whose names are equal up to the
+first dot form one sample (the WebDataset convention): images and clips are recognized by content;
+of the others, `.json` (an object), `.txt` and `.cls` are read as fields on request. Nothing is ever
+unpickled.
 """
 
 import io
@@ -24,7 +24,7 @@ WHOLE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A member of a tar: its name and where its bytes stand."""
+    """The name of a member of a tar, and the range of its bytes."""
 
     name: str
     offset: int
@@ -33,12 +33,12 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class TarMember(Location):
-    """One member of a tar.
+    """One member of a WebDataset tar.
 
     Attributes:
         tar: path or URL of the tar.
-        span: the member.
-        beside: members of the same sample that hold fields.
+        span: name and byte range of the member.
+        beside: members of the same sample that contain fields.
     """
 
     tar: str
@@ -46,14 +46,14 @@ class TarMember(Location):
     beside: tuple[Span, ...] = ()
 
     def open(self) -> io.BufferedIOBase:
-        """The member's bytes."""
+        """Open the bytes of the member."""
         if is_remote(self.tar) and self.span.size <= WHOLE_BYTES:
             return io.BytesIO(self._read(self.span))
         window = FileSlice(open_stored(self.tar), self.span.offset, self.span.size)
         return io.BufferedReader(window)
 
     def fields(self) -> dict[str, Any]:
-        """What `.json`, `.txt` and `.cls` members say; the keys of JSON objects are fields."""
+        """Read the `.json`, `.txt` and `.cls` members; the keys of JSON objects are fields."""
         found: dict[str, Any] = {}
         for span in self.beside:
             suffix = span.name.rpartition(".")[2]
@@ -65,8 +65,8 @@ class TarMember(Location):
                 found[suffix] = text.strip()
         return found
 
-    def stamp(self) -> str:
-        """Offset and size."""
+    def fingerprint(self) -> str:
+        """Return the offset and the size of the member."""
         return f"{self.span.offset}+{self.span.size}"
 
     def __str__(self) -> str:
@@ -81,8 +81,8 @@ class TarIndex:
     """The members of a tar that may be media.
 
     Attributes:
-        members: in the tar's order, each with its first bytes.
-        damage: what is wrong with the tar after its last member, or None.
+        members: members in the order of the tar, each with its first bytes.
+        damage: description of damage after the last member, or None.
     """
 
     members: tuple[tuple[TarMember, bytes], ...]
@@ -90,10 +90,10 @@ class TarIndex:
 
 
 def index_tar(tar: str) -> TarIndex:
-    """Read the headers of a tar.
+    """Read the headers of all members of a tar.
 
     Raises:
-        OSError: the file cannot be opened or is no tar.
+        OSError: the file cannot be opened or is not a tar.
     """
     heads: dict[Span, bytes] = {}
     damage = None
@@ -103,7 +103,7 @@ def index_tar(tar: str) -> TarIndex:
         try:
             for span in _spans(file):
                 if span.offset + span.size > end:
-                    damage = f"cut off inside {span.name}"
+                    damage = f"truncated inside {span.name}"
                     break
                 file.seek(span.offset)
                 heads[span] = file.read(min(span.size, HEAD_BYTES))
@@ -124,7 +124,7 @@ def index_tar(tar: str) -> TarIndex:
 
 
 def _spans(file: io.BufferedIOBase) -> Iterator[Span]:
-    """The plain files of a tar, from its headers."""
+    """Yield the regular files of a tar, from its headers."""
     with tarfile.open(fileobj=file, mode="r:") as archive:
         for member in archive:
             if member.isreg() and not member.issparse() and not _hidden(member.name):
@@ -132,7 +132,7 @@ def _spans(file: io.BufferedIOBase) -> Iterator[Span]:
 
 
 def sample_key(name: str) -> str:
-    """A member's name up to the first dot of its last part."""
+    """Return the name of a member up to the first dot of its last part."""
     folder, slash, base = name.rpartition("/")
     return folder + slash + base.partition(".")[0]
 

@@ -1,4 +1,4 @@
-"""Aspect buckets: which crop shapes an image goes to, told from headers before training."""
+"""Aspect-ratio buckets: assign files to crop shapes from their headers, before training."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ Shape = tuple[int, int]
 
 
 class _Sizes(Dataset[tuple[int, int] | BadFile]):
-    """Width and height of files, or why there are none."""
+    """Width and height of each file, or a report of why they cannot be read."""
 
     def __init__(self, files: Sequence[MediaFile]) -> None:
         self.files = files
@@ -30,7 +30,7 @@ class _Sizes(Dataset[tuple[int, int] | BadFile]):
 
 
 def media_size(file: MediaFile) -> tuple[int, int]:
-    """Width and height of an upright image or video, from its header.
+    """Return the width and height of an upright image or video, from its header.
 
     Raises:
         OSError: the file cannot be read.
@@ -42,7 +42,7 @@ def media_size(file: MediaFile) -> tuple[int, int]:
 
 
 def nearest_shapes(size: tuple[int, int], shapes: Sequence[Shape]) -> list[Shape]:
-    """The shapes (height, width) whose aspect ratio is nearest to that of a width and height."""
+    """Return the shapes (height, width) of the aspect ratio nearest to a (width, height)."""
     width, height = size
     distance = {shape: abs(math.log(shape[1] / shape[0] * height / width)) for shape in shapes}
     nearest = min(distance.values())
@@ -52,12 +52,15 @@ def nearest_shapes(size: tuple[int, int], shapes: Sequence[Shape]) -> list[Shape
 def sort_into_buckets(
     files: Sequence[MediaFile], shapes: Sequence[Shape], workers: int = 0
 ) -> tuple[list[list[Shape]], list[BadFile]]:
-    """The shapes that each file goes to; none where its size cannot be read.
+    """Assign each file to the nearest shapes; to none if its size cannot be read.
 
     Args:
-        files: what to sort.
-        shapes: heights and widths; where all have one aspect ratio, no file is opened.
-        workers: reading processes.
+        files: images and videos to sort.
+        shapes: heights and widths; if all have the same aspect ratio, no file is opened.
+        workers: number of processes that read headers.
+
+    Returns:
+        The shapes of each file, and the unreadable files.
     """
     H, W = shapes[0]
     if all(h * W == w * H for h, w in shapes):

@@ -55,7 +55,7 @@ class CropRules:
         return None if self.fps is None else Fraction(self.fps).limit_denominator(1001)
 
 
-def cut(
+def crop_frames(
     frames: Iterable[Image.Image], shape: tuple[int, int], rules: CropRules, rng: random.Random
 ) -> UInt8[Tensor, "3 T H W"]:
     """Scale, crop and flip the frames of one sample, all alike.

@@ -1,4 +1,4 @@
-"""Batches of training data, with an account of the files that could not be read."""
+"""Batches of training data, with a record of the files that could not be read."""
 
 import logging
 import signal
@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..sources.media import BadFile
+from ..sources.media import BadFile, bad_limit
 from .order import BatchPositions, SampleIndex
 from .training_set import TrainingSample, TrainingSet
 
@@ -18,28 +18,19 @@ log = logging.getLogger(__name__)
 # What asks a run to save and leave.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
-# However small a set is, so many bad files do not stop a run that accepts some.
-FEW_BAD_FILES = 10
 PREFETCHED_BATCHES = 4
 
 Batch = tuple[UInt8[Tensor, "B 3 T H W"], list[BadFile]]
 
 
-def bad_limit(max_bad: float, num_files: int) -> int:
-    """How many bad files are accepted: below 1 a share (at least 10 files), else a number."""
-    if max_bad >= 1 or max_bad == 0:
-        return int(max_bad)
-    return max(FEW_BAD_FILES, int(max_bad * num_files))
-
-
 class TrainingLoader:
-    """Batches (B, 3, T, H, W) uint8, one per step, in order; iterate once.
+    """Batches (B, 3, T, H, W) uint8, one per step, in order; to be iterated once.
 
-    A file that cannot be read is logged when it is first met, and the next file of its pool takes
-    its place. More of them than the limit stop the run.
+    A file that cannot be read is logged the first time and replaced by the next file of its pool.
+    More such files than the limit stop the run.
 
     Attributes:
-        bad_files: the files that could not be read so far.
+        bad_files: files that could not be read so far, by path.
     """
 
     def __init__(
@@ -48,13 +39,13 @@ class TrainingLoader:
         self.bad_files: dict[str, BadFile] = {}
         self._num_files, self._max_bad = len(dataset.files), max_bad
         self._positions = positions
-        # A DataLoader takes any iterable of index lists; its annotation asks for less than it takes
+        # A DataLoader accepts any iterable of index lists; its annotation is narrower
         self._loader = DataLoader(
             _Samples(dataset),
             batch_sampler=positions,  # pyright: ignore[reportArgumentType]
             num_workers=workers,
             collate_fn=_collate,
-            # Of its own: a DataLoader that starts draws a seed, by default from the run's numbers
+            # A separate generator: iteration draws a seed, by default from the run's random state
             generator=torch.Generator(),
             prefetch_factor=PREFETCHED_BATCHES if workers else None,
             worker_init_fn=_leave_signals_to_the_run,
@@ -70,11 +61,11 @@ class TrainingLoader:
             yield clips
 
     def _note(self, bad: Sequence[BadFile]) -> None:
-        """Log new bad files, and stop above the limit."""
+        """Log new bad files, and raise if there are more than the limit."""
         for file in bad:
             if file.path not in self.bad_files:
                 self.bad_files[file.path] = file
-                log.warning("left out %s: %s (%s)", file.path, file.reason, file.exception)
+                log.warning("skipping %s: %s (%s)", file.path, file.reason, file.exception)
         limit = bad_limit(self._max_bad, self._num_files)
         if len(self.bad_files) > limit:
             listed = "\n  ".join(
@@ -83,7 +74,7 @@ class TrainingLoader:
             raise OSError(
                 f"{len(self.bad_files)} of {self._num_files} training files cannot be read, "
                 f"data.max_bad={self._max_bad:g} accepts {limit}:\n  {listed}\n"
-                "`vistok inspect SOURCE` lists them all; mend the source or raise data.max_bad"
+                "`vistok inspect SOURCE` lists all of them; repair the source or raise data.max_bad"
             )
 
 
@@ -95,13 +86,13 @@ def training_loader(
 
 
 class _Samples(Dataset[TrainingSample]):
-    """A training set whose samples keep their account of bad files."""
+    """A training set that returns its samples with their bad files."""
 
     def __init__(self, dataset: TrainingSet) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, place: SampleIndex) -> TrainingSample:
-        return self.dataset.read(place)
+    def __getitem__(self, index: SampleIndex) -> TrainingSample:
+        return self.dataset.read(index)
 
 
 def _collate(samples: list[TrainingSample]) -> Batch:
@@ -109,6 +100,6 @@ def _collate(samples: list[TrainingSample]) -> Batch:
 
 
 def _leave_signals_to_the_run(_worker: int) -> None:
-    """Schedulers signal whole process groups; the run decides when to stop, its readers live on."""
+    """Ignore stop signals, which schedulers send to workers, too: the run decides when to stop."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

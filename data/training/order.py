@@ -1,14 +1,14 @@
-"""The order of training data: which sample stands at each position, as pure functions.
+"""The order of training data: the sample at each position, as pure functions.
 
     shuffle     position p of a pool of n files is file p mod n of epoch p // n, and every epoch is
                 a permutation of all files, drawn from (key, epoch)
-    draws       choice i among weighted alternatives, drawn from (key, i); with it comes how often
-                the same alternative was chosen before i, so each keeps a sequence of its own
-    batches     step s draws a group; the n-th step of a group takes its positions
+    schedule    choice i among weighted alternatives is drawn from (key, i); the number of equal
+                choices before i is known, so each alternative has a sequence of its own
+    batches     step s chooses a group; the n-th step of a group takes its positions
                 [n * world_size * batch_size, ...), rank after rank
 
-Nothing depends on workers or on what ran before, so resuming is starting at step k; and since ranks
-draw the same group at the same step, their batches have the same shape.
+Nothing depends on workers or on earlier steps, so resuming means starting at step k. At each step
+all ranks choose the same group, so their batches have the same shape.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ BLOCK = 4096
 
 @dataclass(frozen=True, slots=True)
 class SampleIndex:
-    """Where a sample stands.
+    """The index of a training sample.
 
     Attributes:
-        position: in the endless sequence of its group.
-        group: samples of one group have one shape; see TrainingSet.
+        position: position in the endless sequence of the group.
+        group: group of samples of one shape; see TrainingSet.
     """
 
     position: int
@@ -36,18 +36,18 @@ class SampleIndex:
 
 @dataclass(frozen=True)
 class WeightedSchedule:
-    """An endless sequence of choices among alternatives.
+    """An endless sequence of random choices among weighted alternatives.
 
     Attributes:
-        weights: how often each alternative is chosen, in proportion; none is negative.
-        key: the seed of the sequence.
+        weights: relative frequencies of the alternatives; none is negative.
+        key: seed of the sequence.
     """
 
     weights: tuple[float, ...] = (1.0,)
     key: str = ""
 
     def at(self, index: int) -> tuple[int, int]:
-        """The choice at an index, and how many equal choices stand before it."""
+        """Return the choice at an index, and the number of equal choices before it."""
         if len(self.weights) == 1:
             return 0, index
         block, offset = divmod(index, BLOCK)
@@ -59,15 +59,15 @@ class WeightedSchedule:
 
 @dataclass(frozen=True)
 class BatchPositions:
-    """The places of every batch from one step to another, on one rank.
+    """The sample indices of the batches of one rank, from one step to another.
 
     Attributes:
-        batch_size: samples per step and rank.
-        start_step: the first step, counted from 0.
-        stop_step: the step after the last one.
-        rank: this process.
+        batch_size: number of samples per step and rank.
+        start_step: first step, counted from 0.
+        stop_step: step after the last one.
+        rank: rank of this process.
         world_size: number of processes.
-        groups: which group each step draws.
+        groups: schedule of the groups, one per step.
     """
 
     batch_size: int
@@ -88,7 +88,7 @@ class BatchPositions:
 
 
 def file_index(key: str | int, position: int, num_files: int) -> int:
-    """Which file stands at a position: every epoch is a permutation of all files."""
+    """Return the file at a position; every epoch is a permutation of all files."""
     epoch, offset = divmod(position, num_files)
     return int(_epoch_order(key, epoch, num_files)[offset])
 
@@ -99,21 +99,21 @@ def _epoch_order(key: str | int, epoch: int, num_files: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _choices(draws: WeightedSchedule, block: int) -> np.ndarray:
-    """One block of the sequence."""
-    edges = np.cumsum(draws.weights) / sum(draws.weights)
-    numbers = _generator(f"{draws.key}/block {block}").random(BLOCK)
+def _choices(schedule: WeightedSchedule, block: int) -> np.ndarray:
+    """Draw one block of the sequence of choices."""
+    edges = np.cumsum(schedule.weights) / sum(schedule.weights)
+    numbers = _generator(f"{schedule.key}/block {block}").random(BLOCK)
     # Rounding may leave the last edge below 1; an alternative without weight is never chosen
-    last = max(i for i, weight in enumerate(draws.weights) if weight > 0)
+    last = max(i for i, weight in enumerate(schedule.weights) if weight > 0)
     return np.minimum(np.searchsorted(edges, numbers, side="right"), last).astype(np.int16)
 
 
 @lru_cache(maxsize=64)
-def _counts_before(draws: WeightedSchedule, block: int) -> tuple[int, ...]:
-    """How often each alternative is chosen in all blocks before this one."""
-    counts = np.zeros(len(draws.weights), dtype=np.int64)
+def _counts_before(schedule: WeightedSchedule, block: int) -> tuple[int, ...]:
+    """Count the choices of each alternative in all blocks before this one."""
+    counts = np.zeros(len(schedule.weights), dtype=np.int64)
     for earlier in range(block):
-        counts += np.bincount(_choices(draws, earlier), minlength=len(draws.weights))
+        counts += np.bincount(_choices(schedule, earlier), minlength=len(schedule.weights))
     return tuple(counts.tolist())
 
 

@@ -1,8 +1,8 @@
-"""The training data: what stands at each place of endless, reproducible sequences of samples.
+"""The training data: endless, reproducible sequences of samples.
 
-A group holds samples of one shape (frames, height, width); there is one unless images and videos
-are mixed or crops have several shapes. Each group has a sequence of its own, in the order that
-`order.py` defines; crop, flip and start frame are drawn from (seed, place).
+The samples of a group have one shape (frames, height, width); there is one group, unless images and
+videos are mixed or crops have several shapes. Each group has a sequence of its own, in the order
+defined in `order.py`; crop, flip and start frame are drawn from (seed, sample index).
 """
 
 import random
@@ -17,23 +17,23 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..codecs.image import read_image, to_picture
+from ..codecs.image import read_image, to_pil
 from ..codecs.video import Frame, clip_frames, read_clip
 from ..codecs.video_index import VideoIndex, index_video
 from ..sources.location import Location
 from ..sources.media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
 from .buckets import Shape, sort_into_buckets
-from .crop import CropRules, cut
+from .crop import CropRules, crop_frames
 from .order import SampleIndex, WeightedSchedule, file_index
 
 
 @dataclass(frozen=True)
 class WeightedFiles:
-    """The files of one source, and how often it is drawn.
+    """The files of one source and its weight.
 
     Attributes:
-        files: images and videos.
-        weight: in proportion to the other sources; None, for all of them, counts files.
+        files: images and videos of the source.
+        weight: relative frequency of the source; None (for all sources) is its number of files.
     """
 
     files: tuple[MediaFile, ...]
@@ -42,46 +42,46 @@ class WeightedFiles:
 
 @dataclass(frozen=True)
 class Group:
-    """Samples of one shape.
+    """A group of samples of one shape.
 
     Attributes:
-        frames: frames of a sample.
-        shape: its height and width.
-        pools: files per source; one pool where sources have no weights.
-        draws: which pool each position draws from.
-        share: how many of the steps draw this group, in proportion to the others.
+        frames: number of frames of a sample.
+        shape: height and width of a sample.
+        pools: files of each source; a single pool if sources have no weights.
+        schedule: pool of each position.
+        share: relative frequency of the steps of this group.
     """
 
     frames: int
     shape: Shape
     pools: tuple[tuple[MediaFile, ...], ...]
-    draws: WeightedSchedule
+    schedule: WeightedSchedule
     share: float
 
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """A clip, and the files that should have stood in its place but could not be read."""
+    """A clip, and the files before it in the sequence that could not be read."""
 
     clip: UInt8[Tensor, "3 T H W"]
     bad: tuple[BadFile, ...]
 
 
 class TrainingSet(Dataset[Tensor]):
-    """Crops by place.
+    """Training samples by their index.
 
     Args:
-        sources: files to draw from, with their weights.
-        rules: how a sample is cut.
+        sources: files to sample from, with the weights of their sources.
+        rules: rules by which files are cropped to samples.
         seed: seed of order and crops.
-        cache_files: how many decoded files each worker keeps in memory.
-        workers: processes that read image sizes, where buckets need them.
+        cache_files: number of decoded files that each worker keeps in memory.
+        workers: number of processes that read image sizes, if buckets need them.
 
     Attributes:
         groups: the groups of samples.
-        schedule: which group each step draws.
-        files: all files that are drawn from.
-        unreadable: files left out because not even their size could be read.
+        schedule: group of each step.
+        files: all files that samples are taken from.
+        unreadable: files that are left out because their size cannot be read.
     """
 
     def __init__(
@@ -101,28 +101,23 @@ class TrainingSet(Dataset[Tensor]):
         pools = [pool for group in self.groups for pool in group.pools]
         self.files = tuple({file.path: file for pool in pools for file in pool}.values())
 
-    def __getitem__(self, place: SampleIndex) -> UInt8[Tensor, "3 T H W"]:
-        """The clip at a place."""
-        return self.read(place).clip
+    def __getitem__(self, index: SampleIndex) -> UInt8[Tensor, "3 T H W"]:
+        """Return the clip at an index."""
+        return self.read(index).clip
 
-    def file_at(self, place: SampleIndex) -> MediaFile:
-        """The file that stands at a place."""
-        pool, index = self._draw(place)
-        return pool[index]
-
-    def read(self, place: SampleIndex) -> TrainingSample:
-        """The sample at a place; a file that cannot be read gives way to the next one.
+    def read(self, index: SampleIndex) -> TrainingSample:
+        """Read the sample at an index; a file that cannot be read is replaced by the next one.
 
         Raises:
             OSError: no file of the pool can be read.
         """
-        pool, index = self._draw(place)
+        pool, first = self.pool_at(index)
         bad: list[BadFile] = []
         for attempt in range(len(pool)):
-            file = pool[(index + attempt) % len(pool)]
-            rng = random.Random(f"{self.seed}/{place.group}/{place.position}")
+            file = pool[(first + attempt) % len(pool)]
+            rng = random.Random(f"{self.seed}/{index.group}/{index.position}")
             try:
-                return TrainingSample(self._cut(file, self.groups[place.group], rng), tuple(bad))
+                return TrainingSample(self._crop(file, self.groups[index.group], rng), tuple(bad))
             except READ_ERRORS as error:
                 bad.append(bad_file(file.path, error))
         reasons = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
@@ -130,20 +125,21 @@ class TrainingSet(Dataset[Tensor]):
             f"none of the {len(pool)} files of the training source can be read: {reasons}"
         )
 
-    def _draw(self, place: SampleIndex) -> tuple[tuple[MediaFile, ...], int]:
-        group = self.groups[place.group]
-        source, before = group.draws.at(place.position)
+    def pool_at(self, index: SampleIndex) -> tuple[tuple[MediaFile, ...], int]:
+        """Return the pool that a sample comes from, and the position of its file in the pool."""
+        group = self.groups[index.group]
+        source, before = group.schedule.at(index.position)
         pool = group.pools[source]
-        return pool, file_index(f"{self.seed}/{place.group}/{source}", before, len(pool))
+        return pool, file_index(f"{self.seed}/{index.group}/{source}", before, len(pool))
 
-    def _cut(self, file: MediaFile, group: Group, rng: random.Random) -> Tensor:
+    def _crop(self, file: MediaFile, group: Group, rng: random.Random) -> Tensor:
         with closing(self._frames(file, group.frames, rng)) as frames:
-            return cut(frames, group.shape, self.rules, rng)
+            return crop_frames(frames, group.shape, self.rules, rng)
 
     def _frames(
         self, file: MediaFile, count: int, rng: random.Random
     ) -> Generator[Image.Image, None, None]:
-        """The frames of one sample, as images, one at a time."""
+        """Yield the frames of one sample as images."""
         if count == 1 and file.kind == "image":
             yield self.cache.get(file, lambda: [read_image(file.location)])[0]
             return
@@ -151,27 +147,27 @@ class TrainingSet(Dataset[Tensor]):
         index = _cached_index(file.location)
         span, length = (count - 1) * stride + 1, index.length(rate)
         if length < span:
-            raise ValueError(f"{count} frames need a video of {span}, this one has {length}")
+            raise ValueError(f"{count} frames need a video of {span} frames, this has {length}")
         start = rng.randint(0, length - span)
         if self.cache.size:
             decoded = self.cache.get(
-                file, lambda: [to_picture(f) for f in _whole(file.location, length, self.rules)]
+                file, lambda: [to_pil(f) for f in _whole(file.location, length, self.rules)]
             )
             yield from decoded[start : start + span : stride]
             return
         for frame in clip_frames(file.location, count, start, stride, rate, index):
-            yield to_picture(frame)
+            yield to_pil(frame)
 
 
 class FileCache:
-    """The most recently used decoded files, for sets small enough to stay in memory."""
+    """Cache of the most recently used decoded files, for sets that fit in memory."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._files: OrderedDict[str, list[Image.Image]] = OrderedDict()
 
     def get(self, file: MediaFile, decode: Callable[[], list[Image.Image]]) -> list[Image.Image]:
-        """The decoded frames of a file."""
+        """Return the decoded frames of a file, and decode them if they are not cached."""
         frames = self._files.pop(file.path, None) or decode()
         if self.size:
             self._files[file.path] = frames
@@ -195,33 +191,33 @@ def _cached_index(location: Location) -> VideoIndex:
 def _groups(
     sources: Sequence[WeightedFiles], rules: CropRules, seed: int, workers: int
 ) -> tuple[tuple[Group, ...], tuple[BadFile, ...]]:
-    """One group per kind and shape that has files."""
+    """Make one group for each number of frames and shape that has files."""
     groups: list[Group] = []
     unreadable: list[BadFile] = []
-    for frames, share in _kinds(rules):
+    for frames, share in _frame_counts(rules):
         chosen = [_of_kind(source, frames, rules) for source in sources]
         if not any(source.files for source in chosen):
-            raise _nothing(frames, rules)
+            raise _no_files_error(frames, rules)
         sorted_sources = [sort_into_buckets(s.files, rules.shapes, workers) for s in chosen]
         unreadable += [bad for _, found in sorted_sources for bad in found]
-        places = [shapes for shapes, _ in sorted_sources]
+        buckets = [shapes for shapes, _ in sorted_sources]
         for shape in rules.shapes:
             key = f"{seed}/{len(groups)}/sources"
-            group = _group(frames, shape, share, chosen, places, key)
+            group = _group(frames, shape, share, chosen, buckets, key)
             groups += [group] if group.share else []
     return tuple(groups), tuple(unreadable)
 
 
-def _kinds(rules: CropRules) -> list[tuple[int, float]]:
-    """Frames per sample, and the share of the steps."""
+def _frame_counts(rules: CropRules) -> list[tuple[int, float]]:
+    """Return the numbers of frames per sample, each with its share of the steps."""
     if rules.frames == 1:
         return [(1, 1.0)]
-    kinds = [(rules.frames, 1.0 - rules.image_ratio), (1, rules.image_ratio)]
-    return [(frames, share) for frames, share in kinds if share]
+    counts = [(rules.frames, 1.0 - rules.image_ratio), (1, rules.image_ratio)]
+    return [(frames, share) for frames, share in counts if share]
 
 
 def _of_kind(source: WeightedFiles, frames: int, rules: CropRules) -> WeightedFiles:
-    """What a source has for samples of so many frames; videos give single frames as well."""
+    """Select the files for samples of `frames` frames; single frames also come from videos."""
     kind: MediaKind = "image" if frames == 1 else "video"
     either = rules.frames == 1
     return WeightedFiles(
@@ -234,14 +230,14 @@ def _group(
     shape: Shape,
     share: float,
     sources: Sequence[WeightedFiles],
-    places: Sequence[Sequence[list[Shape]]],
+    buckets: Sequence[Sequence[list[Shape]]],
     key: str,
 ) -> Group:
-    """The group of a shape: a file that goes to several shapes counts as a part of one."""
+    """Make the group of a shape; a file with n shapes counts as 1/n file in each."""
     pools: list[tuple[MediaFile, ...]] = []
     weights: list[float] = []
     total = sum(_weight(source) for source in sources if source.files)
-    for source, shapes in zip(sources, places, strict=True):
+    for source, shapes in zip(sources, buckets, strict=True):
         here = [(f, len(s)) for f, s in zip(source.files, shapes, strict=True) if shape in s]
         if here:
             part = sum(1 / parts for _, parts in here) / len(source.files)
@@ -259,13 +255,13 @@ def _weight(source: WeightedFiles) -> float:
     return float(len(source.files)) if source.weight is None else source.weight
 
 
-def _nothing(frames: int, rules: CropRules) -> ValueError:
+def _no_files_error(frames: int, rules: CropRules) -> ValueError:
     if frames > 1:
         return ValueError(
-            f"data.frames={frames} needs videos, but the source holds only images; "
+            f"data.frames={frames} needs videos, but the source contains only images; "
             "set data.frames=1 or give clips"
         )
     return ValueError(
-        f"data.image_ratio={rules.image_ratio:g} needs images, but the source holds only videos; "
-        "set data.image_ratio=0 or add images"
+        f"data.image_ratio={rules.image_ratio:g} needs images, but the source contains only "
+        "videos; set data.image_ratio=0 or add images"
     )

@@ -1,15 +1,14 @@
-"""The artifact battery: every test on every subject."""
+"""The battery: every diagnostic on every reconstructor."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 
 from ...data.evaluation_set import EvaluationSet
 from ...data.sources.source import Listing, list_source
 from ...progress import track
-from ..reconstructors.catalog import open_reconstructors
 from ..reconstructors.reconstructor import Clips, Reconstructor
-from ..reconstructors.unique_names import told_apart
 from .chunk_jumps import ChunkJumps
 from .diagnostic import Diagnostic, DiagnosticInputs, NotExaminedError
 from .drift import Drift
@@ -20,7 +19,7 @@ from .legibility import Legibility
 from .receptive_field import ReceptiveField
 from .seams import Seams
 
-TESTS: tuple[Diagnostic, ...] = (
+DIAGNOSTICS: tuple[Diagnostic, ...] = (
     FlatField(),
     Seams(),
     ChunkJumps(),
@@ -29,118 +28,115 @@ TESTS: tuple[Diagnostic, ...] = (
     Legibility(),
     ReceptiveField(),
 )
-NUM_PICTURES = 4
+NUM_IMAGES = 4
 NUM_CLIPS = 2
 CLIP_FRAMES = 17
 
 
 def run_diagnostics(
-    source: str,
-    tokenizers: Sequence[str],
+    source: str | Path | Listing,
+    reconstructors: Sequence[Reconstructor],
+    *,
     size: int,
-    device: str,
-    dtype: torch.dtype,
     frames: int = 1,
+    show_progress: bool = False,
 ) -> list[Finding]:
-    """Open subjects by their names and examine them with the first images of a source.
+    """Run all diagnostics with the first images and clips of a source.
 
     Args:
-        source: what to read; see `list_source`.
-        tokenizers: names as `open_reconstructors` takes them.
+        source: images or videos; see `list_source`.
+        reconstructors: reconstructors to examine.
         size: side of the images, in pixels.
-        device: where networks run.
-        dtype: of their weights.
-        frames: of the evaluation, and so of the clips; 1 takes clips of `CLIP_FRAMES`.
+        frames: frames per clip; 1, as in an evaluation of images, takes clips of `CLIP_FRAMES`.
+        show_progress: whether to show a progress bar on stderr.
 
     Returns:
-        Findings, test by test; where no image can be read, all say so.
+        Findings by diagnostic; if no image can be read, each gives this as the reason.
     """
-    reconstructors = told_apart(
-        [one for name in tokenizers for one in open_reconstructors(name, device, dtype)]
-    )
+    listing = source if isinstance(source, Listing) else list_source(source)
     try:
-        material = gather_material(list_source(source), size, frames if frames > 1 else CLIP_FRAMES)
+        inputs = gather_inputs(listing, size, frames if frames > 1 else CLIP_FRAMES)
     except ValueError as error:
         return [
-            _unavailable(test, reconstructor, error)
-            for test in TESTS
+            _unavailable(diagnostic, reconstructor, error)
+            for diagnostic in DIAGNOSTICS
             for reconstructor in reconstructors
         ]
-    return run_battery(reconstructors, material, show_progress=True)
+    return run_battery(reconstructors, inputs, show_progress=show_progress)
 
 
 def run_battery(
     reconstructors: Sequence[Reconstructor],
-    material: DiagnosticInputs,
-    tests: Sequence[Diagnostic] = TESTS,
+    inputs: DiagnosticInputs,
+    diagnostics: Sequence[Diagnostic] = DIAGNOSTICS,
     show_progress: bool = False,
 ) -> list[Finding]:
-    """Examine every subject with every test.
+    """Run diagnostics on every reconstructor.
 
     Args:
-        reconstructors: what to examine.
-        material: images and clips to examine with.
-        tests: which ones.
-        show_progress: whether to show a bar on stderr.
+        reconstructors: reconstructors to examine.
+        inputs: images and clips to examine them with.
+        diagnostics: diagnostics to run.
+        show_progress: whether to show a progress bar on stderr.
 
     Returns:
-        Findings, test by test; a test that cannot be made says why.
+        Findings by diagnostic; one that cannot be run gives the reason.
     """
-    pairs = [(test, reconstructor) for test in tests for reconstructor in reconstructors]
+    pairs = [(diagnostic, one) for diagnostic in diagnostics for one in reconstructors]
     return [
-        _examine(test, reconstructor, material)
-        for test, reconstructor in track(pairs, "artifact battery", len(pairs), show_progress)
+        _run(diagnostic, reconstructor, inputs)
+        for diagnostic, reconstructor in track(pairs, "diagnostics", len(pairs), show_progress)
     ]
 
 
-def gather_material(listing: Listing, size: int, frames: int = CLIP_FRAMES) -> DiagnosticInputs:
-    """The first images and clips of a source; images of clips where it has nothing else.
+def gather_inputs(listing: Listing, size: int, frames: int = CLIP_FRAMES) -> DiagnosticInputs:
+    """Read the first images and clips of a source; without images, take frames of the clips.
 
     Args:
-        listing: the source.
+        listing: files of the source.
         size: side of the crops, in pixels.
-        frames: of the clips.
+        frames: frames per clip.
 
     Raises:
-        ValueError: none of them can be read.
+        ValueError: neither images nor clips can be read.
     """
-    pictures = _read(listing, size, 1, NUM_PICTURES)
+    images = _read(listing, size, 1, NUM_IMAGES)
     clips = _read(listing, size, frames, NUM_CLIPS)
-    if pictures is None:
+    if images is None:
         if clips is None:
             raise ValueError(
-                f"no picture and no clip of {frames} frames of {listing.source} can be read"
+                f"{listing.source} has no readable image and no readable clip of {frames} frames"
             )
-        pictures = clips[:, :, :1].contiguous()
-    return DiagnosticInputs(pictures, clips)
+        images = clips[:, :, :1].contiguous()
+    return DiagnosticInputs(images, clips)
 
 
 def _read(listing: Listing, size: int, frames: int, count: int) -> Clips | None:
-    """The first readable files of one kind; None where there are none."""
+    """Read the first images (or clips, with `frames` > 1); None if none can be read."""
     if not listing.of_kind("image" if frames == 1 else "video"):
         return None
     dataset = EvaluationSet(listing.files, size, frames)
-    found = []
+    clips = []
     for position in range(len(dataset)):
-        if len(found) == count:
+        if len(clips) == count:
             break
         _, clip, _ = dataset[position]
         if clip is not None:
-            found.append(clip)
-    return torch.stack(found) if found else None
+            clips.append(clip)
+    return torch.stack(clips) if clips else None
 
 
-def _examine(test: Diagnostic, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
+def _run(diagnostic: Diagnostic, reconstructor: Reconstructor, inputs: DiagnosticInputs) -> Finding:
     try:
         if not reconstructor.accepts_any_input:
-            raise NotExaminedError("holds finished reconstructions and takes no other pictures")
-        return test.run(reconstructor, material)
-    # NotExaminedError, a size that this subject does not take, memory that runs out, an answer that
-    # is not finite: the scores that were made before must not be lost to any of them.
+            raise NotExaminedError("contains existing reconstructions and takes no other images")
+        return diagnostic.run(reconstructor, inputs)
+    # NotExaminedError, an unsupported size, exhausted memory, an output that is not finite: none of
+    # them may lose the scores that were computed before.
     except (ValueError, RuntimeError, ArithmeticError, MemoryError, OSError) as error:
-        return _unavailable(test, reconstructor, error)
+        return _unavailable(diagnostic, reconstructor, error)
 
 
-def _unavailable(test: Diagnostic, reconstructor: Reconstructor, error: Exception) -> Finding:
+def _unavailable(diagnostic: Diagnostic, reconstructor: Reconstructor, error: Exception) -> Finding:
     reason = str(error) or type(error).__name__
-    return Finding(test.name, reconstructor.name, {}, "", unavailable=reason)
+    return Finding(diagnostic.name, reconstructor.name, {}, "", unavailable=reason)

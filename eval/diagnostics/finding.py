@@ -1,4 +1,4 @@
-"""Finding: what one artifact test says about one subject."""
+"""Findings: the result of one diagnostic on one reconstructor."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of one test on one subject.
+    """The result of one diagnostic on one reconstructor.
 
     Attributes:
-        test: name of the test.
-        tokenizer: name of the subject.
-        numbers: what was measured, by name; names end in their unit.
-        reading: one sentence that says what the numbers mean for this subject.
-        unavailable: why there are no numbers; None where there are.
-        image: something to look at, 8 bit.
+        test: name of the diagnostic.
+        tokenizer: name of the reconstructor.
+        numbers: measured values by name; names end in their unit.
+        summary: one sentence that interprets the values for this reconstructor.
+        unavailable: reason why there are no values; None if there are.
+        image: 8-bit image that shows the artifact.
     """
 
     test: str
     tokenizer: str
     numbers: Mapping[str, float]
-    reading: str
+    summary: str
     unavailable: str | None = None
-    picture: UInt8[Tensor, "3 H W"] | None = field(default=None, repr=False)
+    image: UInt8[Tensor, "3 H W"] | None = field(default=None, repr=False)

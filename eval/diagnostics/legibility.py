@@ -1,8 +1,8 @@
-"""Legibility: pages of rendered text are read by Tesseract before and after the round trip.
+"""Legibility: Tesseract reads pages of rendered text before and after reconstruction.
 
     CER = (insertions + deletions + substitutions) / characters of the text
 
-Letters are the finest structure that people look for, and PSNR hardly notices them.
+Letters are the finest structure that people look at, and PSNR hardly measures them.
 """
 
 import os
@@ -17,14 +17,15 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ...data.codecs.image import to_picture, to_tensor
+from ...data.codecs.image import to_pil, to_tensor
 from ..reconstructors.reconstructor import Reconstructor
 from .diagnostic import Diagnostic, DiagnosticInputs, NotExaminedError, round_trip, side_by_side
 from .finding import Finding
 
-SMALLEST_PAGE_PX = 128
+MIN_PAGE_PX = 128
+# Increase of the error rate up to which text counts as still legible.
 TOLERATED = 0.05
-# Above this error rate before the round trip, a page cannot say what the round trip does.
+# Above this error rate before reconstruction, a page cannot show an effect of reconstruction.
 LEGIBLE = 0.5
 FONT_SIZES_PX = (10, 14, 20, 28)
 MARGIN_PX = 8
@@ -42,17 +43,17 @@ class Legibility(Diagnostic):
 
     name = "legibility"
 
-    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
-        """Read every page twice."""
+    def run(self, reconstructor: Reconstructor, inputs: DiagnosticInputs) -> Finding:
+        """Read every page before and after reconstruction."""
         if shutil.which("tesseract") is None:
             raise NotExaminedError(
                 "the program tesseract is not installed (Debian: apt-get install tesseract-ocr)"
             )
-        if material.size < SMALLEST_PAGE_PX:
+        if inputs.size < MIN_PAGE_PX:
             raise NotExaminedError(
-                f"needs pictures of at least {SMALLEST_PAGE_PX} pixels, got {material.size}"
+                f"needs images of at least {MIN_PAGE_PX} pixels, got {inputs.size}"
             )
-        rendered = [render_page(material.size, font) for font in FONT_SIZES_PX]
+        rendered = [render_page(inputs.size, font) for font in FONT_SIZES_PX]
         pages = torch.stack([page for page, _ in rendered]).unsqueeze(2)
         restored = round_trip(reconstructor, pages).clips
         before = [
@@ -69,13 +70,13 @@ class Legibility(Diagnostic):
             self.name,
             reconstructor.name,
             numbers,
-            _reading(before, after),
-            picture=side_by_side([pages[1, :, 0], restored[1, :, 0]]),
+            _summary(before, after),
+            image=side_by_side([pages[1, :, 0], restored[1, :, 0]]),
         )
 
 
 def render_page(side: int, font_px: int) -> tuple[UInt8[Tensor, "3 side side"], str]:
-    """Black words on white, as many as fit, and the text that stands there."""
+    """Render black words on white until the page is full; return the page and its text."""
     page = Image.new("RGB", (side, side), "white")
     draw = ImageDraw.Draw(page)
     font = ImageFont.load_default(font_px)
@@ -92,18 +93,18 @@ def render_page(side: int, font_px: int) -> tuple[UInt8[Tensor, "3 side side"], 
 
 
 @cache
-def read_page(picture: bytes) -> str:
-    """The words Tesseract finds in an encoded image, separated by single spaces."""
+def read_page(file: bytes) -> str:
+    """Return the words that Tesseract reads in an image file, separated by single spaces."""
     command = ["tesseract", "stdin", "stdout", "--psm", "6", "-l", "eng"]
     one_thread = {**os.environ, "OMP_THREAD_LIMIT": "1"}
-    done = subprocess.run(command, input=picture, capture_output=True, env=one_thread, check=False)
+    done = subprocess.run(command, input=file, capture_output=True, env=one_thread, check=False)
     if done.returncode != 0:
         raise NotExaminedError(f"tesseract fails: {done.stderr.decode(errors='replace').strip()}")
     return " ".join(done.stdout.decode(errors="replace").split())
 
 
 def character_error_rate(found: str, text: str) -> float:
-    """Levenshtein distance over the length of the text."""
+    """Compute the Levenshtein distance divided by the length of the text."""
     row = list(range(len(text) + 1))
     for i, letter in enumerate(found, start=1):
         above, row[0] = row[0], i
@@ -115,25 +116,25 @@ def character_error_rate(found: str, text: str) -> float:
 
 
 def _error_rate(page: UInt8[Tensor, "3 H W"], text: str) -> float:
-    """Small letters are enlarged first, since Tesseract expects print at 300 dpi."""
-    picture = to_picture(page)
-    wide = picture.resize(
-        (ENLARGE * picture.width, ENLARGE * picture.height), Image.Resampling.BICUBIC
+    """Read a page, enlarged because Tesseract expects print at 300 dpi; return its error rate."""
+    image = to_pil(page)
+    enlarged = image.resize(
+        (ENLARGE * image.width, ENLARGE * image.height), Image.Resampling.BICUBIC
     )
     buffer = BytesIO()
-    wide.save(buffer, "PNG", compress_level=1)
+    enlarged.save(buffer, "PNG", compress_level=1)
     return character_error_rate(read_page(buffer.getvalue()), text)
 
 
-def _reading(before: Sequence[float], after: Sequence[float]) -> str:
-    """The smallest letters that survive, and all larger ones with them.
+def _summary(before: Sequence[float], after: Sequence[float]) -> str:
+    """Name the smallest font size that stays legible together with all larger ones.
 
-    Sizes that are not legible before say nothing and are passed over.
+    Sizes that are illegible before reconstruction are ignored.
     """
     rates = zip(FONT_SIZES_PX, before, after, strict=True)
     legible = [(size, clean, coded) for size, clean, coded in rates if clean <= LEGIBLE]
     if not legible:
-        return "nothing is said: no text is legible before the round trip"
+        return "inconclusive: no text is legible before reconstruction"
     smallest = None
     for size, clean, coded in reversed(legible):
         if coded > clean + TOLERATED:
@@ -141,4 +142,4 @@ def _reading(before: Sequence[float], after: Sequence[float]) -> str:
         smallest = size
     if smallest is None:
         return f"no text is legible, not even letters of {legible[-1][0]} pixels"
-    return f"text is legible from letters of {smallest} pixels on"
+    return f"letters of {smallest} pixels and more are legible"

@@ -1,6 +1,6 @@
-"""Seams: does tiled decoding differ from decoding in one piece, and most so where tiles meet?
+"""Seams: differences of tiled and whole reconstruction, at the borders of tiles and elsewhere.
 
-seam = RMS of (tiled - whole) within 2 pixels of a tile border, in grey levels
+seam = RMS of (tiled - whole) within 2 pixels of a tile border, in gray levels
 """
 
 import torch
@@ -24,25 +24,26 @@ VISIBLE = 0.5
 
 
 class Seams(Diagnostic):
-    """Tiled against whole decoding."""
+    """Differences of tiled and whole reconstruction."""
 
     name = "seams"
 
-    def run(self, reconstructor: Reconstructor, material: DiagnosticInputs) -> Finding:
-        """Cut each image into about 2 x 2 tiles."""
-        tile = reconstructor.tile_side(material.size // 2)
+    def run(self, reconstructor: Reconstructor, inputs: DiagnosticInputs) -> Finding:
+        """Reconstruct each image in about 2 x 2 tiles and as a whole."""
+        tile = reconstructor.tile_side(inputs.size // 2)
         if tile is None:
-            raise NotExaminedError(f"does not work in tiles of up to {material.size // 2} pixels")
-        whole = levels(round_trip(reconstructor, material.pictures))
-        error = levels(round_trip(reconstructor.tiled(tile), material.pictures)) - whole
-        near = near_seams(material.size, tile)
+            raise NotExaminedError(f"does not support tiles of up to {inputs.size // 2} pixels")
+        whole = levels(round_trip(reconstructor, inputs.images))
+        error = levels(round_trip(reconstructor.tiled(tile), inputs.images)) - whole
+        near = near_seams(inputs.size, tile)
         at_seams = error[..., near].square().mean().sqrt().item()
         elsewhere = error[..., ~near].square().mean().sqrt().item()
         largest = error.abs().max().item()
-        reading = (
-            f"tiles of {tile} pixels show where they meet: up to {largest:.1f} grey levels"
+        summary = (
+            f"tiles of {tile} pixels differ visibly from the whole, by up to {largest:.1f} gray "
+            "levels"
             if largest >= VISIBLE
-            else f"tiles of {tile} pixels equal the whole to {largest:.2g} grey levels"
+            else f"tiles of {tile} pixels equal the whole to {largest:.2g} gray levels"
         )
         return Finding(
             self.name,
@@ -52,13 +53,13 @@ class Seams(Diagnostic):
                 "elsewhere_rms_levels": elsewhere,
                 "largest_levels": largest,
             },
-            reading,
-            picture=amplified(error[0, :, 0], GAIN),
+            summary,
+            image=amplified(error[0, :, 0], GAIN),
         )
 
 
 def near_seams(size: int, tile: int) -> Bool[Tensor, "size size"]:
-    """Pixels at most `REACH_PX` from a border between tiles."""
+    """Return a mask of the pixels at most `REACH_PX` from a border between tiles."""
     lines = torch.zeros(size, dtype=torch.bool)
     for border in range(tile, size, tile):
         lines[max(0, border - REACH_PX) : border + REACH_PX] = True

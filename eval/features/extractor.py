@@ -1,40 +1,40 @@
-"""Feature extractors: pretrained networks whose features Fréchet distances and others compare."""
+"""Feature extractors: pretrained networks for rFID, rFVD, KID and the Inception score."""
 
 from abc import ABC, abstractmethod
 
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-from ..protocol import Values
+from ..protocols.image_pair import PixelConvention
 from .extractor_weights import ExtractorWeights
 
 
 class Extractor(ABC):
-    """A network from clips to features.
+    """A network that maps clips to features.
 
-    Law: a clip's features do not depend on what shares its batch (to the network's rounding).
+    Law: a clip's features do not depend on the rest of its batch (up to the network's rounding).
 
     Attributes:
-        name: of the network.
-        weights: the published file.
-        sha256: of the file that was loaded.
-        values: which numbers it is shown; see `pair.py`.
-        preprocessing: what is done to them before the first layer, in a word.
-        dim: values per feature.
+        name: name of the network.
+        weights: the published weights file.
+        sha256: hash of the file that was loaded.
+        convention: pixel convention of its input; see `image_pair.py`.
+        preprocessing: name of the transform before the first layer.
+        dim: number of values per feature.
     """
 
     name: str
     weights: ExtractorWeights
     sha256: str
-    values: Values
+    convention: PixelConvention
     preprocessing: str
     dim: int
 
     @abstractmethod
     def features(self, clips: Float[Tensor, "B 3 T H W"]) -> Float32[Tensor, "B n D"]:
-        """The features of clips in [0, 255]: one per frame, or one per clip."""
+        """Return the features of clips in [0, 255]: one per frame, or one per clip."""
 
     @property
     def caveat(self) -> str | None:
-        """That the weights are not the published ones; None where they are."""
+        """A warning if the weights are not the published ones, else None."""
         return self.weights.caveat(self.sha256)

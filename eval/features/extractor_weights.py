@@ -1,11 +1,11 @@
-"""Weights of published feature extractors: found on this machine, downloaded, or asked for.
+"""Weights files of published feature extractors: found locally, downloaded, or reported missing.
 
-Metrics and the perceptual loss stand on networks that others trained. Their files are looked for
-in this order, and nothing ever stands in for a file that is missing:
+Metrics and the perceptual loss rely on networks that others trained. A weights file is searched for
+in this order, and a missing file is never replaced by anything else:
 
 1. the path in the file's own environment variable,
-2. the folder where torch hub and torchvision keep downloads, `torch.hub.get_dir()/checkpoints`,
-3. its address, unless HF_HUB_OFFLINE or VISTOK_OFFLINE is set; the download is checked against the
+2. the download folder of torch hub and torchvision, `torch.hub.get_dir()/checkpoints`,
+3. its URL, unless HF_HUB_OFFLINE or VISTOK_OFFLINE is set; the download is verified against the
    file's hash.
 """
 
@@ -29,9 +29,9 @@ class ExtractorWeights:
     """A file of published weights.
 
     Attributes:
-        name: what the network is, for messages.
-        file: its name in torch hub's folder.
-        url: where it is published.
+        name: name of the network, for messages.
+        file: file name in torch hub's download folder.
+        url: address it is published at.
         sha256_prefix: first hexadecimal digits of its SHA-256.
         variable: environment variable that may hold the path of a local copy.
     """
@@ -43,19 +43,19 @@ class ExtractorWeights:
     variable: str
 
     def caveat(self, sha256: str) -> str | None:
-        """That a file with this hash is not the published one; None where it is."""
+        """Return a warning if a file with this hash is not the published one, else None."""
         if sha256.startswith(self.sha256_prefix):
             return None
         return f"the weights are not {self.file} as published (SHA-256 {sha256[:12]})"
 
 
-class MissingWeights(FileNotFoundError):  # noqa: N818 - says what is the case, as the built-in does
-    """A file of published weights is neither here nor to be had.
+class MissingWeights(FileNotFoundError):  # noqa: N818 - states the condition, as the built-in does
+    """A weights file was not found and could not be downloaded.
 
     Args:
         weights: the file.
-        reason: what went wrong when it was looked for.
-        otherwise: what else the caller can do without it.
+        reason: why the search failed.
+        otherwise: an alternative that works without the file.
     """
 
     def __init__(self, weights: ExtractorWeights, reason: str, otherwise: str = "") -> None:
@@ -68,21 +68,21 @@ class MissingWeights(FileNotFoundError):  # noqa: N818 - says what is the case, 
         self.weights, self.reason, self.otherwise = weights, reason, otherwise
 
     def __reduce__(self) -> tuple[type["MissingWeights"], tuple[ExtractorWeights, str, str]]:
-        """Pickle by what it was made from, so that worker processes can raise it."""
+        """Pickle by constructor arguments, so that worker processes can raise the error."""
         return MissingWeights, (self.weights, self.reason, self.otherwise)
 
 
 def find(weights: ExtractorWeights) -> Path:
-    """The path of the file, after downloading it if need be.
+    """Return the path of a weights file, downloading it if necessary.
 
     Raises:
-        MissingWeights: no local copy, and none could be downloaded; or the environment variable
-            names no file.
+        MissingWeights: the file was not found and could not be downloaded, or the environment
+            variable does not name a file.
     """
     chosen = os.environ.get(weights.variable)
     if chosen:
         if not Path(chosen).is_file():
-            raise MissingWeights(weights, f"{weights.variable}={chosen} is no file")
+            raise MissingWeights(weights, f"{weights.variable}={chosen} is not a file")
         return Path(chosen)
     cached = _hub_folder() / weights.file
     if not cached.is_file():
@@ -91,7 +91,7 @@ def find(weights: ExtractorWeights) -> Path:
 
 
 def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file, as hexadecimal digits."""
+    """Return the SHA-256 of a file, as hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -103,7 +103,7 @@ def _hub_folder() -> Path:
 def _download(weights: ExtractorWeights, target: Path) -> None:
     offline = [name for name in OFFLINE_VARIABLES if _is_set(name)]
     if offline:
-        raise MissingWeights(weights, f"{offline[0]} is set, so nothing is downloaded")
+        raise MissingWeights(weights, f"{offline[0]} is set, which forbids downloads")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with _short_timeout():
@@ -120,7 +120,7 @@ def _is_set(variable: str) -> bool:
 
 @contextmanager
 def _short_timeout() -> Iterator[None]:
-    """Give up on a silent network soon; torch.hub has no such setting of its own."""
+    """Set a short socket timeout for the block; torch.hub has no timeout setting."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(CONNECTION_TIMEOUT_SECONDS)
     try:

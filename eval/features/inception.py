@@ -2,8 +2,8 @@
 
     [0, 255] -> bilinear to 299 x 299 -> (x - 128) / 128 -> ... -> mean over 8 x 8 -> 2048 values
 
-tf1          bilinear as TensorFlow 1 did it, corners of source and target aligned at the top left
-half_pixel   bilinear with aligned centres, and x / 127.5 - 1: as pytorch-fid does it
+tf1          bilinear as in TensorFlow 1, source and target aligned at their top left corners
+half_pixel   bilinear with aligned centers, and x / 127.5 - 1, as in pytorch-fid
 """
 
 import io
@@ -17,8 +17,7 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
-from ..metrics.metric import frames_of
-from ..protocol import Values
+from ..protocols.image_pair import PixelConvention, flatten_frames
 from .extractor import Extractor
 from .extractor_weights import ExtractorWeights, file_sha256, find
 
@@ -38,38 +37,40 @@ FRAMES_AT_ONCE = 16
 
 
 class Inception(Extractor):
-    """2048 values per frame.
+    """InceptionV3, which maps a frame to 2048 values.
 
     Args:
         resize: tf1 or half_pixel; see the module.
-        values: which numbers it is shown.
-        device: where it runs.
+        convention: pixel convention of its input.
+        device: device it runs on.
 
     Raises:
-        MissingWeights: the file is neither here nor to be had.
-        ValueError: it holds something else.
+        MissingWeights: the weights file was not found and could not be downloaded.
+        ValueError: the file contains something else.
     """
 
     name = "inception"
     dim = 2048
     weights = INCEPTION_WEIGHTS
 
-    def __init__(self, resize: Literal["tf1", "half_pixel"], values: Values, device: str) -> None:
+    def __init__(
+        self, resize: Literal["tf1", "half_pixel"], convention: PixelConvention, device: str
+    ) -> None:
         path = find(INCEPTION_WEIGHTS)
         self.sha256 = file_sha256(path)
-        self.preprocessing, self.values, self.device = resize, values, device
+        self.preprocessing, self.convention, self.device = resize, convention, device
         self.network = load_inception(path).to(device)
 
     def features(self, clips: Float[Tensor, "B 3 T H W"]) -> Float32[Tensor, "B T 2048"]:
-        """The pooled features of every frame."""
-        shares = frames_of(clips.to(self.device)).split(FRAMES_AT_ONCE)
-        features = torch.cat([self._pooled(share) for share in shares])
+        """Return the pooled features of every frame."""
+        chunks = flatten_frames(clips.to(self.device)).split(FRAMES_AT_ONCE)
+        features = torch.cat([self._pooled(chunk) for chunk in chunks])
         return features.view(len(clips), -1, self.dim)
 
     def probabilities(
         self, features: Float[Tensor, "N 2048"]
     ) -> tuple[Float[Tensor, "N 1008"], Float[Tensor, "N 1008"]]:
-        """Class probabilities and their logarithms, without the last layer's bias."""
+        """Return class probabilities and their logarithms, without the last layer's bias."""
         weight: Any = self.network.fc.weight
         logits = features @ weight.to(features).T
         return logits.softmax(dim=1), logits.log_softmax(dim=1)
@@ -97,10 +98,10 @@ class Inception(Extractor):
 
 
 def load_inception(path: Path) -> FeatureExtractorInceptionV3:
-    """The network with the weights of a file.
+    """Build the network and load the weights of a file.
 
     Raises:
-        ValueError: the file cannot be read, or holds something else.
+        ValueError: the file cannot be read, or contains something else.
     """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -111,14 +112,14 @@ def load_inception(path: Path) -> FeatureExtractorInceptionV3:
         nn.Module.load_state_dict(network, stored, strict=True, assign=True)
     except (RuntimeError, TypeError) as error:
         raise ValueError(
-            f"{path} does not hold {INCEPTION_WEIGHTS.name} (missing, unexpected or of another "
+            f"{path} does not contain {INCEPTION_WEIGHTS.name} (missing, unexpected or of another "
             f"shape are {_first_words(error)}); get {INCEPTION_WEIGHTS.url}"
         ) from error
     return network.float().eval().requires_grad_(False)
 
 
 def unloaded_inception() -> FeatureExtractorInceptionV3:
-    """The network before its weights, on the meta device."""
+    """Build the network without weights, on the meta device."""
     empty = io.BytesIO()
     torch.save({}, empty)
     empty.seek(0)
@@ -127,16 +128,16 @@ def unloaded_inception() -> FeatureExtractorInceptionV3:
 
 
 class _Unloaded(FeatureExtractorInceptionV3):
-    """torch-fidelity's constructor unpickles whatever file it is given, so it gets an empty one."""
+    """The network, built without unpickling: torch-fidelity's constructor loads an empty file."""
 
     def load_state_dict(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, state_dict: dict[str, Any]
     ) -> None:
-        """Nothing; `load_inception` loads, safely and strictly."""
-        assert not state_dict, "only the constructor's empty file comes this way"
+        """Ignore the constructor's empty file; `load_inception` loads safely and strictly."""
+        assert not state_dict, "the constructor loads an empty file"
 
 
 def _first_words(error: Exception) -> str:
-    """The first complaint of a strict load."""
+    """Return the first problem that a strict load reports."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[min(1, len(lines) - 1)][:200]

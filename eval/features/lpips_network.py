@@ -1,7 +1,7 @@
 """LPIPS: distance between two images in the features of a classifier (arXiv 1801.03924).
 
-The linear heads ship with the `lpips` package; the classifier ("trunk") is torchvision's file, for
-which nothing stands in when it is missing.
+The linear heads ship with the `lpips` package; the classifier ("trunk") is torchvision's weights
+file, which is never replaced by anything else when it is missing.
 """
 
 import warnings
@@ -34,28 +34,28 @@ TRUNKS: dict[Trunk, ExtractorWeights] = {
 
 
 def lpips_network(trunk: Trunk) -> nn.Module:
-    """The network, in eval mode and frozen.
+    """Build the LPIPS network, in eval mode and frozen.
 
     Args:
-        trunk: alex is the usual metric, vgg the usual loss.
+        trunk: alex is commonly used as a metric, vgg as a loss.
 
     Returns:
         A module from two batches of images (N, 3, H, W) in [-1, 1] to distances (N, 1, 1, 1).
 
     Raises:
-        MissingWeights: the trunk's file is neither here nor to be had.
-        ValueError: the file holds something else.
+        MissingWeights: the trunk's weights file was not found and could not be downloaded.
+        ValueError: the file contains something else.
     """
-    import lpips  # here: with it comes torch's compiler, which takes seconds
+    import lpips  # deferred: it loads torch's compiler, which takes seconds
 
     path = find(TRUNKS[trunk])
-    # On the meta device: lpips and torchvision would draw all 138 million weights of a VGG first.
+    # On the meta device: otherwise all 138 million weights of a VGG would first be initialized.
     with torch.device("meta"), warnings.catch_warnings():
-        # lpips calls torchvision by an old name of an argument.
+        # lpips passes an argument of torchvision under its old name.
         warnings.filterwarnings("ignore", module=r"torchvision\.models\._utils")
         network = lpips.LPIPS(net=trunk, pretrained=False, pnet_rand=True, verbose=False)
     heads = Path(lpips.__file__).parent / "weights" / "v0.1" / f"{trunk}.pth"
-    # The constants that bring [-1, 1] to the classifiers' range are in no file.
+    # No file contains the constants that scale [-1, 1] to the classifiers' range.
     scaling = {f"scaling_layer.{k}": v for k, v in lpips.ScalingLayer().state_dict().items()}
     weights = scaling | _heads(heads) | _trunk_weights(network, trunk, path)
     network.load_state_dict(weights, strict=True, assign=True)
@@ -63,14 +63,14 @@ def lpips_network(trunk: Trunk) -> nn.Module:
 
 
 def _heads(path: Path) -> dict[str, Tensor]:
-    """The linear heads under both names that the network has for them."""
+    """Load the linear heads, under both names that the network has for them."""
     heads = torch.load(path, map_location="cpu", weights_only=True)
     also = {f"lins.{name.removeprefix('lin')}": value for name, value in heads.items()}
     return heads | also
 
 
 def _trunk_weights(network: nn.Module, trunk: Trunk, path: Path) -> dict[str, Tensor]:
-    """Torchvision's `features.10.weight` is the network's `net.slice3.10.weight`."""
+    """Load torchvision's trunk: its `features.10.weight` is our `net.slice3.10.weight`."""
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -85,8 +85,8 @@ def _trunk_weights(network: nn.Module, trunk: Trunk, path: Path) -> dict[str, Te
     )
     if wrong:
         raise ValueError(
-            f"{path} does not hold {TRUNKS[trunk].name}: missing, unexpected or of another shape "
-            f"are {', '.join(wrong[:4])}{' and more' if len(wrong) > 4 else ''}; "
+            f"{path} does not contain {TRUNKS[trunk].name}: missing, unexpected or of another "
+            f"shape are {', '.join(wrong[:4])}{' and more' if len(wrong) > 4 else ''}; "
             f"get {TRUNKS[trunk].url}"
         )
     return {name: stored[renamed[name]].float() for name in wanted}

@@ -1,8 +1,9 @@
-"""Scores on disk while an evaluation runs, so that it goes on where it was stopped.
+"""Resuming an interrupted evaluation from its partial scores.
 
-Per sample: position, key, values, the features of both sides and the indices, in Parquet files of a
-few batches each. From these everything is added up again; nothing is guessed. The folder's name is
-a hash of all that the scores depend on, so parts of another evaluation are not found.
+While an evaluation runs, the position, key and values of every sample, the features of both sides
+and the indices are stored in Parquet files of a few batches each. From these a later run
+accumulates exactly what the interrupted one did. The folder's name is a hash of everything that the
+scores depend on, so that another evaluation never reads them.
 """
 
 import hashlib
@@ -37,41 +38,41 @@ _VALUE, _ORIGINALS, _RECONSTRUCTIONS, _INDICES = "value/", "originals/", "featur
 
 
 class PartialScores:
-    """The parts of one subject's scores.
+    """The stored scores of one reconstructor.
 
     Args:
-        folder: made when the first part is written.
+        folder: folder of the Parquet files, created with the first one.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._waiting: list[Scores] = []
+        self._pending: list[Scores] = []
         self._last_written = time.monotonic()
 
     def add(self, scores: Scores) -> None:
-        """Keep a batch, and write a part when the last one lies some seconds back."""
-        self._waiting.append(scores)
+        """Add a batch, and write all pending ones if the last write was some seconds ago."""
+        self._pending.append(scores)
         if time.monotonic() - self._last_written >= WRITE_EVERY_SECONDS:
             self.write()
 
     def write(self) -> None:
-        """Write what waits as a part that appears whole or not at all."""
-        if not self._waiting:
+        """Write the pending batches to one file, which appears complete or not at all."""
+        if not self._pending:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        # A run scores no position twice, so the first one names its part. A part of an earlier run
-        # that begins there lacks what this run needs, and gives way.
-        path = self.folder / f"{self._waiting[0].positions[0]:010d}.parquet"
+        # A run scores no position twice, so the first position is a unique name. An earlier run's
+        # file of this name lacks features that this run needs, and is replaced.
+        path = self.folder / f"{self._pending[0].positions[0]:010d}.parquet"
         partial = path.with_suffix(".partial")
-        pq.write_table(pa.concat_tables([_to_table(scores) for scores in self._waiting]), partial)
+        pq.write_table(pa.concat_tables([_to_table(scores) for scores in self._pending]), partial)
         partial.replace(path)
-        self._waiting, self._last_written = [], time.monotonic()
+        self._pending, self._last_written = [], time.monotonic()
 
     def read(self, originals_for: Sequence[str]) -> Iterator[Scores]:
-        """The scores of earlier runs that hold what is needed.
+        """Yield the scores of earlier runs that contain all required features.
 
         Args:
-            originals_for: extractors whose features of the originals are needed.
+            originals_for: extractors whose features of the originals are required.
         """
         for path in sorted(self.folder.glob("*.parquet")):
             try:
@@ -84,7 +85,7 @@ class PartialScores:
 
 
 def _to_table(scores: Scores) -> pa.Table:
-    """One row per sample."""
+    """Build a table with one row per sample."""
     columns: dict[str, Any] = {
         "position": pa.array(scores.positions, pa.int64()),
         "key": pa.array(scores.keys, pa.string()),
@@ -137,34 +138,35 @@ def _stack(column: Any, shape: Sequence[int], dtype: type) -> Tensor:
 
 
 def partial_scores_of(reconstructor: Reconstructor, evaluation: Evaluation) -> PartialScores | None:
-    """Where a subject's scores lie; None where none are kept.
+    """Return the partial scores of a reconstructor; None if none are stored.
 
-    Nothing tells whether a Python function still is the same one, so its scores are not kept.
+    Scores of a Python function are not stored, since a changed function cannot be detected.
     """
-    if evaluation.parts is None or isinstance(reconstructor, Function):
+    folder = evaluation.options.partial_scores
+    if folder is None or isinstance(reconstructor, Function):
         return None
-    return PartialScores(evaluation.parts / _job_hash(reconstructor, evaluation))
+    return PartialScores(folder / _evaluation_hash(reconstructor, evaluation))
 
 
-def restore(parts: PartialScores | None, accumulator: MetricAccumulator) -> frozenset[int]:
-    """Add up what earlier runs have scored, on the first rank.
+def restore(partial: PartialScores | None, accumulator: MetricAccumulator) -> frozenset[int]:
+    """Accumulate the scores of earlier runs, on the first rank.
 
     Returns:
-        The positions that are done, on every rank.
+        The positions of all restored samples, on every rank.
     """
-    if parts is not None and rank_and_world_size()[0] == 0:
-        for scores in parts.read(tuple(accumulator.originals)):
-            # Parts overlap where a run passed over those that lack features it needs.
+    if partial is not None and rank_and_world_size()[0] == 0:
+        for scores in partial.read(tuple(accumulator.originals)):
+            # Files overlap if a run ignored earlier ones without the features it required.
             accumulator.add(scores.without(accumulator.samples))
     return broadcast_object(frozenset(accumulator.samples))
 
 
 def remove_partial_scores(rows: Sequence[Row]) -> None:
-    """Remove the stored scores of finished rows, and the folder around them where it is empty.
+    """Remove the stored scores of finished rows, and the folder around them if it is then empty.
 
-    Parts of other evaluations that were stopped stay, and so does whatever else lies there.
+    Scores of other, interrupted evaluations stay, and so do all other files in the folder.
     """
-    folders = {row.parts for row in with_canonical(rows) if row.parts is not None}
+    folders = {row.partial_scores for row in with_canonical(rows) if row.partial_scores is not None}
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     for parent in {folder.parent for folder in folders}:
@@ -172,19 +174,19 @@ def remove_partial_scores(rows: Sequence[Row]) -> None:
             parent.rmdir()
 
 
-def _job_hash(reconstructor: Reconstructor, evaluation: Evaluation) -> str:
-    """A hash of all that the scores of a subject depend on."""
-    metrics, dataset = evaluation.metrics, evaluation.dataset
+def _evaluation_hash(reconstructor: Reconstructor, evaluation: Evaluation) -> str:
+    """Hash everything that the scores of a reconstructor depend on."""
+    metrics, dataset, options = evaluation.metrics, evaluation.dataset, evaluation.options
     facts = {
         "versions": [version("vistok"), version("torch")],
-        "subject": [reconstructor.name, reconstructor.fingerprint, reconstructor.settings],
-        "device": [reconstructor.device, reconstructor.dtype, evaluation.device],
-        "files": evaluation.version,
+        "reconstructor": [reconstructor.name, reconstructor.fingerprint, reconstructor.settings],
+        "device": [reconstructor.device, reconstructor.dtype, options.device],
+        "files": evaluation.source_version,
         "shape": [dataset.frames, dataset.size],
         "protocol": evaluation.protocol.to_json(),
         "metrics": [metric.name for metric in metrics.per_sample],
         "weights": metrics.weights,
-        "seed": evaluation.seed,
-        "batch_size": evaluation.batch_size,
+        "seed": options.seed,
+        "batch_size": options.batch_size,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,8 +1,8 @@
-"""Statistics of the originals: taken with the first subject, known to all that follow.
+"""Statistics of the originals: computed with the first reconstructor, reused for all others.
 
-With a cache folder they are known to later evaluations as well. A file there is named by a hash of
-everything that it depends on (the files with their sizes and times, the crop, the numbers, the
-extractor's weights), so that none is read where any of these differ.
+With a cache folder, later evaluations reuse them as well. A file in the cache is named by a hash of
+everything that it depends on (the files with their sizes and times, the crop, the pixel convention,
+the extractor's weights), so that none is used if any of these differ.
 """
 
 import hashlib
@@ -22,22 +22,26 @@ from ..metrics.feature_statistics import FeatureStatistics
 
 log = logging.getLogger(__name__)
 
-# Raised whenever a change of code changes the features of the same originals.
+# Incremented whenever a change of the code changes the features of the same originals.
 CODE_VERSION = 1
 
 
 class ReferenceStatistics:
-    """Statistics of the originals by extractor; of several ranks, only the first holds them.
+    """Statistics of the originals by extractor; only the first rank has them.
 
     Args:
         dataset: the originals.
-        metrics: which networks are to see them.
-        version: of the files; see `source_fingerprint`.
+        metrics: opened metrics, whose extractors process the originals.
+        source_version: fingerprint of the files; see `source_fingerprint`.
         cache: folder of statistics; None keeps them for this evaluation only.
     """
 
     def __init__(
-        self, dataset: EvaluationSet, metrics: Metrics, version: str | None, cache: Path | None
+        self,
+        dataset: EvaluationSet,
+        metrics: Metrics,
+        source_version: str | None,
+        cache: Path | None,
     ) -> None:
         self.known: dict[str, FeatureStatistics] = {}
         self._keeps = {m.extractor.name: False for m in metrics.per_set if m.compares}
@@ -45,34 +49,34 @@ class ReferenceStatistics:
             if metric.compares and metric.keeps_features:
                 self._keeps[metric.extractor.name] = True
         self._paths: dict[str, Path] = {}
-        if cache is None or version is None or rank_and_world_size()[0] > 0:
+        if cache is None or source_version is None or rank_and_world_size()[0] > 0:
             return
         for extractor in metrics.extractors:
             if extractor.name in self._keeps:
                 keep = self._keeps[extractor.name]
-                name = _cache_name(dataset, version, extractor, keep)
+                name = _cache_name(dataset, source_version, extractor, keep)
                 self._paths[extractor.name] = cache / f"{name}.safetensors"
                 self._read(extractor.name, keep)
 
     def missing(self) -> tuple[str, ...]:
-        """Extractors that still have to see the originals; all ranks must call this."""
+        """Return the extractors that must still process the originals; all ranks must call this."""
         return broadcast_object(tuple(sorted(self._keeps.keys() - self.known.keys())))
 
-    def learn(self, statistics: dict[str, FeatureStatistics], complete: bool) -> None:
-        """Keep what was taken of the originals.
+    def update(self, statistics: dict[str, FeatureStatistics], complete: bool) -> None:
+        """Add statistics of the originals, and store them in the cache.
 
         Args:
-            statistics: by extractor.
-            complete: whether no file was left out; only then they are stored.
+            statistics: feature statistics by extractor.
+            complete: whether all files could be read; only then they are stored.
         """
         self.known |= statistics
-        for name, found in statistics.items():
+        for name, of_extractor in statistics.items():
             path = self._paths.get(name)
             if path is not None and complete:
-                self._write(path, found)
+                self._write(path, of_extractor)
 
     def _write(self, path: Path, statistics: FeatureStatistics) -> None:
-        """Store statistics; where that fails, this evaluation goes on without a cache."""
+        """Store statistics; if that fails, warn and continue without a cache."""
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,21 +92,23 @@ class ReferenceStatistics:
             if path.is_file():
                 self.known[name] = FeatureStatistics.from_state(load_file(path), keep)
         except (OSError, SafetensorError, KeyError) as error:
-            log.warning("%s cannot be read and is made again: %s", path, error)
+            log.warning("%s cannot be read and is computed again: %s", path, error)
 
 
-def _cache_name(dataset: EvaluationSet, version: str, extractor: Extractor, keep: bool) -> str:
-    """A hash of everything that statistics of originals depend on."""
+def _cache_name(
+    dataset: EvaluationSet, source_version: str, extractor: Extractor, keep: bool
+) -> str:
+    """Hash everything that statistics of the originals depend on."""
     facts = {
         "code": CODE_VERSION,
-        "files": version,
+        "files": source_version,
         "size": dataset.size,
         "frames": dataset.frames,
         "resize": dataset.resize,
         "fps": str(dataset.fps),
         "extractor": extractor.name,
         "weights": extractor.sha256,
-        "values": extractor.values,
+        "values": extractor.convention,
         "preprocessing": extractor.preprocessing,
         "keep": keep,
     }
@@ -110,7 +116,7 @@ def _cache_name(dataset: EvaluationSet, version: str, extractor: Extractor, keep
 
 
 def default_cache_folder() -> Path:
-    """`VISTOK_CACHE`, else the user's cache folder."""
+    """Return the default folder of statistics, in `VISTOK_CACHE` or the user's cache folder."""
     chosen = os.environ.get("VISTOK_CACHE")
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(chosen) if chosen else Path(home) / "vistok"

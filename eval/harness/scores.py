@@ -1,4 +1,4 @@
-"""Scores of a batch: everything that is kept of it, and all that the numbers are made of."""
+"""Scores of one batch: all values that the metrics of an evaluation are computed from."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from torch import Tensor
 
 from ..features.extractor import Extractor
 from ..metrics.catalog import Metrics
-from ..metrics.image_pair import Pair
+from ..protocols.image_pair import Pair
 from ..reconstructors.reconstructor import Reconstruction
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What was measured on a batch.
+    """Values and features of a batch of samples.
 
     Attributes:
-        positions: places of the samples in the evaluation set.
-        keys: their names.
-        columns: values per sample: of metrics, and the rates of their codes.
-        originals: features of the originals by extractor, where they were asked for.
+        positions: positions of the samples in the evaluation set.
+        keys: names of the samples.
+        columns: values per sample of the metrics, and rates of the codes.
+        originals: features of the originals by extractor, if they were requested.
         reconstructions: features of the reconstructions by extractor.
-        indices: of discrete tokenizers, one grid after the other.
+        indices: indices of a discrete tokenizer, one tensor per grid.
     """
 
     positions: tuple[int, ...]
@@ -34,7 +34,7 @@ class Scores:
     indices: tuple[Int64[Tensor, "B positions groups"], ...]
 
     def without(self, positions: Collection[int]) -> "Scores":
-        """The scores of the samples that stand at none of these places."""
+        """Return the scores of all samples except those at these positions."""
         rows = [i for i, position in enumerate(self.positions) if position not in positions]
         return Scores(
             positions=tuple(self.positions[i] for i in rows),
@@ -48,11 +48,9 @@ class Scores:
         )
 
 
-RATES = ("bits_per_pixel", "stored_bits_per_pixel", "values_per_pixel")
-
-
 @torch.inference_mode()
 def measure(
+    *,
     positions: tuple[int, ...],
     keys: tuple[str, ...],
     clips: UInt8[Tensor, "B 3 T H W"],
@@ -61,16 +59,16 @@ def measure(
     originals_for: Sequence[str],
     device: str,
 ) -> Scores:
-    """Run every metric's first stage on one batch.
+    """Compute the values and features of every metric on one batch.
 
     Args:
-        positions: places of the samples in the evaluation set.
-        keys: their names.
+        positions: positions of the samples in the evaluation set.
+        keys: names of the samples.
         clips: the originals.
-        result: what the subject made of them.
-        metrics: what to measure.
-        originals_for: extractors that are to see the originals too.
-        device: where metrics run.
+        result: their reconstruction.
+        metrics: metrics to measure.
+        originals_for: names of the extractors that also process the originals.
+        device: device that metrics run on.
     """
     pixels = None if result.pixels is None else result.pixels.to(device)
     pair = Pair(clips.to(device), result.clips.to(device), pixels)
@@ -80,12 +78,18 @@ def measure(
     originals: dict[str, Tensor] = {}
     reconstructions: dict[str, Tensor] = {}
     for extractor in metrics.extractors:
-        before, after = pair.values(extractor.values)
+        before, after = pair.values(extractor.convention)
         reconstructions[extractor.name] = _features(extractor, after)
         if extractor.name in originals_for:
             originals[extractor.name] = _features(extractor, before)
-    indices = tuple(grid.flatten(1, 3).cpu() for grid in result.indices or ())
-    return Scores(positions, keys, columns, originals, reconstructions, indices)
+    return Scores(
+        positions=positions,
+        keys=keys,
+        columns=columns,
+        originals=originals,
+        reconstructions=reconstructions,
+        indices=tuple(grid.flatten(1, 3).cpu() for grid in result.indices or ()),
+    )
 
 
 def _features(extractor: Extractor, clips: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
-"""One subject through one evaluation: read, reconstruct, measure, add up.
+"""Scoring one reconstructor: read, reconstruct, measure, accumulate.
 
-Worker processes read and decode, and a thread measures one batch while the subject reconstructs the
-next. Ranks share the samples out, none gets a padded one, and the first rank divides.
+Worker processes read and decode files, and a thread measures one batch while the reconstructor
+processes the next. The samples are divided among the ranks without padding, and the first rank
+computes the row.
 """
 
 from collections import deque
@@ -12,11 +13,11 @@ from dataclasses import replace
 
 import torch
 
-from ...data.evaluation_set import evaluation_batches
+from ...data.evaluation_set import EvaluationBatch, evaluation_batches
 from ...data.sources.media import BadFile
 from ...distributed import rank_and_world_size, run_on_main_process
 from ...progress import ProgressLine
-from ..reconstructors.reconstructor import Reconstructor
+from ..reconstructors.reconstructor import Reconstruction, Reconstructor
 from .accumulator import MetricAccumulator
 from .aggregate import aggregate
 from .evaluation import Evaluation
@@ -26,150 +27,175 @@ from .row import Row
 from .scores import Scores, measure
 from .speed_and_memory import Clock, PeakMemory
 
-# Speed is taken from so many batches, during which nothing is measured.
+# Number of batches that are timed, and not measured at the same time as others are reconstructed.
 TIMED_BATCHES = 3
 
 
 def score(reconstructor: Reconstructor, evaluation: Evaluation) -> Row:
-    """Score one subject; every rank must call this, and gets the row (images on the first only).
+    """Score one reconstructor; every rank must call this and gets the row.
+
+    Returns:
+        The row; only the first rank's has examples.
 
     Raises:
         ValueError: no file could be read.
     """
-    dataset = evaluation.dataset
-    memory, clock = PeakMemory(reconstructor.device), Clock()
+    dataset, options = evaluation.dataset, evaluation.options
+    is_first_rank = rank_and_world_size()[0] == 0
+    memory = PeakMemory(reconstructor.device)
     accumulator = MetricAccumulator(
-        evaluation.metrics,
-        reconstructor.group_sizes,
-        evaluation.references.missing(),
-        dataset.frames * dataset.size**2,
+        metrics=evaluation.metrics,
+        group_sizes=reconstructor.group_sizes,
+        originals_for=evaluation.references.missing(),
+        pixels_per_sample=dataset.frames * dataset.size**2,
     )
-    parts = partial_scores_of(reconstructor, evaluation)
-    restored = restore(parts, accumulator)
-    _score_share(
-        reconstructor, evaluation, _share(len(dataset), restored), accumulator, clock, parts
-    )
-    if rank_and_world_size()[0] == 0 and restored and accumulator.samples.keys() <= restored:
-        _time(reconstructor, evaluation, sorted(restored), accumulator, clock)
-    peak = memory.bytes()
+    partial = partial_scores_of(reconstructor, evaluation)
+    restored = restore(partial, accumulator)
+    batches = _Batches(reconstructor, evaluation, tuple(accumulator.originals))
+    _accumulate(batches, _positions_of_rank(len(dataset), restored), accumulator, partial)
+    if is_first_rank and restored and accumulator.samples.keys() <= restored:
+        _time_again(batches, sorted(restored))
+    peak_memory = memory.bytes()
     total = accumulator.over_all_ranks()
-    if not total.samples:
-        reasons = "; ".join(f"{bad.path}: {bad.reason}" for bad in total.bad[:3])
-        raise ValueError(f"none of the {len(dataset)} files could be read ({reasons})")
+    _check_any_scored(total, len(dataset))
 
     def finish() -> Row:
-        evaluation.references.learn(total.originals, complete=not total.bad)
-        row = aggregate(reconstructor, evaluation, total, clock, peak)
-        return row if parts is None else replace(row, parts=parts.folder)
+        evaluation.references.update(total.originals, complete=not total.bad)
+        return aggregate(
+            reconstructor=reconstructor,
+            evaluation=evaluation,
+            accumulator=total,
+            clock=batches.clock,
+            peak_memory_bytes=peak_memory,
+            partial_scores=None if partial is None else partial.folder,
+        )
 
     row = run_on_main_process(finish)
-    if not evaluation.with_pictures or rank_and_world_size()[0] > 0:
+    if not (options.examples and is_first_rank):
         return row
-    with _seeded(evaluation.seed, reconstructor.device):
-        return replace(row, pictures=select_examples(reconstructor, dataset, total.samples))
+    with _seeded(options.seed, reconstructor.device):
+        return replace(row, examples=select_examples(reconstructor, dataset, total.samples))
 
 
-def _share(count: int, restored: Collection[int]) -> list[int]:
-    """This rank's positions among those that are still to be scored: none twice, none padded."""
+class _Batches:
+    """The batches of one reconstructor, reconstructed and measured; the first ones are timed.
+
+    Args:
+        reconstructor: reconstructor to score.
+        evaluation: data, rules and metrics.
+        originals_for: names of the extractors that also process the originals.
+    """
+
+    def __init__(
+        self, reconstructor: Reconstructor, evaluation: Evaluation, originals_for: Sequence[str]
+    ) -> None:
+        self.reconstructor, self.evaluation = reconstructor, evaluation
+        self.originals_for = originals_for
+        self.clock = Clock()
+
+    def scored(
+        self, positions: Sequence[int]
+    ) -> Iterator[tuple[Scores | None, tuple[BadFile, ...]]]:
+        """Yield the scores and unreadable files of the samples at some positions, in order.
+
+        After the timed batches, measuring overlaps with reconstructing the next batch.
+        """
+        options, dataset = self.evaluation.options, self.evaluation.dataset
+        batches = evaluation_batches(dataset, options.batch_size, options.workers, positions)
+        measuring: deque[Future[Scores]] = deque()
+        with ThreadPoolExecutor(1, "metrics") as background:
+            for number, batch in enumerate(batches):
+                if batch.bad:
+                    yield None, batch.bad
+                if batch.clips is None:
+                    continue
+                is_timed = number < TIMED_BATCHES
+                result = self._reconstruct(batch)
+                if is_timed:
+                    self.clock.add(result)
+                measuring.append(background.submit(self._measure, batch, result))
+                while len(measuring) > (0 if is_timed else 1):
+                    yield measuring.popleft().result(), ()
+            while measuring:
+                yield measuring.popleft().result(), ()
+
+    def _keys(self, batch: EvaluationBatch) -> tuple[str, ...]:
+        return tuple(self.evaluation.dataset.files[position].key for position in batch.positions)
+
+    def _reconstruct(self, batch: EvaluationBatch) -> Reconstruction:
+        assert batch.clips is not None, "batches without clips are skipped"
+        seed = self.evaluation.options.seed + batch.positions[0]
+        with _seeded(seed, self.reconstructor.device):
+            return self.reconstructor.reconstruct(batch.clips, self._keys(batch))
+
+    def _measure(self, batch: EvaluationBatch, result: Reconstruction) -> Scores:
+        assert batch.clips is not None, "batches without clips are skipped"
+        return measure(
+            positions=batch.positions,
+            keys=self._keys(batch),
+            clips=batch.clips,
+            result=result,
+            metrics=self.evaluation.metrics,
+            originals_for=self.originals_for,
+            device=self.evaluation.options.device,
+        )
+
+
+def _accumulate(
+    batches: _Batches,
+    positions: Sequence[int],
+    accumulator: MetricAccumulator,
+    partial: PartialScores | None,
+) -> None:
+    """Score the samples at some positions, and store their scores if they are to be kept."""
+    progress = ProgressLine(
+        f"scoring {batches.reconstructor.name}",
+        len(positions),
+        enabled=batches.evaluation.options.show_progress and rank_and_world_size()[0] == 0,
+    )
+    psnr: list[float] = []
+    try:
+        with progress:
+            for scores, bad in batches.scored(positions):
+                accumulator.bad += bad
+                if scores is not None:
+                    accumulator.add(scores)
+                    if partial is not None:
+                        partial.add(scores)
+                    psnr += scores.columns.get("psnr", ())
+                note = f"{sum(psnr) / len(psnr):.2f} dB" if psnr else None
+                progress.advance(len(bad) + (len(scores.keys) if scores else 0), note)
+    finally:
+        if partial is not None:
+            partial.write()
+
+
+def _time_again(batches: _Batches, restored: Sequence[int]) -> None:
+    """Time some samples again if all scores come from earlier runs.
+
+    Times of an earlier run belong to another process, possibly on a busier machine.
+    """
+    for _ in batches.scored(restored[: TIMED_BATCHES * batches.evaluation.options.batch_size]):
+        pass
+
+
+def _positions_of_rank(count: int, restored: Collection[int]) -> list[int]:
+    """Return this rank's share of the positions that are not restored: none twice, none padded."""
     rank, num_ranks = rank_and_world_size()
     return [position for position in range(count) if position not in restored][rank::num_ranks]
 
 
-def _score_share(
-    reconstructor: Reconstructor,
-    evaluation: Evaluation,
-    positions: Sequence[int],
-    accumulator: MetricAccumulator,
-    clock: Clock,
-    parts: PartialScores | None,
-) -> None:
-    """Score the samples at some positions."""
-    progress = ProgressLine(
-        f"scoring {reconstructor.name}",
-        len(positions),
-        enabled=evaluation.show_progress and rank_and_world_size()[0] == 0,
-    )
-    watched: list[float] = []
-    try:
-        with progress:
-            for scores, bad in _scored_batches(
-                reconstructor, evaluation, positions, accumulator, clock
-            ):
-                accumulator.bad += bad
-                if scores is not None:
-                    accumulator.add(scores)
-                    if parts is not None:
-                        parts.add(scores)
-                    watched += scores.columns.get("psnr", ())
-                note = f"{sum(watched) / len(watched):.2f} dB" if watched else None
-                progress.advance(len(bad) + (len(scores.keys) if scores else 0), note)
-    finally:
-        if parts is not None:
-            parts.write()
-
-
-def _time(
-    reconstructor: Reconstructor,
-    evaluation: Evaluation,
-    restored: Sequence[int],
-    accumulator: MetricAccumulator,
-    clock: Clock,
-) -> None:
-    """Score some samples again for speed and memory only, where all scores come from earlier runs.
-
-    What was measured then belongs to another process, and maybe to a busier machine.
-    """
-    again = restored[: TIMED_BATCHES * evaluation.batch_size]
-    for _ in _scored_batches(reconstructor, evaluation, again, accumulator, clock):
-        pass
-
-
-def _scored_batches(
-    reconstructor: Reconstructor,
-    evaluation: Evaluation,
-    positions: Sequence[int],
-    accumulator: MetricAccumulator,
-    clock: Clock,
-) -> Iterator[tuple[Scores | None, tuple[BadFile, ...]]]:
-    """Batch by batch in order; after the timed ones, measuring overlaps reconstructing."""
-    dataset = evaluation.dataset
-    batches = evaluation_batches(dataset, evaluation.batch_size, evaluation.workers, positions)
-    waiting: deque[Future[Scores]] = deque()
-    with ThreadPoolExecutor(1, "metrics") as background:
-        for number, batch in enumerate(batches):
-            if batch.bad:
-                yield None, batch.bad
-            if batch.clips is None:
-                continue
-            timed = number < TIMED_BATCHES
-            keys = tuple(dataset.files[position].key for position in batch.positions)
-            with _seeded(evaluation.seed + batch.positions[0], reconstructor.device):
-                result = reconstructor.reconstruct(batch.clips, keys)
-            if timed:
-                clock.add(result)
-            waiting.append(
-                background.submit(
-                    measure,
-                    batch.positions,
-                    keys,
-                    batch.clips,
-                    result,
-                    evaluation.metrics,
-                    tuple(accumulator.originals),
-                    evaluation.device,
-                )
-            )
-            while len(waiting) > (0 if timed else 1):
-                yield waiting.popleft().result(), ()
-        while waiting:
-            yield waiting.popleft().result(), ()
+def _check_any_scored(total: MetricAccumulator, num_files: int) -> None:
+    if not total.samples:
+        reasons = "; ".join(f"{bad.path}: {bad.reason}" for bad in total.bad[:3])
+        raise ValueError(f"none of the {num_files} files could be read ({reasons})")
 
 
 @contextmanager
 def _seeded(seed: int, device: str) -> Iterator[None]:
-    """Decoders that inject noise draw the same every time; the caller's random state is kept."""
-    place = torch.device(device)
-    devices = [place] if place.type == "cuda" else []
+    """Seed the noise of generative decoders in the block, then restore the random state."""
+    torch_device = torch.device(device)
+    devices = [torch_device] if torch_device.type == "cuda" else []
     with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield

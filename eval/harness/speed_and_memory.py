@@ -1,9 +1,9 @@
-"""Speed and peak memory of a piece of work.
+"""Speed and peak memory of a reconstructor.
 
-Peak memory is that of the accelerator it runs on, else of this process. On an accelerator it counts
-every tensor that this process held there: other tokenizers that were opened beside the one at work,
-and the networks of the metrics, are in it. Linux keeps the high-water mark of a process's resident
-memory and lets it be reset; elsewhere there is no figure of a piece, and None is reported.
+Peak memory is that of the accelerator the reconstructor runs on, else that of this process. On an
+accelerator it includes all tensors of this process: other tokenizers that are open at the same
+time, and the networks of the metrics. Linux records the peak of a process's resident memory and
+lets it be reset; on other systems the peak of one reconstructor is unknown, and None is reported.
 """
 
 import re
@@ -15,52 +15,52 @@ import torch
 from ..reconstructors.reconstructor import Reconstruction
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_RESET_HIGH_WATER_MARK = "5"
+_RESET_PEAK = "5"
 
 
 @dataclass
 class Clock:
-    """Seconds of the batches that had the machine for themselves."""
+    """Total time of the timed batches, which ran without other work."""
 
     samples: int = 0
     encode_seconds: float = 0.0
     decode_seconds: float = 0.0
 
     def add(self, result: Reconstruction) -> None:
-        """Count one batch, where it says how long it took."""
+        """Add the time of a batch, if its result contains it."""
         if result.encode_seconds is not None and result.decode_seconds is not None:
             self.samples += len(result.clips)
             self.encode_seconds += result.encode_seconds
             self.decode_seconds += result.decode_seconds
 
     def per_second(self, seconds: float) -> float | None:
-        """Samples per second; None where nothing was timed."""
+        """Return the samples per second over this time; None if nothing was timed."""
         return self.samples / seconds if seconds else None
 
 
 class PeakMemory:
-    """Begins to watch when it is made.
+    """Peak memory since this object was created.
 
     Args:
-        device: where the work runs.
+        device: device that the work runs on.
     """
 
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)
-        self._watches = True
+        self._is_known = True
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
             return
         try:
-            _RESET.write_text(_RESET_HIGH_WATER_MARK, encoding="ascii")
+            _RESET.write_text(_RESET_PEAK, encoding="ascii")
         except OSError:
-            self._watches = False
+            self._is_known = False
 
     def bytes(self) -> int | None:
-        """The most that was held since."""
+        """Return the peak so far in bytes; None if it is unknown."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device)
-        if not self._watches:
+        if not self._is_known:
             return None
-        mark = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"))
-        return None if mark is None else int(mark[1]) * 1024
+        peak = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"))
+        return None if peak is None else int(peak[1]) * 1024

@@ -1,6 +1,7 @@
-"""Bootstrap intervals (Efron 1979): how far a mean could lie elsewhere with other samples.
+"""Bootstrap confidence intervals of a mean (Efron 1979).
 
-Percentiles of the means of resampled sets, each drawn with replacement and as large as the set.
+The interval's ends are percentiles of the means of resampled sets, each drawn with replacement and
+as large as the original set.
 """
 
 import torch
@@ -13,17 +14,17 @@ _CHUNK_VALUES = 2**22
 
 
 def bootstrap_interval(values: Float64[Tensor, "N"], seed: int = 0) -> tuple[float, float] | None:
-    """The 95 % interval of the mean, or None for a single value and where the mean is infinite.
+    """Compute the 95 % interval of the mean; None for a single value or an infinite mean.
 
     Args:
-        values: one per sample; their order does not matter.
-        seed: of the resampling.
+        values: one value per sample, in any order.
+        seed: random seed of the resampling.
     """
     count = len(values)
     if count < 2 or values.isinf().any():
         return None
     generator = torch.Generator().manual_seed(seed)
-    ordered = values.sort().values  # the same interval whatever the order of the source
+    ordered = values.sort().values  # the interval does not depend on the order
     means: list[Tensor] = []
     step = max(1, _CHUNK_VALUES // count)
     for start in range(0, RESAMPLES, step):

@@ -1,4 +1,4 @@
-"""Every metric by name, and which of them can be computed here."""
+"""All metrics by name, and opening those that an evaluation can compute."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,32 +9,33 @@ from ..features.extractor import Extractor
 from ..features.extractor_weights import MissingWeights
 from ..features.i3d import I3D
 from ..features.inception import Inception
-from ..protocol import Protocol
+from ..protocols.not_applicable import NotApplicableError
+from ..protocols.protocol import Protocol
 from .frechet import RFID, RFVD
 from .inception_score import InceptionScore
 from .kid import KID
 from .lpips_metric import LPIPS
-from .metric import NotApplicableError, SampleMetric, SetMetric
+from .metric import SampleMetric, SetMetric
 from .ms_ssim import MultiScaleSSIM
 from .psnr import PSNR
 from .ssim import SSIM
 
-# Means over groups, over the whole evaluation; the counting is `tokenizers/code_statistics.py`.
+# Means over groups, over the whole evaluation; `tokenizers/code_statistics.py` counts the codes.
 CODEBOOK_METRICS = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
 NO_CODEBOOK = "has no codebook"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class MetricContext:
-    """What a metric is opened for.
+    """Settings that metrics are opened with.
 
     Attributes:
-        protocol: the rules.
+        protocol: rules of the evaluation.
         size: side of the images, in pixels.
         frames: frames per clip.
-        device: where its network runs.
-        seed: of random subsets.
-        force: whether it computes numbers of too few samples.
+        device: device that networks run on.
+        seed: random seed of subsets.
+        force: whether to compute metrics of too few samples.
     """
 
     protocol: Protocol
@@ -46,43 +47,46 @@ class MetricContext:
 
 
 SAMPLE_METRICS: dict[str, Callable[[MetricContext], SampleMetric]] = {
-    "psnr": lambda on: PSNR(on.protocol),
-    "ssim": lambda on: SSIM(on.protocol, on.size),
-    "ms_ssim": lambda on: MultiScaleSSIM(on.protocol, on.size),
-    "lpips_alex": lambda on: LPIPS(on.protocol, "alex", on.device),
-    "lpips_vgg": lambda on: LPIPS(on.protocol, "vgg", on.device),
+    "psnr": lambda context: PSNR(context.protocol),
+    "ssim": lambda context: SSIM(context.protocol, context.size),
+    "ms_ssim": lambda context: MultiScaleSSIM(context.protocol, context.size),
+    "lpips_alex": lambda context: LPIPS(context.protocol, "alex", context.device),
+    "lpips_vgg": lambda context: LPIPS(context.protocol, "vgg", context.device),
 }
 
 EXTRACTORS: dict[str, Callable[[MetricContext], Extractor]] = {
-    "inception": lambda on: Inception(
-        on.protocol.inception_resize, on.protocol.inception_values, on.device
+    "inception": lambda context: Inception(
+        context.protocol.inception_resize, context.protocol.inception_values, context.device
     ),
-    "i3d": lambda on: I3D(on.protocol.video_values, on.frames, on.device),
+    "i3d": lambda context: I3D(context.protocol.video_values, context.frames, context.device),
 }
 
-# The network that each reads, and what makes the metric of it.
+# The name of each metric's extractor, and a function from the opened extractor to the metric.
 SET_METRICS: dict[str, tuple[str, Callable[[Any, MetricContext], SetMetric]]] = {
-    "rfid": ("inception", lambda network, on: RFID(network)),
-    "kid": ("inception", lambda network, on: KID(network, on.seed)),
-    "inception_score": ("inception", lambda network, on: InceptionScore(network, on.seed)),
-    "rfvd": ("i3d", lambda network, on: RFVD(network, on.force)),
+    "rfid": ("inception", lambda network, context: RFID(network)),
+    "kid": ("inception", lambda network, context: KID(network, context.seed)),
+    "inception_score": (
+        "inception",
+        lambda network, context: InceptionScore(network, context.seed),
+    ),
+    "rfvd": ("i3d", lambda network, context: RFVD(network, context.force)),
 }
 
 METRICS = (*SAMPLE_METRICS, *SET_METRICS, *CODEBOOK_METRICS)
 
-# Those that need no weights and little time: what a training run watches.
+# Metrics that need no weights and little time, for monitoring a training run.
 QUICK_METRICS = ("psnr", "ssim", *CODEBOOK_METRICS)
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """The metrics of one evaluation, opened.
+    """The opened metrics of one evaluation.
 
     Attributes:
-        per_sample: those with a value per sample.
-        per_set: those of whole sets.
-        codebook: names of those that come from counting indices.
-        unavailable: those that cannot be computed, each with the reason.
+        per_sample: metrics with a value per sample.
+        per_set: metrics of whole sets.
+        codebook: names of metrics computed from counts of indices.
+        unavailable: metrics that cannot be computed, each with the reason.
     """
 
     per_sample: tuple[SampleMetric, ...]
@@ -92,24 +96,32 @@ class Metrics:
 
     @property
     def weights(self) -> dict[str, str]:
-        """SHA-256 of every network's weights, by extractor or metric."""
-        found = {extractor.name: extractor.sha256 for extractor in self.extractors}
-        return found | {m.name: m.sha256 for m in self.per_sample if m.sha256 is not None}
+        """SHA-256 of every network's weights, by name of the extractor or metric."""
+        hashes = {extractor.name: extractor.sha256 for extractor in self.extractors}
+        return hashes | {m.name: m.sha256 for m in self.per_sample if m.sha256 is not None}
 
     @property
     def extractors(self) -> tuple[Extractor, ...]:
-        """The networks of the set metrics, each once."""
+        """Extractors of the set metrics, each once."""
         return tuple({metric.extractor.name: metric.extractor for metric in self.per_set}.values())
 
 
 def default_metrics(frames: int) -> tuple[str, ...]:
-    """What is computed where the user does not say."""
-    options = {"kid", "inception_score", "rfvd" if frames == 1 else "rfid"}
-    return tuple(name for name in METRICS if name not in options)
+    """Return the names of the default metrics of images, or of clips with this many frames."""
+    optional = {"kid", "inception_score", "rfvd" if frames == 1 else "rfid"}
+    return tuple(name for name in METRICS if name not in optional)
 
 
 def check_metrics(names: Sequence[str], setting: str = "metrics") -> None:
-    """Raise at the first name that is no metric."""
+    """Raise unless every name is the name of a metric.
+
+    Args:
+        names: names to check.
+        setting: name of the setting in the error message.
+
+    Raises:
+        ValueError: a name that is not in `METRICS`.
+    """
     for name in names:
         if name not in METRICS:
             raise ValueError(
@@ -118,23 +130,28 @@ def check_metrics(names: Sequence[str], setting: str = "metrics") -> None:
             )
 
 
-def open_metrics(names: Sequence[str], on: MetricContext) -> Metrics:
-    """Open metrics by name; what cannot be computed here is listed with the reason."""
+def open_metrics(names: Sequence[str], context: MetricContext) -> Metrics:
+    """Open metrics by name; those that cannot be computed are listed with the reason."""
     check_metrics(names)
-    networks: dict[str, Extractor] = {}
+    extractors: dict[str, Extractor] = {}
     per_sample: list[SampleMetric] = []
     per_set: list[SetMetric] = []
     unavailable: dict[str, str] = {}
     for name in dict.fromkeys(names):
         try:
             if name in SAMPLE_METRICS:
-                per_sample.append(SAMPLE_METRICS[name](on))
+                per_sample.append(SAMPLE_METRICS[name](context))
             elif name in SET_METRICS:
-                network, make = SET_METRICS[name]
-                if network not in networks:
-                    networks[network] = EXTRACTORS[network](on)
-                per_set.append(make(networks[network], on))
+                extractor, make_metric = SET_METRICS[name]
+                if extractor not in extractors:
+                    extractors[extractor] = EXTRACTORS[extractor](context)
+                per_set.append(make_metric(extractors[extractor], context))
         except (MissingWeights, NotApplicableError) as reason:
             unavailable[name] = str(reason)
     codebook = tuple(name for name in CODEBOOK_METRICS if name in names)
-    return Metrics(tuple(per_sample), tuple(per_set), codebook, unavailable)
+    return Metrics(
+        per_sample=tuple(per_sample),
+        per_set=tuple(per_set),
+        codebook=codebook,
+        unavailable=unavailable,
+    )

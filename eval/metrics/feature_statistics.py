@@ -1,11 +1,11 @@
-"""What is kept of the features of a set: float64 moments, and the features themselves if asked.
+"""Statistics of the features of a set: float64 moments, and on request the features themselves.
 
-Statistics of parts add up. With N features f_n of D values:
+Statistics of several parts can be added. With N features f_n of D values:
 
     (1)  mean = sum f_n / N
     (2)  covariance = (sum f_n f_n^T - N mean mean^T) / (N - 1)
 
-Products are summed in blocks of a fixed number of features, so that batch sizes do not matter.
+Products are summed in blocks of a fixed number of features, so that the batch size does not matter.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ BLOCK = 256
 
 
 class FeatureStatistics:
-    """Features of one side, originals or reconstructions.
+    """Feature statistics of one side, originals or reconstructions.
 
     Args:
         dim: D, values per feature.
-        keep: whether the features themselves are wanted, and not only their moments.
+        keep: whether to keep the features themselves in addition to their moments.
     """
 
     def __init__(self, dim: int, keep: bool = False) -> None:
@@ -33,22 +33,30 @@ class FeatureStatistics:
         self._sum = torch.zeros(dim, dtype=torch.float64)
         self._products = torch.zeros(dim, dim, dtype=torch.float64)
         self._kept: dict[str, Tensor] = {}
-        self._waiting: list[Tensor] = []
+        self._pending: list[Tensor] = []
 
     def add(self, keys: Sequence[str], features: Float[Tensor, "B n D"]) -> None:
-        """Count the features of a batch, n for each sample."""
+        """Add the features of a batch, n for each sample.
+
+        Args:
+            keys: names of the samples.
+            features: values of the features.
+
+        Raises:
+            ValueError: features of another dimension than `dim`.
+        """
         if features.shape[-1] != self.dim:
             raise ValueError(f"features must have {self.dim} values, got {features.shape[-1]}")
         values = features.detach().to("cpu", torch.float32)
         if self.keep:
             self._kept |= dict(zip(keys, values.clone(), strict=True))
-        self._waiting.append(values.flatten(0, 1))
-        if sum(map(len, self._waiting)) >= BLOCK:
+        self._pending.append(values.flatten(0, 1))
+        if sum(map(len, self._pending)) >= BLOCK:
             self._sum_blocks()
 
     def over_all_ranks(self) -> "FeatureStatistics":
-        """The statistics of every rank together, the same on each; all ranks must call this."""
-        self._sum_blocks(all_of_them=True)
+        """Return the statistics of all ranks combined; every rank must call this."""
+        self._sum_blocks(flush=True)
         total = FeatureStatistics(self.dim, self.keep)
         total.count = int(all_reduce_sum(torch.tensor(self.count)))
         total._sum = all_reduce_sum(self._sum)
@@ -59,13 +67,13 @@ class FeatureStatistics:
 
     @property
     def mean(self) -> Float64[Tensor, "D"]:
-        """(1)."""
-        self._sum_blocks(all_of_them=True)
-        return self._sum / self.count
+        """Mean of all features (1)."""
+        self._sum_blocks(flush=True)
+        return self._sum / self.count  # (1)
 
     @property
     def covariance(self) -> Float64[Tensor, "D D"]:
-        """(2).
+        """Sample covariance of the features (2).
 
         Raises:
             ValueError: fewer than two features.
@@ -73,24 +81,24 @@ class FeatureStatistics:
         mean = self.mean
         if self.count < 2:
             raise ValueError(f"a covariance needs at least 2 features, got {self.count}")
-        return (self._products - self.count * torch.outer(mean, mean)) / (self.count - 1)
+        return (self._products - self.count * torch.outer(mean, mean)) / (self.count - 1)  # (2)
 
     @property
     def kept(self) -> Float32[Tensor, "N D"]:
-        """All features in the order of their samples' keys, whatever order they came in."""
-        assert self.keep, "statistics that only sum have no features to hand out"
+        """All features, sorted by their samples' keys."""
+        assert self.keep, "only statistics with keep=True keep their features"
         return torch.cat([self._kept[key] for key in sorted(self._kept)])
 
     def state(self) -> dict[str, Tensor]:
-        """Tensors that `from_state` makes the same statistics of."""
-        self._sum_blocks(all_of_them=True)
+        """Return the tensors from which `from_state` restores the statistics."""
+        self._sum_blocks(flush=True)
         count = torch.tensor(self.count)
         state = {"count": count, "sum": self._sum, "products": self._products}
         return state | {f"kept/{key}": features for key, features in self._kept.items()}
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor], keep: bool) -> "FeatureStatistics":
-        """Read what `state` gave."""
+        """Restore statistics from the tensors of `state`."""
         statistics = cls(len(state["sum"]), keep)
         statistics.count = int(state["count"])
         statistics._sum, statistics._products = state["sum"], state["products"]
@@ -102,13 +110,14 @@ class FeatureStatistics:
         }
         return statistics
 
-    def _sum_blocks(self, all_of_them: bool = False) -> None:
-        if not self._waiting:
+    def _sum_blocks(self, flush: bool = False) -> None:
+        """Sum all whole blocks of pending features; with `flush` also the last, incomplete one."""
+        if not self._pending:
             return
-        waiting = torch.cat(self._waiting)
-        whole = len(waiting) if all_of_them else len(waiting) // BLOCK * BLOCK
-        for block in waiting[:whole].double().split(BLOCK):
+        pending = torch.cat(self._pending)
+        whole = len(pending) if flush else len(pending) // BLOCK * BLOCK
+        for block in pending[:whole].double().split(BLOCK):
             self._sum += block.sum(dim=0)
             self._products.addmm_(block.T, block)
             self.count += len(block)
-        self._waiting = [waiting[whole:]] if whole < len(waiting) else []
+        self._pending = [pending[whole:]] if whole < len(pending) else []

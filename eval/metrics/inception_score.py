@@ -1,10 +1,11 @@
-"""Inception score (arXiv 1606.03498): how sure the classes of single images are, and how varied.
+"""Inception score (arXiv 1606.03498): high if each image's class is certain and classes vary.
 
     (1)  IS = exp(mean_x KL(p(y | x) || mean_x p(y | x)))
 
-Of reconstructions alone, shuffled and cut into ten shares whose sizes differ by one at most: mean
-over these, and their standard deviation with Bessel's correction, as torchmetrics takes it.
-The class probabilities leave out the last layer's bias, as published scores do.
+It is computed from the reconstructions alone, which are shuffled and divided into ten splits whose
+sizes differ by at most one. Reported are the mean over splits and their standard deviation with
+Bessel's correction, as in torchmetrics. The class probabilities leave out the last layer's bias, as
+in published scores.
 """
 
 import torch
@@ -13,7 +14,7 @@ from ..features.inception import Inception
 from .feature_statistics import FeatureStatistics
 from .metric import SetMetric
 
-SHARES = 10
+SPLITS = 10
 
 
 class InceptionScore(SetMetric):
@@ -21,7 +22,7 @@ class InceptionScore(SetMetric):
 
     Args:
         extractor: InceptionV3.
-        seed: of the shuffling.
+        seed: random seed of the shuffling.
     """
 
     name = "inception_score"
@@ -32,30 +33,30 @@ class InceptionScore(SetMetric):
         self.inception, self.extractor, self.seed = extractor, extractor, seed
 
     def unavailable_reason(self, num_features: int) -> str | None:
-        """Every share needs an image."""
-        if num_features >= SHARES:
+        """Return a reason for fewer images than splits."""
+        if num_features >= SPLITS:
             return None
-        return f"needs at least {SHARES} pictures, one per share, got {num_features}"
+        return f"needs at least {SPLITS} images, one per split, got {num_features}"
 
     def caveat(self, num_features: int) -> str | None:
-        """A score cannot see more classes than there are images in a share."""
+        """Warn if there are few images: a split cannot contain more classes than images."""
         if num_features >= 50_000:
             return None
-        return f"{num_features} pictures understate the score; papers take 50000"
+        return f"{num_features} images understate the score; papers use 50000"
 
     def numbers(
         self, originals: FeatureStatistics, reconstructions: FeatureStatistics
     ) -> dict[str, float]:
-        """Mean and standard deviation over the shares."""
+        """Return mean and standard deviation of the score over the splits."""
         features = reconstructions.kept.double()
         generator = torch.Generator().manual_seed(self.seed)
         shuffled = features[torch.randperm(len(features), generator=generator)]
         p, log_p = self.inception.probabilities(shuffled)
         scores = torch.stack(
             [
-                (share * (log_share - share.mean(dim=0).log())).sum(dim=1).mean().exp()  # (1)
-                for share, log_share in zip(
-                    p.tensor_split(SHARES), log_p.tensor_split(SHARES), strict=True
+                (split * (log_split - split.mean(dim=0).log())).sum(dim=1).mean().exp()  # (1)
+                for split, log_split in zip(
+                    p.tensor_split(SPLITS), log_p.tensor_split(SPLITS), strict=True
                 )
             ]
         )

@@ -6,8 +6,9 @@ With D values per feature, over subsets of m originals x and m reconstructions y
     (2)  MMD^2 = (sum_{i != j} k(x_i, x_j) + sum_{i != j} k(y_i, y_j)) / (m (m - 1))
                  - 2 sum_{i, j} k(x_i, y_j) / m^2
 
-Mean and standard deviation over 100 subsets, drawn as torchmetrics draws them. Features stand in
-the order of their samples' keys, so that neither the source's order nor batches nor ranks matter.
+Reported are mean and standard deviation over 100 subsets, drawn as torchmetrics draws them. The
+features are sorted by their samples' keys, so that neither the order of the source nor batches nor
+ranks matter.
 """
 
 import torch
@@ -27,8 +28,8 @@ class KID(SetMetric):
 
     Args:
         extractor: InceptionV3.
-        seed: of the subsets.
-        subset_size: m; as many as there are where they are fewer.
+        seed: random seed of the subsets.
+        subset_size: m; all features if there are fewer.
     """
 
     name = "kid"
@@ -38,40 +39,40 @@ class KID(SetMetric):
         self.extractor, self.seed, self.subset_size = extractor, seed, subset_size
 
     def unavailable_reason(self, num_features: int) -> str | None:
-        """The estimate needs two images."""
-        return None if num_features > 1 else "needs at least 2 pictures, got 1"
+        """Return a reason for fewer than two images, which the estimate needs."""
+        return None if num_features > 1 else "needs at least 2 images, got 1"
 
     def caveat(self, num_features: int) -> str | None:
-        """Subsets of another size than the usual one."""
+        """Warn if there are too few images for subsets of the standard size."""
         if num_features >= self.subset_size:
             return None
-        return f"subsets of {num_features} pictures instead of {self.subset_size}"
+        return f"subsets of {num_features} images instead of {self.subset_size}"
 
     def numbers(
         self, originals: FeatureStatistics, reconstructions: FeatureStatistics
     ) -> dict[str, float]:
-        """Mean and standard deviation over subsets."""
+        """Return mean and standard deviation of the distance over subsets."""
         x, y = originals.kept.double(), reconstructions.kept.double()
         size = min(self.subset_size, len(x))
         generator = torch.Generator().manual_seed(self.seed)
         values: list[Tensor] = []
         for _ in range(SUBSETS):
-            ours = torch.randperm(len(x), generator=generator)[:size]
-            theirs = torch.randperm(len(y), generator=generator)[:size]
-            values.append(squared_mmd(x[ours], y[theirs]))
-        found = torch.stack(values)
-        return {"kid": found.mean().item(), "kid_std": found.std(correction=0).item()}
+            x_subset = x[torch.randperm(len(x), generator=generator)[:size]]
+            y_subset = y[torch.randperm(len(y), generator=generator)[:size]]
+            values.append(squared_mmd(x_subset, y_subset))
+        distances = torch.stack(values)
+        return {"kid": distances.mean().item(), "kid_std": distances.std(correction=0).item()}
 
 
 def squared_mmd(x: Float[Tensor, "m D"], y: Float[Tensor, "m D"]) -> Float[Tensor, ""]:
-    """(2), of two sets of one size."""
+    """Estimate the squared MMD of two sets of equal size without bias (2)."""
     m = len(x)
 
-    def among(features: Tensor) -> Tensor:
+    def within(features: Tensor) -> Tensor:
         kernel = _kernel(features, features)
         return (kernel.sum() - kernel.trace()) / (m * (m - 1))
 
-    return among(x) + among(y) - 2 * _kernel(x, y).mean()
+    return within(x) + within(y) - 2 * _kernel(x, y).mean()  # (2)
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:

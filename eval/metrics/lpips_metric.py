@@ -6,11 +6,11 @@ import torch
 
 from ..features.extractor_weights import file_sha256, find
 from ..features.lpips_network import TRUNKS, Trunk, lpips_network
-from ..protocol import Protocol
-from .image_pair import Pair
-from .metric import Column, SampleMetric, frames_of, mean_over_frames
+from ..protocols.image_pair import Pair, flatten_frames
+from ..protocols.protocol import Protocol
+from .metric import Column, SampleMetric, mean_over_frames
 
-# Clips of many frames go through the network in shares, so that memory has a bound.
+# Long clips go through the network in chunks of frames, which bounds the memory.
 FRAMES_AT_ONCE = 8
 
 
@@ -18,12 +18,12 @@ class LPIPS(SampleMetric):
     """LPIPS under a protocol's rules.
 
     Args:
-        protocol: the rules.
+        protocol: the rules; see `Protocol`.
         trunk: alex or vgg.
-        device: where the network runs.
+        device: device the network runs on.
 
     Raises:
-        MissingWeights: the trunk's file is neither here nor to be had.
+        MissingWeights: the trunk's weights file was not found and could not be downloaded.
     """
 
     def __init__(self, protocol: Protocol, trunk: Trunk, device: str) -> None:
@@ -35,17 +35,17 @@ class LPIPS(SampleMetric):
         self.network = lpips_network(trunk).to(device)
 
     def measure(self, pair: Pair) -> dict[str, Column]:
-        """The distance of every sample, averaged over its frames."""
-        a, b = (frames_of(x) / 127.5 - 1 for x in pair.values(self.protocol.lpips_values))
-        shares = zip(a.split(FRAMES_AT_ONCE), b.split(FRAMES_AT_ONCE), strict=True)
-        values = [self.network(x, y).flatten() for x, y in shares]
+        """Return the LPIPS of every sample, averaged over its frames."""
+        a, b = (flatten_frames(x) / 127.5 - 1 for x in pair.values(self.protocol.lpips_values))
+        chunks = zip(a.split(FRAMES_AT_ONCE), b.split(FRAMES_AT_ONCE), strict=True)
+        values = [self.network(x, y).flatten() for x, y in chunks]
         distances = mean_over_frames(torch.cat(values), len(pair.originals))
         return {self.name: distances.cpu()}
 
     def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
-        """The mean over samples."""
+        """Return the mean LPIPS over samples."""
         return {self.name: columns[self.name].mean().item()}
 
     def caveat(self, columns: Mapping[str, Column]) -> str | None:
-        """That the trunk's weights are not the published ones."""
+        """Warn if the trunk's weights are not the published ones."""
         return self._weights_caveat

@@ -1,10 +1,10 @@
-"""The two kinds of metrics: those with a value per sample, and those of whole sets.
+"""The two kinds of metrics: per sample, and of a whole set.
 
-    SampleMetric    a pair -> columns of a table -> numbers
-    SetMetric       features of an extractor -> statistics of each side -> numbers
+    SampleMetric    a pair of clips -> columns with one value per sample -> metrics of the set
+    SetMetric       an extractor's features -> statistics of each side -> metrics of the set
 
-Laws, tested for each: a sample's values do not depend on what shares its batch; neither batch sizes
-nor the order of the samples nor the number of processes change the numbers of a set.
+Laws, tested for each: a sample's values do not depend on the rest of its batch; the metrics of a
+set depend neither on batch sizes nor on the order of the samples nor on the number of processes.
 """
 
 from abc import ABC, abstractmethod
@@ -14,18 +14,44 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from ..features.extractor import Extractor
+from ..protocols.image_pair import Pair
 from .feature_statistics import FeatureStatistics
-from .image_pair import Pair
+
+Column = Float64[Tensor, "B"]
+
+
+class SampleMetric(ABC):
+    """A metric with a value for every sample, averaged over the set.
+
+    Attributes:
+        name: name of the metric, and of its column.
+        sha256: hash of its network's weights; None without a network.
+    """
+
+    name: str
+    sha256: str | None = None
+
+    @abstractmethod
+    def measure(self, pair: Pair) -> dict[str, Column]:
+        """Return the values of every sample of a batch, by column."""
+
+    @abstractmethod
+    def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
+        """Return the metrics of a set by name, given the columns of all its samples."""
+
+    def caveat(self, columns: Mapping[str, Column]) -> str | None:
+        """Return a warning about the metric of this set, or None; most metrics never warn."""
+        return None
 
 
 class SetMetric(ABC):
-    """A number of all reconstructions together, beside all originals where it compares.
+    """A metric of all reconstructions together, compared to all originals if `compares` is set.
 
     Attributes:
-        name: of the metric.
-        extractor: network whose features it reads.
-        compares: whether it needs the originals' features as well.
-        keeps_features: whether moments are not enough.
+        name: name of the metric.
+        extractor: network that the features come from.
+        compares: whether the features of the originals are needed as well.
+        keeps_features: whether the features themselves are needed, beyond their moments.
     """
 
     name: str
@@ -35,55 +61,19 @@ class SetMetric(ABC):
 
     @abstractmethod
     def unavailable_reason(self, num_features: int) -> str | None:
-        """Why so many features are too few for a number; None where they are enough."""
+        """Return the reason why this number of features is too small, or None if it suffices."""
 
     @abstractmethod
     def caveat(self, num_features: int) -> str | None:
-        """What a reader of the number must know; None where there is nothing."""
+        """Return a warning about the metric of this number of features, or None."""
 
     @abstractmethod
     def numbers(
         self, originals: FeatureStatistics, reconstructions: FeatureStatistics
     ) -> dict[str, float]:
-        """What goes into the table; metrics that do not compare ignore `originals`."""
-
-
-Column = Float64[Tensor, "B"]
-
-
-class SampleMetric(ABC):
-    """One row of values per sample, averaged at the end.
-
-    Attributes:
-        name: of the metric, and of its column.
-        sha256: of its network's weights; None without a network.
-    """
-
-    name: str
-    sha256: str | None = None
-
-    @abstractmethod
-    def measure(self, pair: Pair) -> dict[str, Column]:
-        """The values of every sample of a batch, by column."""
-
-    @abstractmethod
-    def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
-        """What goes into the table, of the values of all samples."""
-
-    def caveat(self, columns: Mapping[str, Column]) -> str | None:
-        """What a reader of the numbers must know; None where there is nothing, as with most."""
-        return None
-
-
-class NotApplicableError(ValueError):
-    """A metric that these images do not allow, and why."""
-
-
-def frames_of(clips: Tensor) -> Tensor:
-    """The frames of all clips (B, C, T, H, W) as one batch (B T, C, H, W)."""
-    return clips.transpose(1, 2).flatten(0, 1)
+        """Return the metrics of a set by name; `originals` is ignored unless `compares` is set."""
 
 
 def mean_over_frames(values: Tensor, num_clips: int) -> Column:
-    """Values of frames (B T,) averaged clip by clip, in double precision."""
+    """Average values of frames (B T,) over each clip, in double precision."""
     return values.double().view(num_clips, -1).mean(dim=1)

@@ -1,11 +1,11 @@
 """Multi-scale structural similarity (Wang, Simoncelli, Bovik 2003), on RGB values in [0, 255].
 
-Over five scales, each half the one before (2 x 2 means), with the terms of `ssim.py`:
+Over five scales, each half the previous one (2 x 2 means), with the terms of `ssim.py`:
 
     (1)  MS-SSIM = SSIM_5^w5 * prod_{s < 5} contrast_s^ws
 
-Channel by channel, then averaged over channels. Scales are averaged before they are raised to their
-powers; a negative mean counts as 0.
+It is computed per channel, then averaged over channels. Each scale's term is averaged before it is
+raised to its power; a negative mean counts as 0.
 """
 
 from collections.abc import Mapping
@@ -15,27 +15,26 @@ import torch.nn.functional as F
 from jaxtyping import Float64, Num
 from torch import Tensor
 
-from ..protocol import Protocol
-from .image_pair import Pair
-from .metric import (
-    Column,
-    NotApplicableError,
-    SampleMetric,
-    frames_of,
-    mean_over_frames,
-)
+from ..protocols.image_pair import Pair, flatten_frames
+from ..protocols.not_applicable import NotApplicableError
+from ..protocols.protocol import Protocol
+from .metric import Column, SampleMetric, mean_over_frames
 from .ssim import WINDOW_SIDES, similarity_maps
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
-# The smallest scale must still hold one Gaussian window.
+# The smallest scale must still contain one Gaussian window.
 SMALLEST_SIDE = WINDOW_SIDES["gaussian11"] * 2 ** (len(WEIGHTS) - 1)
 
 
 class MultiScaleSSIM(SampleMetric):
     """MS-SSIM with Gaussian windows.
 
+    Args:
+        protocol: the rules, of which the pixel convention of SSIM applies.
+        size: side of the images, in pixels.
+
     Raises:
-        NotApplicableError: images of this size have no five scales.
+        NotApplicableError: images of this size are too small for five scales.
     """
 
     name = "ms_ssim"
@@ -43,23 +42,23 @@ class MultiScaleSSIM(SampleMetric):
     def __init__(self, protocol: Protocol, size: int) -> None:
         if size < SMALLEST_SIDE:
             raise NotApplicableError(
-                f"needs pictures of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels for its five "
+                f"needs images of at least {SMALLEST_SIDE} x {SMALLEST_SIDE} pixels for its five "
                 f"scales, got {size} x {size}"
             )
         self.protocol = protocol
 
     def measure(self, pair: Pair) -> dict[str, Column]:
-        """The similarity of every sample, averaged over its frames."""
-        a, b = (frames_of(x) for x in pair.values(self.protocol.ssim_values))
+        """Return the MS-SSIM of every sample, averaged over its frames."""
+        a, b = (flatten_frames(x) for x in pair.values(self.protocol.ssim_values))
         return {"ms_ssim": mean_over_frames(multi_scale_ssim(a, b), len(pair.originals)).cpu()}
 
     def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
-        """The mean over samples."""
+        """Return the mean MS-SSIM over samples."""
         return {"ms_ssim": columns["ms_ssim"].mean().item()}
 
 
 def multi_scale_ssim(a: Num[Tensor, "N C H W"], b: Num[Tensor, "N C H W"]) -> Float64[Tensor, "N"]:
-    """MS-SSIM of every image."""
+    """Compute the MS-SSIM of every image."""
     x, y = a.double(), b.double()
     product = torch.ones(a.shape[:2], dtype=torch.float64, device=a.device)
     for scale, weight in enumerate(WEIGHTS, start=1):

@@ -1,8 +1,9 @@
-"""Peak signal-to-noise ratio: 10 log10(255^2 / MSE) in dB, over RGB values in [0, 255].
+"""Peak signal-to-noise ratio: 10 log10(peak^2 / MSE) in dB, here over RGB values in [0, 255].
 
-Two numbers are called PSNR in papers: the mean of the per-image values (`psnr`), and the value of
-the squared error pooled over all images (`psnr_pooled`), 0.6 to 1.0 dB lower. Reports carry both.
-One perfect match, such as a black image or a black frame, makes the mean infinite, not the other.
+Papers call two different values PSNR: the mean of the values per image (`psnr`), and the value of
+the squared error pooled over all images (`psnr_pooled`), 0.6 to 1.0 dB lower. Reports show both.
+One exact match, such as a black image or a black frame, makes the mean infinite, but not the pooled
+value.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +13,19 @@ import torch
 from jaxtyping import Float64, Num
 from torch import Tensor
 
-from ..protocol import Protocol
-from .image_pair import Pair
+from ..protocols.image_pair import Pair
+from ..protocols.protocol import Protocol
 from .metric import Column, SampleMetric
 
 PEAK = 255.0
 
 
 class PSNR(SampleMetric):
-    """PSNR under a protocol's rules; see `Protocol`."""
+    """PSNR under a protocol's rules.
+
+    Args:
+        protocol: the rules; see `Protocol`.
+    """
 
     name = "psnr"
 
@@ -28,50 +33,59 @@ class PSNR(SampleMetric):
         self.protocol = protocol
 
     def measure(self, pair: Pair) -> dict[str, Column]:
-        """The dB of every sample, and its squared error."""
+        """Return the PSNR of every sample in dB, and its mean squared error."""
         frames = squared_errors(*pair.values(self.protocol.psnr_values)).cpu()
         frames += self.protocol.psnr_epsilon * PEAK**2
         clips = frames.mean(dim=1)
         if self.protocol.psnr_per == "clip":
-            decibels = [psnr(error) for error in clips.tolist()]
+            decibels = [psnr_from_mse(error) for error in clips.tolist()]
         else:
             decibels = [clip_psnr(errors) for errors in frames.tolist()]
         return {"psnr": torch.tensor(decibels, dtype=torch.float64), "squared_error": clips}
 
     def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
-        """The mean over samples, and the value of the pooled error."""
-        pooled = psnr(columns["squared_error"].mean().item())
+        """Return the mean PSNR over samples, and the PSNR of the pooled squared error."""
+        pooled = psnr_from_mse(columns["squared_error"].mean().item())
         return {"psnr": columns["psnr"].mean().item(), "psnr_pooled": pooled}
 
     def caveat(self, columns: Mapping[str, Column]) -> str | None:
-        """How many samples make the mean infinite, where not all of them are perfect."""
+        """Warn if some samples, but not all, are exact matches and make the mean infinite."""
         infinite = int(columns["psnr"].isinf().sum())
         perfect = int((columns["squared_error"] == 0).sum())
         count = len(columns["psnr"])
         if infinite == 0 or perfect == count:
             return None
-        # A clip's value is the mean over its frames, so that one of them is enough.
-        what = "are" if infinite == perfect else "have frames that are"
+        # A clip's PSNR is the mean over its frames, so one exact frame makes it infinite.
+        verb = "are" if infinite == perfect else "have frames that are"
         return (
-            f"{infinite} of {count} samples {what} reproduced exactly, which makes the mean "
+            f"{infinite} of {count} samples {verb} reproduced exactly, which makes the mean "
             "infinite; see the pooled value"
         )
 
 
 def squared_errors(
-    pictures: Num[Tensor, "B 3 T H W"], reconstructions: Num[Tensor, "B 3 T H W"]
+    originals: Num[Tensor, "B 3 T H W"], reconstructions: Num[Tensor, "B 3 T H W"]
 ) -> Float64[Tensor, "B T"]:
-    """Mean squared error of every frame."""
+    """Return the mean squared error of every frame."""
     # Differences of 8-bit values and their squares are exact in single precision, sums are not.
-    difference = pictures.float() - reconstructions.float()
+    difference = originals.float() - reconstructions.float()
     return difference.square().mean(dim=(1, 3, 4), dtype=torch.float64)
 
 
-def psnr(mean_squared_error: float) -> float:
-    """PSNR in dB of a mean squared error; infinite for a perfect match."""
-    return inf if mean_squared_error == 0 else 10 * log10(PEAK**2 / mean_squared_error)
+def psnr_from_mse(mse: float, peak: float = PEAK) -> float:
+    """Return the PSNR in dB of a mean squared error; infinite for an exact match.
+
+    Args:
+        mse: mean squared error of the values.
+        peak: difference of the largest and the smallest possible value.
+    """
+    return inf if mse == 0 else 10 * log10(peak**2 / mse)
 
 
 def clip_psnr(frame_errors: Sequence[float]) -> float:
-    """PSNR of one clip: the mean over its frames."""
-    return sum(map(psnr, frame_errors)) / len(frame_errors)
+    """Return the PSNR of a clip, the mean over its frames.
+
+    Args:
+        frame_errors: mean squared error of every frame.
+    """
+    return sum(map(psnr_from_mse, frame_errors)) / len(frame_errors)

@@ -1,8 +1,8 @@
-"""How much a generative decoder's answers differ from noise to noise.
+"""Spread of a generative decoder's samples: how much its output depends on the noise.
 
-A second stage of WeTok (arXiv 2508.05599) starts with zero weights on the noise, which only the
-adversarial loss moves, while reconstruction losses pull them back. The spread over draws shows
-whether noise has come to mean anything.
+A second stage of WeTok (arXiv 2508.05599) starts with zero weights on the noise. Only the
+adversarial loss moves them, while reconstruction losses pull them back to zero. The spread over
+samples shows whether the decoder uses the noise.
 """
 
 import torch
@@ -22,20 +22,20 @@ def sample_std(
     num_samples: int = 4,
     generator: Generators | None = None,
 ) -> Float[Tensor, ""]:
-    """Standard deviation over draws, per pixel value, root-mean-squared over clips and pixels.
+    """Compute the root mean square, over clips and pixels, of the standard deviation over samples.
 
     Args:
-        tokenizer: with a generative decoder; decodes in eval mode.
+        tokenizer: tokenizer with a generative decoder; decodes in eval mode.
         codes: (B, C, t, h, w), or a tuple with one such grid.
-        num_samples: draws per clip, at least 2.
-        generator: as in `VisualTokenizer.decode`; without one the draws are the same at every call,
-            so that values of one training are comparable.
+        num_samples: decoded samples per clip, at least 2.
+        generator: as in `VisualTokenizer.decode`; without one every call uses the same noise, so
+            that values of one training run are comparable.
 
     Returns:
-        A scalar in the unit of pixels in [-1, 1]; 0 where noise has no effect.
+        A scalar in the unit of pixels in [-1, 1]; 0 if the noise has no effect.
 
     Raises:
-        ValueError: fewer than two draws, or a decoder that is not generative.
+        ValueError: fewer than two samples, or a decoder that is not generative.
     """
     if num_samples < 2:
         raise ValueError(f"num_samples must be >= 2 to have a spread, got {num_samples}")

@@ -1,13 +1,13 @@
-"""What of a compressed file is image: sizes of payloads, without what names and frames them.
+"""Payload sizes of compressed files: the bytes of image data, without the container.
 
-Counted is the data that changes with the image: entropy-coded scans, slices and tile groups with
-their own headers. Not counted are signatures, boxes, metadata, the encoder's name, and parameter
-sets and tables that are the same for every image of a size and quality: they are to a codec what
-weights are to a tokenizer. The size of the whole file is stated beside (`stored_bits_per_pixel`).
+The payload is the data that changes with the image: entropy-coded scans, slices and tile groups
+with their own headers. Signatures, boxes, metadata, the encoder's name, and parameter sets and
+tables that are the same for every image of a size and quality do not count: they are to a codec
+what weights are to a tokenizer. The rate of the whole file is reported as `stored_bits_per_pixel`.
 
     JPEG        scans between SOS headers and the next marker (ITU-T T.81, B.1.1)
     WebP        chunks VP8, VP8L and ALPH of the RIFF container (RFC 9649)
-    AVIF        the item data, box mdat of ISO/IEC 14496-12
+    AVIF        item data, box mdat of ISO/IEC 14496-12
     H.264       NAL units 1 ... 5 (ITU-T H.264, table 7-1)
     HEVC        NAL units 0 ... 31 (ITU-T H.265, table 7-1)
     AV1         frames, frame headers, tile groups and lists (AV1 specification, 6.2.2)
@@ -20,11 +20,11 @@ _JPEG_STANDALONE = {0x01, *range(0xD0, 0xD9)}  # TEM, RST0 ... RST7, SOI
 _JPEG_SOS, _JPEG_EOI = 0xDA, 0xD9
 _JPEG_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _NAL_START = re.compile(rb"\x00\x00\x01")
-_OBU_PICTURE = {3, 4, 6, 7, 8}  # frame header, tile group, frame, redundant header, tile list
+_OBU_IMAGE = {3, 4, 6, 7, 8}  # frame header, tile group, frame, redundant header, tile list
 
 
 def jpeg_payload(file: bytes) -> int:
-    """Bytes of the entropy-coded scans."""
+    """Count the bytes of the entropy-coded scans of a JPEG file."""
     position, total = 0, 0
     while file[position + 1] != _JPEG_EOI:
         marker = file[position + 1]
@@ -34,14 +34,14 @@ def jpeg_payload(file: bytes) -> int:
         position += 2 + int.from_bytes(file[position + 2 : position + 4], "big")
         if marker == _JPEG_SOS:
             end = _JPEG_SCAN_END.search(file, position)
-            assert end is not None, "the encoder closes its file with EOI"
+            assert end is not None, "the encoder ends its file with EOI"
             total += end.start() - position
             position = end.start()
     return total
 
 
 def webp_payload(file: bytes) -> int:
-    """Bytes of the image chunks."""
+    """Count the bytes of the image chunks of a WebP file."""
     position, total = 12, 0
     while position < len(file):
         name = file[position : position + 4]
@@ -53,11 +53,11 @@ def webp_payload(file: bytes) -> int:
 
 
 def avif_payload(file: bytes) -> int:
-    """Bytes of the media data boxes, without their headers."""
+    """Count the bytes of an AVIF file's media data boxes, without their headers."""
     position, total = 0, 0
     while position < len(file):
         size = int.from_bytes(file[position : position + 4], "big")
-        assert size >= 8, "the encoder writes boxes of 32-bit sizes"
+        assert size >= 8, "the encoder writes boxes with 32-bit sizes"
         if file[position + 4 : position + 8] == b"mdat":
             total += size - 8
         position += size
@@ -65,30 +65,30 @@ def avif_payload(file: bytes) -> int:
 
 
 def h264_payload(packet: bytes) -> int:
-    """Bytes of the slices in an Annex B packet."""
+    """Count the bytes of the H.264 slices in an Annex B packet."""
     return sum(len(unit) for unit in _nal_units(packet) if 1 <= unit[0] & 0x1F <= 5)
 
 
 def hevc_payload(packet: bytes) -> int:
-    """Bytes of the slices in an Annex B packet."""
+    """Count the bytes of the HEVC slices in an Annex B packet."""
     return sum(len(unit) for unit in _nal_units(packet) if (unit[0] >> 1) & 0x3F <= 31)
 
 
 def av1_payload(packet: bytes) -> int:
-    """Bytes of the image units in a packet of size-prefixed units."""
+    """Count the bytes of the AV1 image units in a packet of size-prefixed units."""
     position, total = 0, 0
     while position < len(packet):
         header = packet[position]
         begin = position + 1 + ((header >> 2) & 1)  # an extension byte may follow
         size, length = _leb128(packet, begin)
         position = begin + length + size
-        if (header >> 3) & 0xF in _OBU_PICTURE:
+        if (header >> 3) & 0xF in _OBU_IMAGE:
             total += size
     return total
 
 
 def _nal_units(packet: bytes) -> Iterator[bytes]:
-    """The units of a packet; none ends in a zero byte, so zeros before a start code are padding."""
+    """Yield the units of a packet without padding; a unit never ends in a zero byte."""
     starts = [match.end() for match in _NAL_START.finditer(packet)]
     ends = [start - 3 for start in starts[1:]] + [len(packet)]
     for start, end in zip(starts, ends, strict=True):
@@ -96,7 +96,7 @@ def _nal_units(packet: bytes) -> Iterator[bytes]:
 
 
 def _leb128(data: bytes, position: int) -> tuple[int, int]:
-    """A little-endian number of 7 bits per byte, and how many bytes it takes."""
+    """Decode a little-endian number of 7 bits per byte; return it and its length in bytes."""
     value = 0
     for length in range(8):
         byte = data[position + length]

@@ -1,35 +1,42 @@
-"""From the words of a user to subjects.
+"""Opening reconstructors by name or from Python objects.
 
     DIR or hub id                    a saved VisualTokenizer
-    continuous:<DIR or hub id>       its continuous path, where it has two
+    continuous:<DIR or hub id>       the continuous path of a tokenizer that has two paths
     diffusers:<Class>:<path or id>   any autoencoder of diffusers
-    folder:DIR                       somebody else's reconstructions
+    folder:DIR                       existing reconstructions
     jpeg:q=50  webp:q=50  avif:q=50  Pillow
     h264:crf=28  hevc:crf=28  av1:crf=35  FFmpeg
-    bicubic:f=8                      shrink and enlarge again
+    bicubic:f=8                      downscaling and upscaling
     identity                         the images themselves
 
-A list of numbers sweeps: `jpeg:q=10,30,50` is three subjects, each a row and a point of a curve.
+A list of values is a sweep: `jpeg:q=10,30,50` opens three reconstructors, each of which becomes a
+row of the report and a point of a curve.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from ...component import did_you_mean
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
 from .bicubic import Bicubic
 from .folder import Folder
+from .function import Function
 from .identity import Identity
 from .image_codec import IMAGE_FORMATS, ImageCodec
 from .reconstructor import Reconstructor
 from .saved_tokenizer import TokenizerReconstructor
+from .unique_names import with_unique_names
 from .video_codec import VIDEO_FORMATS, VideoCodec
 
-# Subjects with one number: how it is called, an example, and what makes the subject.
+# Everything that can be scored: a name, a folder, or a Python object.
+Scorable = str | Path | Reconstructor | VisualTokenizer | Callable[[Tensor], Tensor]
+
+# Reconstructors with one number: its name, an example, and the constructor.
 NUMBERED: dict[str, tuple[str, int, Callable[[str, int], Reconstructor]]] = {
     "bicubic": ("f", 8, lambda _, factor: Bicubic(factor)),
     **dict.fromkeys(IMAGE_FORMATS, ("q", 50, ImageCodec)),
@@ -39,59 +46,99 @@ KINDS = ("identity", "continuous", "folder", "diffusers", *NUMBERED)
 CODECS = (*IMAGE_FORMATS, *VIDEO_FORMATS)
 
 
+def open_all(
+    tokenizers: Scorable | Sequence[Scorable], device: str, dtype: torch.dtype
+) -> tuple[Reconstructor, ...]:
+    """Open one or several tokenizers, given by name or as Python objects, under unique names.
+
+    Args:
+        tokenizers: names as for `open_reconstructors`, folders, tokenizers, reconstructors, or
+            functions from pixels (B, 3, T, H, W) in [-1, 1] to pixels.
+        device: device that tokenizers given by name run on.
+        dtype: dtype of their weights.
+
+    Raises:
+        ValueError: an invalid name or option, or weights that do not fit.
+        FileNotFoundError: there is no such tokenizer or folder.
+        TypeError: an object that is not one of these kinds of tokenizers.
+    """
+    several = isinstance(tokenizers, Iterable) and not isinstance(tokenizers, str | nn.Module)
+    items: Any = tokenizers if several else [tokenizers]
+    return with_unique_names([one for item in items for one in _open(item, device, dtype)])
+
+
+def _open(item: Scorable, device: str, dtype: torch.dtype) -> tuple[Reconstructor, ...]:
+    if isinstance(item, Reconstructor):
+        return (item,)
+    if isinstance(item, VisualTokenizer):
+        return (TokenizerReconstructor(str(item.config.get("_name_or_path") or "tokenizer"), item),)
+    if isinstance(item, str | Path):
+        return open_reconstructors(str(item), device, dtype)
+    if not callable(item):
+        raise TypeError(
+            "a tokenizer is a name, a folder, a VisualTokenizer, or a function of pixels, "
+            f"got {item!r}"
+        )
+    return (Function(getattr(item, "__name__", "function"), item),)
+
+
 def open_reconstructors(
     spec: str, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> tuple[Reconstructor, ...]:
-    """Open what a user names on the command line; a sweep opens several.
+    """Open the reconstructors that an argument names; a sweep opens several.
 
     Args:
-        spec: see the module.
-        device: where networks run.
-        dtype: of their weights.
+        spec: argument as described in the module.
+        device: device that networks run on.
+        dtype: dtype of their weights.
 
     Raises:
-        ValueError: an option of a baseline is wrong.
-        FileNotFoundError: no such tokenizer or folder.
+        ValueError: an invalid option, or weights that do not fit.
+        FileNotFoundError: there is no such tokenizer or folder.
     """
     kind, colon, options = spec.partition(":")
     if spec == "identity":
         return (Identity(),)
     if kind in NUMBERED:
-        make = NUMBERED[kind][2]
-        return tuple(make(kind, number) for number in _numbers(spec))
+        constructor = NUMBERED[kind][2]
+        return tuple(constructor(kind, number) for number in _numbers(spec))
     if kind == "folder" and colon:
         return (Folder(options),)
     if kind == "diffusers":
-        # Here, because it loads all of diffusers' autoencoders: seconds that nobody else needs.
+        # Deferred: it imports all of diffusers' autoencoders, which takes seconds.
         from .diffusers_autoencoder import open_diffusers
 
         return (open_diffusers(spec, device, dtype),)
     if kind == "continuous" and colon:
-        return (_tokenizer(spec, options, device, dtype, "continuous"),)
+        return (_tokenizer(spec, options, device=device, dtype=dtype, path="continuous"),)
     if colon and not Path(spec).exists() and "/" not in kind:
         raise ValueError(
-            f"a subject is a folder, a hub id, or one of {', '.join(KINDS)}, got {spec!r}"
+            f"a tokenizer is a folder, a hub id, or one of {', '.join(KINDS)}, got {spec!r}"
             f"{did_you_mean(kind, KINDS)}"
         )
-    return (_tokenizer(spec, spec, device, dtype),)
+    return (_tokenizer(spec, spec, device=device, dtype=dtype),)
 
 
 def open_reconstructor(
     spec: str, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> Reconstructor:
-    """Open a single subject; see `open_reconstructors`.
+    """Open a single reconstructor; see `open_reconstructors`.
 
     Raises:
-        ValueError: the words name a sweep.
+        ValueError: the argument names a sweep.
     """
     first, *others = open_reconstructors(spec, device, dtype)
     if others:
-        raise ValueError(f"one subject is wanted here, but {spec!r} names {1 + len(others)}")
+        raise ValueError(f"expected a single tokenizer, but {spec!r} names {1 + len(others)}")
     return first
 
 
 def _numbers(spec: str) -> list[int]:
-    """The numbers of `jpeg:q=10,30,50`."""
+    """Parse the numbers of `jpeg:q=10,30,50`.
+
+    Raises:
+        ValueError: the argument is malformed, or names a number twice.
+    """
     kind, _, options = spec.partition(":")
     name, example, _ = NUMBERED[kind]
     given, _, values = options.partition("=")
@@ -103,13 +150,14 @@ def _numbers(spec: str) -> list[int]:
         )
     repeated = sorted({number for number in numbers if numbers.count(number) > 1})
     if repeated:
-        raise ValueError(f"{spec!r} names {name}={repeated[0]} twice; leave one out")
+        raise ValueError(f"{spec!r} names {name}={repeated[0]} twice; remove one")
     return [int(number) for number in numbers]
 
 
 def _tokenizer(
-    name: str, saved: str, device: str, dtype: torch.dtype, path: PathName | None = None
+    name: str, saved: str, *, device: str, dtype: torch.dtype, path: PathName | None = None
 ) -> TokenizerReconstructor:
+    """Load a saved tokenizer, whose name in reports may differ from its folder or hub id."""
     try:
         tokenizer: Any = VisualTokenizer.from_pretrained(saved, torch_dtype=dtype)
     except FileNotFoundError as error:

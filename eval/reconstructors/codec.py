@@ -1,4 +1,4 @@
-"""Classical codecs as subjects: every clip is coded on its own, at its true rate."""
+"""Classical codecs as reconstructors: every clip is coded separately, at its actual rate."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from .reconstructor import Clips, Reconstruction, Reconstructor
 
 @dataclass(frozen=True)
 class CodedClip:
-    """One clip after a codec.
+    """A clip after encoding and decoding, with its size and time.
 
     Attributes:
-        clip: decoded, 8 bit.
-        payload_bytes: see `bitstream.py`.
-        stored_bytes: of the whole file, container included.
+        clip: decoded 8-bit clip.
+        payload_bytes: size of the image data; see `bitstream.py`.
+        stored_bytes: size of the whole file, including its container.
         encode_seconds: time to encode.
         decode_seconds: time to decode.
     """
@@ -31,10 +31,10 @@ class CodedClip:
 
 
 class Codec(Reconstructor):
-    """A codec at one quality."""
+    """A codec at one quality setting."""
 
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
-        """Code every clip on its own, so that no rate depends on its neighbours in the batch."""
+        """Code every clip separately, so that its rate does not depend on the rest of the batch."""
         coded = [self.code(clip) for clip in clips]
         num_pixels = clips[0, 0].numel()
         return Reconstruction(
@@ -47,4 +47,4 @@ class Codec(Reconstructor):
 
     @abstractmethod
     def code(self, clip: UInt8[Tensor, "3 T H W"]) -> CodedClip:
-        """The round trip of one clip."""
+        """Encode and decode one clip."""

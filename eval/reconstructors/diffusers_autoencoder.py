@@ -1,10 +1,10 @@
 """Autoencoders of the diffusers library: `diffusers:<Class>:<path or hub id>`.
 
-Every class of diffusers that turns images or clips into latents and back is taken as it is, with
-the posterior's mode and without its latent scaling, which a round trip would only undo. A path or
-id may name a subfolder behind it (`owner/pipeline/vae`).
+Every class of diffusers that maps images or clips to latents and back is used as it is, with the
+posterior's mode and without its latent scaling, which decoding would undo anyway. A path or id may
+end in a subfolder (`owner/pipeline/vae`).
 
-Image autoencoders see clips frame by frame; video autoencoders see images as clips of one frame.
+Image autoencoders code clips frame by frame; video autoencoders code images as clips of one frame.
 """
 
 import json
@@ -34,31 +34,32 @@ from .reconstructor import Clips, Reconstruction, Reconstructor
 from .saved_tokenizer import now
 
 STORED_BITS = 16
-"""Bits that a continuous value counts, as in `VisualTokenizer.bits_per_pixel`."""
+"""Bits per continuous value, as in `VisualTokenizer.bits_per_pixel`."""
 
 DENOISING_TIMESTEP = 0.05
 
-# They code sound or proteins, see pixels in another range, or need a sampler to decode.
-NO_PICTURES = ("Audio", "Oobleck", "Vocoder", "Protein", "SAME", "LongCat", "MMAudio")
-OTHER_RANGE = ("AutoencoderRAE", "LTX2VideoDiffusionDecoderModel", "ConsistencyDecoderVAE")
+# Parts of the names of classes that code sound or proteins.
+NOT_VISUAL = ("Audio", "Oobleck", "Vocoder", "Protein", "SAME", "LongCat", "MMAudio")
+# Classes that take pixels in another range, or need a sampler to decode.
+UNSUPPORTED = ("AutoencoderRAE", "LTX2VideoDiffusionDecoderModel", "ConsistencyDecoderVAE")
 
 
 class DiffusersAutoencoder(Reconstructor):
     """An autoencoder of diffusers.
 
     Args:
-        name: shown in reports.
-        model: on the device where it shall run.
+        name: name in reports.
+        model: model on the device it should run on.
     """
 
     def __init__(self, name: str, model: ModelMixin) -> None:
-        # Their encode and decode are no part of a common class.
+        # Encode and decode are not declared in a common base class.
         self.model: Any = model.eval()
         self.name = name
         self.parameters = sum(p.numel() for p in model.parameters())
         self.device = str(model.device)
         self.dtype = str(model.dtype).removeprefix("torch.")
-        self.sees_clips = _sees_clips(model)
+        self.takes_clips = _takes_clips(model)
         self._joins_frames = isinstance(model, AutoencoderKLTemporalDecoder)
         if isinstance(model, VQModel):
             self.group_sizes = (model.config["num_vq_embeddings"],)
@@ -70,23 +71,23 @@ class DiffusersAutoencoder(Reconstructor):
 
     @property
     def fingerprint(self) -> str:
-        """Of weights, config and dtype; taken when it is asked for, since hashing takes time."""
+        """Hash of weights, config and dtype, computed on first use because it takes time."""
         if self._fingerprint is None:
             self._fingerprint = fingerprint(self.model)
         return self._fingerprint
 
     @torch.inference_mode()
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
-        """Encode and decode; the first batch runs once more beforehand, off the clock.
+        """Encode and decode; the first batch runs twice, and only the second run is timed.
 
         Raises:
-            ValueError: the model gives back another size than it was given.
-            FloatingPointError: its answer is not finite.
+            ValueError: the model returns another size than it was given.
+            FloatingPointError: its output is not finite.
         """
         B, _, T, H, W = clips.shape
         num_pixels = T * H * W
         pixels = to_pixels(clips).to(self.model.device, self.model.dtype)
-        if not self.sees_clips:
+        if not self.takes_clips:
             pixels = pixels.transpose(1, 2).flatten(0, 1)
         if not self._warm:
             self._decode(self._encode(pixels)[0], T)
@@ -97,7 +98,7 @@ class DiffusersAutoencoder(Reconstructor):
         decoded = self._decode(latents, T)
         end = now(self.model.device)
         self._check(pixels, decoded)
-        if not self.sees_clips:
+        if not self.takes_clips:
             decoded = decoded.unflatten(0, (B, T)).transpose(1, 2)
             latents = latents.unflatten(0, (B, T)).transpose(1, 2)
         return Reconstruction(
@@ -112,7 +113,7 @@ class DiffusersAutoencoder(Reconstructor):
         )
 
     def _encode(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Latents, the mode where there is a posterior; and indices where the class tells them."""
+        """Return latents (the mode of a posterior), and indices if the class returns them."""
         if self._leading_frames:
             first = pixels[:, :, :1].expand(-1, -1, self._leading_frames, -1, -1)
             pixels = torch.cat((first, pixels), dim=2)
@@ -144,21 +145,21 @@ class DiffusersAutoencoder(Reconstructor):
     def _check(self, pixels: Tensor, decoded: Tensor) -> None:
         if decoded.shape != pixels.shape:
             raise ValueError(
-                f"{self.name} gave back {_size(decoded)} for {_size(pixels)} (T x H x W); choose "
-                "--size and --frames that this class keeps (often multiples of 32, and 1 + 4 n or "
-                "1 + 8 n frames)"
+                f"{self.name} returned {_size(decoded)} for {_size(pixels)} (T x H x W); choose "
+                "--size and --frames that this class preserves (often multiples of 32, and 1 + 4 n "
+                "or 1 + 8 n frames)"
             )
         if not decoded.isfinite().all():
             raise FloatingPointError(f"{self.name} decodes to NaN or infinity; check its weights")
 
     def _bits(self, latents: Tensor) -> float:
-        """Nominal bits of one sample."""
+        """Compute the nominal bits of one sample."""
         if self.group_sizes:
             return latents[0, 0].numel() * sum(map(log2, self.group_sizes))
         return float(latents[0].numel() * STORED_BITS)
 
     def _grids(self, latents: Tensor, indices: Tensor | None) -> tuple[Tensor, ...] | None:
-        """Indices of discrete models; a VQModel gives them away only inside its quantizer."""
+        """Return the indices of a discrete model; a VQModel has them only inside its quantizer."""
         if not self.group_sizes:
             return None
         B, _, T, h, w = latents.shape
@@ -169,17 +170,17 @@ class DiffusersAutoencoder(Reconstructor):
         return (indices.long().view(B, T, h, w, 1),)
 
 
-def picture_autoencoders() -> dict[str, type[ModelMixin]]:
-    """The classes of diffusers that can be scored, by name."""
-    found = {
+def supported_autoencoders() -> dict[str, type[ModelMixin]]:
+    """Return the classes of diffusers that can be scored, by name."""
+    classes = {
         name: value
         for name, value in vars(autoencoders).items()
         if isinstance(value, type) and issubclass(value, ModelMixin)
     }
     return {
         name: value
-        for name, value in found.items()
-        if name not in OTHER_RANGE and not any(word in name for word in NO_PICTURES)
+        for name, value in classes.items()
+        if name not in UNSUPPORTED and not any(word in name for word in NOT_VISUAL)
     }
 
 
@@ -188,33 +189,33 @@ def open_diffusers(spec: str, device: str, dtype: torch.dtype) -> DiffusersAutoe
 
     Raises:
         ValueError: an unknown class, a folder of another class, or weights that do not fit.
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: there is no such model.
     """
     _, class_name, path = [*spec.split(":", 2), "", ""][:3]
-    classes = picture_autoencoders()
+    classes = supported_autoencoders()
     if class_name not in classes or not path:
         raise ValueError(
             f"a diffusers model is written diffusers:<Class>:<path or hub id>, got {spec!r}; the "
             f"class must be one of {', '.join(classes)}{did_you_mean(class_name, classes)}"
         )
-    place, subfolder = _place(path)
-    _check_class(place, subfolder, class_name)
+    model_id, subfolder = _split_subfolder(path)
+    _check_class(model_id, subfolder, class_name)
     cls: Any = classes[class_name]
     try:
         model, info = cls.from_pretrained(
-            place, subfolder=subfolder, torch_dtype=dtype, output_loading_info=True
+            model_id, subfolder=subfolder, torch_dtype=dtype, output_loading_info=True
         )
     except OSError as error:
         raise FileNotFoundError(
-            f"no {class_name} at {path!r}: no such folder, and the hub did not answer with one "
+            f"no {class_name} at {path!r}: no such folder, and the hub did not provide one "
             f"({str(error).splitlines()[0]})"
         ) from error
     check_loading(path, info)
     return DiffusersAutoencoder(spec, model.to(device))
 
 
-def _place(path: str) -> tuple[str, str]:
-    """The folder or hub id, and the subfolder in it."""
+def _split_subfolder(path: str) -> tuple[str, str]:
+    """Split a path into the folder or hub id and the subfolder in it."""
     looks_local = Path(path).is_absolute() or path.startswith((".", "~")) or Path(path).exists()
     if looks_local:
         folder = Path(path).expanduser()
@@ -225,41 +226,42 @@ def _place(path: str) -> tuple[str, str]:
     return f"{owner}/{name}" if name else owner, subfolder
 
 
-def _check_class(place: str, subfolder: str, class_name: str) -> None:
-    """Diffusers loads a folder of another class with a warning at most; here it is an error."""
-    folder = Path(place)
+def _check_class(model_id: str, subfolder: str, class_name: str) -> None:
+    """Raise if a folder contains another class, which diffusers loads with a warning at most."""
+    folder = Path(model_id)
     if not folder.is_dir():
-        if folder.is_absolute() or place.startswith("."):
-            raise FileNotFoundError(f"no {class_name} at {place}: there is no such folder")
+        if folder.is_absolute() or model_id.startswith("."):
+            raise FileNotFoundError(f"no {class_name} at {model_id}: there is no such folder")
         return
     config = folder / subfolder / "config.json"
     if not config.is_file():
         raise FileNotFoundError(
-            f"no {class_name} at {place}: expected a folder with config.json and weights, as "
+            f"no {class_name} at {model_id}: expected a folder with config.json and weights, as "
             "diffusers' save_pretrained writes it"
         )
     stored = json.loads(config.read_text(encoding="utf-8")).get("_class_name")
     if stored != class_name:
         raise ValueError(
-            f"{place} holds a {stored}, not a {class_name}; write diffusers:{stored}:{place}"
+            f"{model_id} contains a {stored}, not a {class_name}; "
+            f"write diffusers:{stored}:{model_id}"
         )
 
 
-def _sees_clips(model: nn.Module) -> bool:
-    """Whether the encoder's first convolution has a time axis."""
+def _takes_clips(model: nn.Module) -> bool:
+    """Return whether the encoder's convolutions have a time axis."""
     encoder = model.get_submodule("encoder")
     return any(isinstance(layer, nn.Conv3d) for layer in encoder.modules())
 
 
 def _leading_frames(model: Any) -> int:
-    """How often the first frame stands before a clip.
+    """Return the number of copies of the first frame to prepend to a clip.
 
-    A causal VidTok's `decode` cuts these frames off again, but only its `forward` puts them there.
+    A causal VidTok's `decode` removes these frames, but only its `forward` prepends them.
     """
     is_causal_vidtok = "regularizer" in model.config and model.config["is_causal"]
     return model.temporal_compression_ratio - 1 if is_causal_vidtok else 0
 
 
 def _size(pixels: Tensor) -> str:
-    """T x H x W; a frame on its own has T = 1."""
+    """Format a size as T x H x W; a single frame has T = 1."""
     return " x ".join(map(str, pixels.shape[2:] if pixels.ndim == 5 else (1, *pixels.shape[2:])))

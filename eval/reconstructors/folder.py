@@ -1,12 +1,12 @@
-"""Somebody else's reconstructions: a folder of images or clips, matched by relative name.
+"""Existing reconstructions of any system: a folder of images or clips, matched by relative name.
 
-    sample kodak/kodim09 (from kodak/kodim09.png)   DIR/kodak/kodim09.png, .webp, ... any format
+    image  kodak/kodim09 (from kodak/kodim09.png)   DIR/kodak/kodim09.png, .webp, ... any format
     clip   birds/crow    (from birds/crow.mp4)      DIR/birds/crow/ with one image per frame, in
                                                     the order of their names, or DIR/birds/crow.mkv
 
-Files hold what came back for the very pixels that the protocol scores: the crops, not the whole
-images. A reconstruction of another size is refused, since resizing it would hide its errors.
-Clips read from a lossy file carry that file's errors too; folders of PNG frames do not.
+The files must contain reconstructions of exactly the pixels that the protocol scores: the crops,
+not the whole images. A reconstruction of another size is refused, since resizing it would hide its
+errors. Clips read from a lossy file also carry that file's errors; folders of PNG frames do not.
 """
 
 from collections.abc import Sequence
@@ -24,18 +24,18 @@ from ...data.sources.source import list_source
 from ...data.sources.source_fingerprint import source_fingerprint
 from .reconstructor import Clips, Reconstruction, Reconstructor
 
-SHOWN = 5
+MAX_LISTED = 5
 
 
 class Folder(Reconstructor):
-    """Reconstructions that lie in a folder.
+    """A folder of existing reconstructions.
 
     Args:
-        path: the folder.
+        path: path of the folder.
 
     Raises:
-        FileNotFoundError: it does not exist.
-        ValueError: it holds no images and no clips.
+        FileNotFoundError: the folder does not exist.
+        ValueError: the folder contains neither images nor clips.
     """
 
     accepts_any_input = False
@@ -54,32 +54,35 @@ class Folder(Reconstructor):
 
     @property
     def fingerprint(self) -> str:
-        """Of the files' names, sizes and times."""
+        """Hash of the files' names, sizes and times."""
         return source_fingerprint(list(self._files.values()))
 
     def check(self, keys: Sequence[str]) -> None:
-        """Raise where a sample has no reconstruction."""
+        """Raise if a sample has no reconstruction.
+
+        Raises:
+            ValueError: samples without a reconstruction, with the names of the first ones.
+        """
         missing = [key for key in keys if key not in self._files and key not in self._frames]
         if missing:
-            shown = ", ".join(missing[:SHOWN]) + (", ..." if len(missing) > SHOWN else "")
+            listed = ", ".join(missing[:MAX_LISTED]) + (", ..." if missing[MAX_LISTED:] else "")
             raise ValueError(
-                f"{self.name} lacks {len(missing)} of {len(keys)} reconstructions: {shown}; each "
+                f"{self.name} lacks {len(missing)} of {len(keys)} reconstructions: {listed}; each "
                 "is found by the sample's name in the source without its extension, e.g. "
                 f"{self.path}/{missing[0]}.png (clips: a folder {self.path}/{missing[0]} of "
-                "frames); a damaged original asks for its reconstruction, too: take it out of the "
-                "source"
+                "frames); a damaged original needs a reconstruction, too: remove it from the source"
             )
 
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
         """Read the reconstructions of these samples.
 
         Raises:
-            ValueError: one is missing, or of another size or length than its sample.
-            OSError: one cannot be read.
+            ValueError: a reconstruction is missing, or differs from its sample in size or length.
+            OSError: a reconstruction cannot be read.
         """
         self.check(keys)
         restored = [self._read(key, clip) for key, clip in zip(keys, clips, strict=True)]
-        return Reconstruction(torch.stack(restored), None, None, None)
+        return Reconstruction(clips=torch.stack(restored))
 
     def _read(self, key: str, clip: UInt8[Tensor, "3 T H W"]) -> UInt8[Tensor, "3 T H W"]:
         _, T, H, W = clip.shape
@@ -89,13 +92,13 @@ class Folder(Reconstructor):
             found = " and ".join(f"{height} x {width}" for height, width in sorted(sizes))
             raise ValueError(
                 f"{self.name}: the reconstruction of {key} must be {T} frame(s) of {H} x {W} "
-                f"pixels (height x width), got {len(frames)} of {found}; save what your model made "
+                f"pixels (height x width), got {len(frames)} of {found}; save the reconstruction "
                 "of the evaluated crop, without resizing it"
             )
         return torch.stack(frames, dim=1)
 
     def _read_frames(self, key: str, count: int) -> list[Tensor]:
-        """At most one frame more than asked for, so that too long a clip is noticed."""
+        """Read at most one frame more than `count`, which is enough to notice a longer clip."""
         if key not in self._files:
             files = self._frames[key][: count + 1]
             return [to_tensor(read_image(file.location)) for file in files]

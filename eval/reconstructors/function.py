@@ -1,4 +1,4 @@
-"""Any function of pixels, so that a model of any library is scored in one line of Python."""
+"""Any function of pixels, so that a model of any library can be scored from Python."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,11 +11,11 @@ from .reconstructor import Clips, Reconstruction, Reconstructor
 
 
 class Function(Reconstructor):
-    """Any function from pixels in [-1, 1] to pixels.
+    """A function from pixels in [-1, 1] to pixels.
 
     Args:
-        name: shown in reports.
-        function: keeps the shape (B, 3, T, H, W).
+        name: name in reports.
+        function: function that preserves the shape (B, 3, T, H, W).
     """
 
     def __init__(
@@ -27,16 +27,17 @@ class Function(Reconstructor):
 
     @torch.inference_mode()
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
-        """Call the function.
+        """Call the function on the clips.
 
         Raises:
-            ValueError: it changes the shape, or answers with NaN or infinity.
+            ValueError: it changes the shape, or returns NaN or infinity.
         """
         pixels = self.function(to_pixels(clips)).float()
         if pixels.shape != clips.shape:
             raise ValueError(
-                f"{self.name} must keep the shape {tuple(clips.shape)}, got {tuple(pixels.shape)}"
+                f"{self.name} must preserve the shape {tuple(clips.shape)}, "
+                f"got {tuple(pixels.shape)}"
             )
         if not pixels.isfinite().all():
-            raise ValueError(f"{self.name} answers with NaN or infinity")
-        return Reconstruction(to_uint8(pixels).cpu(), None, None, None, pixels=pixels.clamp(-1, 1))
+            raise ValueError(f"{self.name} returns NaN or infinity")
+        return Reconstruction(clips=to_uint8(pixels).cpu(), pixels=pixels.clamp(-1, 1))

@@ -1,4 +1,4 @@
-"""The images themselves: the upper end of every scale."""
+"""The images themselves: the upper bound of every metric."""
 
 from collections.abc import Sequence
 
@@ -14,5 +14,5 @@ class Identity(Reconstructor):
     name = "identity"
 
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
-        """Nothing happens."""
-        return Reconstruction(clips, (RAW_BITS,) * len(clips), None, None)
+        """Return the clips unchanged."""
+        return Reconstruction(clips=clips, bits_per_pixel=(RAW_BITS,) * len(clips))

@@ -1,4 +1,4 @@
-"""JPEG, WebP and AVIF through Pillow, with its defaults (4:2:0); clips are coded frame by frame."""
+"""JPEG, WebP and AVIF with Pillow's defaults (4:2:0); clips are coded frame by frame."""
 
 import io
 import time
@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image, features
 from torch import Tensor
 
-from ...data.codecs.image import to_picture, to_tensor
+from ...data.codecs.image import to_pil, to_tensor
 from .bitstream import avif_payload, jpeg_payload, webp_payload
 from .codec import Codec, CodedClip
 
@@ -21,10 +21,10 @@ class ImageFormat:
     """An image format of Pillow.
 
     Attributes:
-        pillow_name: what Pillow calls the format.
-        feature: what Pillow calls the library behind it.
+        pillow_name: Pillow's name of the format.
+        feature: Pillow's name of the library that implements it.
         qualities: lowest and highest quality.
-        payload: counts the image's bytes in a file.
+        payload: counts the bytes of image data in a file.
     """
 
     pillow_name: str
@@ -41,7 +41,7 @@ IMAGE_FORMATS = {
 
 
 class ImageCodec(Codec):
-    """One image format at one quality.
+    """An image format at one quality setting.
 
     Args:
         kind: jpeg, webp or avif.
@@ -59,7 +59,7 @@ class ImageCodec(Codec):
         if not features.check(self.format.feature):
             raise ValueError(
                 f"{kind}: this Pillow was built without {self.format.feature}; "
-                "`pip install --upgrade pillow` brings one with it"
+                "`pip install --upgrade pillow` installs a build that has it"
             )
         self.name = f"{kind}:q={quality}"
         library = features.version(self.format.feature) or "unknown"
@@ -69,26 +69,26 @@ class ImageCodec(Codec):
         )
 
     def code(self, clip: UInt8[Tensor, "3 T H W"]) -> CodedClip:
-        """Every frame is a file of its own."""
-        pictures = [to_picture(frame) for frame in clip.unbind(1)]
+        """Code every frame as a separate file."""
+        images = [to_pil(frame) for frame in clip.unbind(1)]
         start = time.perf_counter()
-        files = [self._write(picture) for picture in pictures]
+        files = [self._write(image) for image in images]
         encoded = time.perf_counter()
         decoded = [self._read(file) for file in files]
         end = time.perf_counter()
         return CodedClip(
-            clip=torch.stack([to_tensor(picture) for picture in decoded], dim=1),
+            clip=torch.stack([to_tensor(image) for image in decoded], dim=1),
             payload_bytes=sum(self.format.payload(file) for file in files),
             stored_bytes=sum(map(len, files)),
             encode_seconds=encoded - start,
             decode_seconds=end - encoded,
         )
 
-    def _write(self, picture: Image.Image) -> bytes:
+    def _write(self, image: Image.Image) -> bytes:
         buffer = io.BytesIO()
-        picture.save(buffer, self.format.pillow_name, quality=self.quality)
+        image.save(buffer, self.format.pillow_name, quality=self.quality)
         return buffer.getvalue()
 
     def _read(self, file: bytes) -> Image.Image:
-        with Image.open(io.BytesIO(file), formats=[self.format.pillow_name]) as picture:
-            return picture.convert("RGB")
+        with Image.open(io.BytesIO(file), formats=[self.format.pillow_name]) as image:
+            return image.convert("RGB")

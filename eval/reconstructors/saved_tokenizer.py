@@ -1,4 +1,4 @@
-"""A VisualTokenizer under evaluation."""
+"""A VisualTokenizer as a reconstructor."""
 
 import time
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from .reconstructor import Clips, Reconstruction, Reconstructor
 
 
 class TokenizerReconstructor(Reconstructor):
-    """A VisualTokenizer, encoding whole images with the posterior's mode.
+    """A VisualTokenizer that encodes whole images or tiles, with the posterior's mode.
 
     Args:
-        name: shown in reports.
-        tokenizer: on the device where it shall run.
-        tile: side in pixels of the tiles it works in; None for whole images.
-        path: of a dual-path tokenizer: discrete (None means this one) or continuous.
+        name: name in reports.
+        tokenizer: tokenizer on the device it should run on.
+        tile: side of the tiles, in pixels; None for whole images.
+        path: path of a dual-path tokenizer, discrete or continuous; None takes its first path.
     """
 
     def __init__(
@@ -44,35 +44,35 @@ class TokenizerReconstructor(Reconstructor):
 
     @property
     def fingerprint(self) -> str:
-        """Of weights, config and dtype; taken when it is asked for, since hashing takes time."""
+        """Hash of weights, config and dtype, computed on first use because it takes time."""
         if self._fingerprint is None:
             self._fingerprint = fingerprint(self.tokenizer)
         return self._fingerprint
 
     @torch.inference_mode()
     def reconstruct(self, clips: Clips, keys: Sequence[str]) -> Reconstruction:
-        """Encode and decode; the first batch runs once more beforehand, off the clock.
+        """Encode and decode; the first batch runs twice, and only the second run is timed.
 
         Raises:
-            FloatingPointError: the decoder's answer is not finite.
+            FloatingPointError: the decoder's output is not finite.
         """
         with eval_mode(self.tokenizer):
             return self._reconstruct(clips)
 
-    def tile_side(self, wish: int) -> int | None:
-        """A multiple of the compression."""
+    def tile_side(self, max_side: int) -> int | None:
+        """Return the largest multiple of the compression up to `max_side`, if there is one."""
         step = self.tokenizer.spatial_compression
-        return wish // step * step or None
+        return max_side // step * step or None
 
     def tiled(self, tile: int) -> "TokenizerReconstructor":
-        """Encode and decode tile by tile."""
+        """Return a reconstructor that encodes and decodes tiles of this side."""
         return TokenizerReconstructor(self.name, self.tokenizer, tile, self.path)
 
     def _settings(self) -> str | None:
-        """What tells this subject from others of the same weights."""
+        """Describe path and tiles, in which reconstructors with the same weights may differ."""
         path = f"{self.path} path" if len(self.tokenizer.paths) > 1 else None
         tiles = None if self.tile is None else f"tiles of {self.tile} pixels"
-        return ", ".join(words for words in (path, tiles) if words) or None
+        return ", ".join(part for part in (path, tiles) if part) or None
 
     def _reconstruct(self, clips: Clips) -> Reconstruction:
         pixels = to_pixels(clips).to(self.tokenizer.device, self.tokenizer.dtype)
@@ -106,7 +106,7 @@ def _values_per_pixel(encoding: Encoding) -> float:
 
 
 def now(device: torch.device) -> float:
-    """The clock in seconds, after everything that was started on the device has ended."""
+    """Return the time in seconds, after all work submitted to the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()

@@ -1,6 +1,6 @@
-"""Names of their own: of subjects with one name, the second is called `name (2)`.
+"""Unique names: a repeated name becomes `name (2)`.
 
-Tokenizers given as Python objects are all called alike, and the same words may be given twice.
+Tokenizers given as Python objects all have the same name, and one argument may be given twice.
 """
 
 from collections.abc import Sequence
@@ -9,27 +9,25 @@ from copy import copy
 from .reconstructor import Reconstructor
 
 
-def told_apart(reconstructors: Sequence[Reconstructor]) -> tuple[Reconstructor, ...]:
-    """The subjects in order; those that need another name are shallow copies."""
-    named: list[Reconstructor] = []
-    names = distinct_names([reconstructor.name for reconstructor in reconstructors])
+def with_unique_names(reconstructors: Sequence[Reconstructor]) -> tuple[Reconstructor, ...]:
+    """Return the reconstructors in order; those with a repeated name as renamed shallow copies."""
+    renamed: list[Reconstructor] = []
+    names = unique_names([reconstructor.name for reconstructor in reconstructors])
     for reconstructor, name in zip(reconstructors, names, strict=True):
-        if reconstructor.name == name:
-            named.append(reconstructor)
-            continue
-        renamed = copy(reconstructor)
-        renamed.name = name
-        named.append(renamed)
-    return tuple(named)
+        if reconstructor.name != name:
+            reconstructor = copy(reconstructor)
+            reconstructor.name = name
+        renamed.append(reconstructor)
+    return tuple(renamed)
 
 
-def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
-    """The names in order, numbered where they came before."""
-    distinct: dict[str, None] = {}
+def unique_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in order, with a number appended to repeated ones."""
+    unique: dict[str, None] = {}
     for name in names:
         number, free = 1, name
-        while free in distinct:
+        while free in unique:
             number += 1
             free = f"{name} ({number})"
-        distinct[free] = None
-    return tuple(distinct)
+        unique[free] = None
+    return tuple(unique)

@@ -1,7 +1,7 @@
-"""H.264, HEVC and AV1 through PyAV; an image is coded as one intra frame.
+"""H.264, HEVC and AV1 with PyAV; an image is coded as one intra frame.
 
-Colours go through BT.709, limited range, 4:2:0, with the same careful conversion both ways. Odd
-sizes are extended by one row or column, which is cropped away again.
+Colors are converted to BT.709, limited range, 4:2:0, and back with the same accurate conversion.
+Odd sizes are padded by one row or column, which is cropped again after decoding.
 """
 
 import io
@@ -25,9 +25,9 @@ from .codec import Codec, CodedClip
 
 FRAME_RATE = Fraction(30)
 REORDER_FRAMES = 16
-"""No encoder here sends a frame so many places after it is shown."""
+"""Upper bound of the distance over which an encoder reorders frames."""
 
-CAREFUL = (
+ACCURATE = (
     Interpolation.BICUBIC
     | Interpolation.ACCURATE_RND
     | Interpolation.FULL_CHR_H_INT
@@ -37,13 +37,13 @@ CAREFUL = (
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """An encoder of FFmpeg.
+    """A video format and its FFmpeg encoder.
 
     Attributes:
-        encoder: its name in FFmpeg.
-        factors: lowest and highest constant rate factor; a low one means high quality.
-        payload: counts the image's bytes in a packet.
-        options: what keeps it quiet; presets stay at the encoder's default.
+        encoder: name of the encoder in FFmpeg.
+        factors: lowest and highest constant rate factor; lower factors give higher quality.
+        payload: counts the bytes of image data in a packet.
+        options: options that silence the encoder; its preset stays at the default.
     """
 
     encoder: str
@@ -55,13 +55,13 @@ class VideoFormat:
 VIDEO_FORMATS = {
     "h264": VideoFormat("libx264", (0, 51), h264_payload),
     "hevc": VideoFormat("libx265", (0, 51), hevc_payload, {"x265-params": "log-level=error"}),
-    # FFmpeg takes 0 for "not set" here and would code at SVT-AV1's default of 35.
+    # FFmpeg treats 0 as "not set" here and would use SVT-AV1's default of 35.
     "av1": VideoFormat("libsvtav1", (1, 63), av1_payload),
 }
 
 
 class VideoCodec(Codec):
-    """One encoder at one constant rate factor.
+    """A video encoder at one constant rate factor.
 
     Args:
         kind: h264, hevc or av1.
@@ -79,7 +79,7 @@ class VideoCodec(Codec):
         if self.format.encoder not in av.codecs_available:
             raise ValueError(
                 f"{kind}: this PyAV was built without {self.format.encoder}; "
-                "`pip install --upgrade av` brings one with it"
+                "`pip install --upgrade av` installs a build that has it"
             )
         self.name = f"{kind}:crf={crf}"
         self.settings = (
@@ -90,10 +90,10 @@ class VideoCodec(Codec):
         os.environ.setdefault("SVT_LOG", "1")
 
     def code(self, clip: UInt8[Tensor, "3 T H W"]) -> CodedClip:
-        """The clip is a file of its own.
+        """Code the clip as one MP4 file.
 
         Raises:
-            RuntimeError: another number of frames came back.
+            RuntimeError: the decoder returned another number of frames.
         """
         _, T, H, W = clip.shape
         start = time.perf_counter()
@@ -102,7 +102,7 @@ class VideoCodec(Codec):
         frames = list(_decode(file))
         end = time.perf_counter()
         if len(frames) != T:
-            raise RuntimeError(f"{self.name} gave back {len(frames)} of {T} frames")
+            raise RuntimeError(f"{self.name} returned {len(frames)} of {T} frames")
         return CodedClip(
             clip=torch.stack(frames, dim=1)[:, :, :H, :W],
             payload_bytes=payload,
@@ -112,9 +112,9 @@ class VideoCodec(Codec):
         )
 
     def _encode(self, clip: Tensor) -> tuple[bytes, int]:
-        """An MP4 file, and how many of its bytes are image."""
+        """Return an MP4 file, and the number of its bytes that are image data."""
         _, _, H, W = clip.shape
-        # Two pixels share a colour sample; in float, since PyTorch pads no integers.
+        # Pairs of pixels share a color sample; in float, since PyTorch does not pad integers.
         even = F.pad(clip.float(), (0, W % 2, 0, H % 2), mode="replicate").to(torch.uint8)
         buffer, payload = io.BytesIO(), 0
         with av.open(buffer, "w", format="mp4") as container:
@@ -128,7 +128,7 @@ class VideoCodec(Codec):
             packets = chain.from_iterable(stream.encode(frame) for frame in frames)
             for order, packet in enumerate(packets):
                 payload += self.format.payload(bytes(packet))
-                # libx265 leaves this undefined in clips that end before its frames are reordered.
+                # libx265 leaves it undefined if a clip ends before its frames are reordered.
                 packet.dts = order - REORDER_FRAMES
                 container.mux(packet)
         return buffer.getvalue(), payload
@@ -136,16 +136,16 @@ class VideoCodec(Codec):
 
 def _yuv_frames(clip: UInt8[Tensor, "3 T H W"]) -> Iterator[av.VideoFrame]:
     reformatter = VideoReformatter()
-    for number, picture in enumerate(clip.unbind(1)):
+    for number, image in enumerate(clip.unbind(1)):
         frame = av.VideoFrame.from_ndarray(
-            picture.permute(1, 2, 0).contiguous().numpy(), format="rgb24"
+            image.permute(1, 2, 0).contiguous().numpy(), format="rgb24"
         )
         converted = reformatter.reformat(
             frame,
             format="yuv420p",
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
-            interpolation=CAREFUL,
+            interpolation=ACCURATE,
         )
         converted.pts, converted.time_base = number, 1 / FRAME_RATE
         yield converted
@@ -155,11 +155,11 @@ def _decode(file: bytes) -> Iterator[UInt8[Tensor, "3 H W"]]:
     reformatter = VideoReformatter()
     with av.open(io.BytesIO(file), "r") as container:
         for frame in container.decode(video=0):
-            picture = reformatter.reformat(
+            image = reformatter.reformat(
                 frame,
                 format="rgb24",
                 src_colorspace=Colorspace.ITU709,
                 src_color_range=ColorRange.MPEG,
-                interpolation=CAREFUL,
+                interpolation=ACCURATE,
             ).to_ndarray()
-            yield torch.from_numpy(picture).permute(2, 0, 1)
+            yield torch.from_numpy(image).permute(2, 0, 1)

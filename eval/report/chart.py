@@ -1,6 +1,6 @@
-"""Charts as inline SVG: crisp at every size, readable in light and dark, no library in the page.
+"""Charts as inline SVG: sharp at every size, for light and dark pages, without a library.
 
-Colours are classes (`s0` ... `s9`) that the page's style sheet fills.
+Colors are classes (`s0` ... `s9`) that the page's style sheet defines.
 """
 
 from collections.abc import Sequence
@@ -11,40 +11,40 @@ from typing import Literal
 
 WIDTH, HEIGHT = 420, 300
 LEFT, RIGHT, TOP, BOTTOM = 56, 14, 14, 46
-NUM_COLOURS = 10
+NUM_COLORS = 10
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one kind.
+    """Points that are drawn alike.
 
     Attributes:
-        label: its name.
+        label: name of the series.
         points: pairs of x and y.
-        notes: what is told of each point.
-        colour: number of its colour.
-        joined: whether a line runs through the points.
-        hollow: whether its points are rings.
-        labelled: whether its name stands beside its last point.
+        notes: tooltip of each point.
+        color: number of the color.
+        joined: whether a line connects the points.
+        hollow: whether the points are rings.
+        labeled: whether the label is drawn beside the last point.
     """
 
     label: str
     points: tuple[tuple[float, float], ...]
     notes: tuple[str, ...]
-    colour: int
+    color: int
     joined: bool = False
     hollow: bool = False
-    labelled: bool = False
+    labeled: bool = False
 
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis.
+    """A linear or logarithmic axis of a chart.
 
     Attributes:
-        title: with unit.
-        low: value at its start.
-        high: value at its end.
+        title: title with unit.
+        low: value at the start of the axis.
+        high: value at the end of the axis.
         scale: linear or logarithmic.
     """
 
@@ -54,44 +54,44 @@ class Axis:
     scale: Literal["linear", "log"]
 
     def share(self, value: float) -> float:
-        """Where a value lies, from 0 at the start to 1 at the end."""
+        """Return the position of a value, from 0 at the start to 1 at the end."""
         if self.scale == "log":
             return (log10(value) - log10(self.low)) / (log10(self.high) - log10(self.low))
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Round values, about five of them."""
+        """Return about five round values."""
         if self.scale == "log":
             exponents = range(floor(log10(self.low)) - 1, ceil(log10(self.high)) + 1)
             decades = log10(self.high / self.low)
             steps = (1, 2, 5) if decades < 3.2 else (1,)
-            found = [m * 10.0**e for e in exponents for m in steps]
-            found = found if decades < 7 else found[:: ceil(decades / 6)]
+            ticks = [m * 10.0**e for e in exponents for m in steps]
+            ticks = ticks if decades < 7 else ticks[:: ceil(decades / 6)]
         else:
             step = _round_step((self.high - self.low) / 5)
-            found = [step * i for i in range(floor(self.low / step), ceil(self.high / step) + 1)]
+            ticks = [step * i for i in range(floor(self.low / step), ceil(self.high / step) + 1)]
         slack = 1e-9 * (self.high - self.low)
-        return [value for value in found if self.low - slack <= value <= self.high + slack]
+        return [value for value in ticks if self.low - slack <= value <= self.high + slack]
 
 
 def axis_around(title: str, values: Sequence[float], scale: Literal["linear", "log"]) -> Axis:
-    """An axis that holds the values with a little room on both sides."""
+    """Build an axis that contains the values, with a margin on both sides."""
     low, high = min(values), max(values)
     if scale == "log":
-        room = max((high / low) ** 0.06, 1.15)
-        return Axis(title, low / room, high * room, scale)
-    room = 0.07 * (high - low) or 0.05 * abs(high) or 1.0
-    return Axis(title, low - room, high + room, scale)
+        margin = max((high / low) ** 0.06, 1.15)
+        return Axis(title, low / margin, high * margin, scale)
+    margin = 0.07 * (high - low) or 0.05 * abs(high) or 1.0
+    return Axis(title, low - margin, high + margin, scale)
 
 
 def chart(series: Sequence[Series], x: Axis, y: Axis, name: str) -> str:
-    """An SVG element.
+    """Draw a chart as an SVG element.
 
     Args:
-        series: drawn in order.
+        series: series in the order in which they are drawn.
         x: horizontal axis.
         y: vertical axis.
-        name: what it shows, for those who cannot see it.
+        name: description of the chart for screen readers.
     """
     parts = [
         f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
@@ -127,23 +127,23 @@ def _grid(x: Axis, y: Axis) -> list[str]:
 
 
 def _draw(series: Series, x: Axis, y: Axis) -> list[str]:
-    colour = f"s{series.colour % NUM_COLOURS}"
-    places = [(_px(x, a), _py(y, b)) for a, b in series.points]
+    color = f"s{series.color % NUM_COLORS}"
+    positions = [(_px(x, a), _py(y, b)) for a, b in series.points]
     parts = []
-    if series.joined and len(places) > 1:
-        line = " ".join(f"{a},{b}" for a, b in places)
-        parts.append(f'<polyline class="{colour}" points="{line}"/>')
+    if series.joined and len(positions) > 1:
+        line = " ".join(f"{a},{b}" for a, b in positions)
+        parts.append(f'<polyline class="{color}" points="{line}"/>')
     ring = " hollow" if series.hollow else ""
     radius = 2.6 if series.joined else 5
-    for (a, b), note in zip(places, series.notes, strict=True):
+    for (a, b), note in zip(positions, series.notes, strict=True):
         parts.append(
-            f'<circle class="{colour}{ring}" cx="{a}" cy="{b}" r="{radius}">'
+            f'<circle class="{color}{ring}" cx="{a}" cy="{b}" r="{radius}">'
             f"<title>{escape(note)}</title></circle>"
         )
-    if series.labelled:
-        a, b = places[-1]
-        on_the_left = a > (LEFT + WIDTH) / 2
-        anchor, shift = ("end", -9) if on_the_left else ("start", 9)
+    if series.labeled:
+        a, b = positions[-1]
+        is_on_the_right = a > (LEFT + WIDTH) / 2
+        anchor, shift = ("end", -9) if is_on_the_right else ("start", 9)
         parts.append(
             f'<text class="label" x="{a + shift}" y="{b - 7}" text-anchor="{anchor}">'
             f"{escape(series.label)}</text>"
@@ -160,7 +160,7 @@ def _py(axis: Axis, value: float) -> float:
 
 
 def _round_step(step: float) -> float:
-    """The next of 1, 2, 5, 10, ... above a step."""
+    """Round a step up to the next of 1, 2, 5, 10, ..."""
     power = 10.0 ** floor(log10(step))
     return next(m * power for m in (1, 2, 5, 10) if m * power >= step * (1 - 1e-9))
 

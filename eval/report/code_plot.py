@@ -1,16 +1,16 @@
-"""How often codes occur, from the most frequent to the rarest, one line per group.
+"""Plot of how often codes are used, from the most frequent to the rarest, one line per group.
 
-A codebook in even use is a flat line that ends at its size; one that has collapsed falls early.
+An evenly used codebook is a flat line that ends at its size; that of a collapsed one falls early.
 """
 
 from ..harness.row import Row
 from .chart import Series, axis_around, chart
 
-SHOWN_GROUPS = 8
+MAX_GROUPS = 8
 
 
 def code_plot(row: Row) -> str | None:
-    """Share of the vectors over rank, both logarithmic; None for what has no codebook."""
+    """Plot the share of the vectors over the rank; None if there is no codebook."""
     groups = [group for group in row.code_ranks if group]
     if not groups:
         return None
@@ -19,10 +19,10 @@ def code_plot(row: Row) -> str | None:
             label=f"group {number}",
             points=tuple((float(rank), share) for rank, share in group),
             notes=tuple(f"group {number}, rank {rank}: {share:.3g}" for rank, share in group),
-            colour=number,
+            color=number,
             joined=True,
         )
-        for number, group in enumerate(groups[:SHOWN_GROUPS])
+        for number, group in enumerate(groups[:MAX_GROUPS])
     ]
     ranks = [float(rank) for group in groups for rank, _ in group]
     shares = [share for group in groups for _, share in group]
@@ -35,19 +35,19 @@ def code_plot(row: Row) -> str | None:
 
 
 def code_facts(row: Row) -> str:
-    """The numbers behind the plot, in words."""
+    """Summarize the use of the codes in a sentence."""
     use = row.code_use
     if use is None:
         return ""
     groups = len(use.usage)
     mean_entropy = sum(use.entropy) / groups
     sentence = (
-        f"{100 * min(use.usage):.1f} to {100 * max(use.usage):.1f} % of the codes occur, "
+        f"{100 * min(use.usage):.1f} to {100 * max(use.usage):.1f} % of the codes are used, "
         if groups > 1
-        else f"{100 * use.usage[0]:.1f} % of the codes occur, "
+        else f"{100 * use.usage[0]:.1f} % of the codes are used, "
     )
     sentence += f"{mean_entropy:.2f} bits of entropy per index"
-    sentence += f" (as {2**mean_entropy:,.0f} codes in even use)"
-    if groups > SHOWN_GROUPS:
-        sentence += f"; the first {SHOWN_GROUPS} of {groups} groups are drawn"
+    sentence += f" (equivalent to {2**mean_entropy:,.0f} evenly used codes)"
+    if groups > MAX_GROUPS:
+        sentence += f"; the first {MAX_GROUPS} of {groups} groups are shown"
     return sentence

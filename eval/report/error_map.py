@@ -1,4 +1,4 @@
-"""Error maps: where a reconstruction differs, on a fixed scale, so that maps compare."""
+"""Error maps: absolute differences of a reconstruction, on a scale that all maps share."""
 
 import numpy as np
 from jaxtyping import UInt8
@@ -7,14 +7,14 @@ from PIL import Image
 from torch import Tensor
 
 FULL_SCALE = 48.0
-"""Grey levels of mean absolute error over the three channels that are drawn brightest."""
+"""Mean absolute error over the three channels, in gray levels, that has the brightest color."""
 
 
 def error_map(
     original: UInt8[Tensor, "3 H W"], reconstruction: UInt8[Tensor, "3 H W"]
 ) -> Image.Image:
-    """The mean absolute difference of each pixel, black for none."""
+    """Draw the mean absolute difference of each pixel; equal pixels are black."""
     difference = (original.float() - reconstruction.float()).abs().mean(dim=0)
     share = (difference / FULL_SCALE).clamp(max=1.0).numpy()
-    colours = colormaps["magma"](share)[..., :3]
-    return Image.fromarray(np.rint(255 * colours).astype(np.uint8))
+    colors = colormaps["magma"](share)[..., :3]
+    return Image.fromarray(np.rint(255 * colors).astype(np.uint8))

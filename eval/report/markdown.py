@@ -1,4 +1,4 @@
-"""report.md: the table and what one must know to read it, for issues and papers."""
+"""report.md: the table with the notes on it, for issues and papers."""
 
 from collections.abc import Sequence
 
@@ -9,24 +9,24 @@ from .table import DASH, Table, table_of
 
 
 def markdown(
-    source: str, rows: Sequence[Row], findings: Sequence[Finding], provenance: Sequence[str]
+    summary: str, rows: Sequence[Row], findings: Sequence[Finding], provenance: Sequence[str]
 ) -> str:
-    """The report as Markdown.
+    """Write the report as Markdown.
 
     Args:
-        source: what was scored.
-        rows: one per tokenizer.
-        findings: of the artifact battery.
+        summary: sentence that names the scored images.
+        rows: one row per tokenizer.
+        findings: findings of the diagnostics.
         provenance: lines about rules, versions and machine.
     """
     table = table_of(rows)
-    parts = [f"# Tokenizer report\n\n{_escape(source)}", _table(table)]
-    said = [*_marks(table), *notes(rows, star="\\*")]
-    if said:
-        parts.append("\n".join(f"- {note}" for note in said))
+    parts = [f"# Tokenizer report\n\n{_escape(summary)}", _table(table)]
+    remarks = [*_marks(table), *notes(rows, star="\\*")]
+    if remarks:
+        parts.append("\n".join(f"- {remark}" for remark in remarks))
     if findings:
-        parts.append("## Artifact battery\n\n" + _battery(findings))
-    parts.append("## How these numbers were made\n\n" + "\n".join(f"- {p}" for p in provenance))
+        parts.append("## Artifacts\n\n" + _findings(findings))
+    parts.append("## Provenance\n\n" + "\n".join(f"- {line}" for line in provenance))
     return "\n\n".join(parts) + "\n"
 
 
@@ -44,17 +44,17 @@ def _table(table: Table) -> str:
 
 def _marks(table: Table) -> list[str]:
     return [
-        f"{mark or 'no mark'}: rules {rules}; figures of different marks do not compare"
+        f"{mark or 'no mark'}: protocol {rules}; rows with different marks are not comparable"
         for mark, rules in table.legend
     ]
 
 
-def _battery(findings: Sequence[Finding]) -> str:
-    lines = ["| test | tokenizer | numbers | reading |", "|---|---|---|---|"]
+def _findings(findings: Sequence[Finding]) -> str:
+    lines = ["| test | tokenizer | values | result |", "|---|---|---|---|"]
     for finding in findings:
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in finding.numbers.items())
-        reading = finding.reading if finding.unavailable is None else finding.unavailable
-        cells = (finding.test, finding.tokenizer, numbers or DASH, reading)
+        values = ", ".join(f"{name} {value:.4g}" for name, value in finding.numbers.items())
+        result = finding.summary if finding.unavailable is None else finding.unavailable
+        cells = (finding.test, finding.tokenizer, values or DASH, result)
         lines.append("| " + " | ".join(map(_escape, cells)) + " |")
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""report.html: one file that needs no network, from rows to what the template shows."""
+"""report.html: a single file that needs no network, rendered from rows by a template."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import inf
 
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader, Template, select_autoescape
 from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
 
 from ..diagnostics.finding import Finding
-from ..harness.row import Picture, Row
-from ..reconstruct import ReconstructedFile
+from ..harness.examples import Example
+from ..harness.row import Row
+from ..reconstructors.reconstruct import ReconstructedFile
 from .code_plot import code_facts, code_plot
 from .error_map import FULL_SCALE, error_map
 from .image_store import ImageStore
-from .latent_picture import latent_pictures
+from .latent_image import latent_images
 from .notes import notes
 from .rate_plot import family_of, finite_psnr, legend, rate_note, rate_plots
 from .table import is_baseline, table_of
@@ -29,13 +30,13 @@ ROLES = ("worst", "median", "best", "first")
 
 
 @dataclass(frozen=True)
-class Example:
-    """One sample of one tokenizer.
+class Figure:
+    """An example as the page shows it.
 
     Attributes:
-        key: of the sample.
-        scores: in words.
-        before: id of the original (the middle frame of a clip's strip).
+        key: name of the sample.
+        scores: formatted scores.
+        before: id of the original (of a clip the middle frame of its strip).
         after: id of the reconstruction.
         error: id of the error map.
         strip: ids of a clip's frames, their reconstructions and error maps; empty for images.
@@ -51,61 +52,63 @@ class Example:
 
 @dataclass(frozen=True)
 class Section:
-    """What is shown of one tokenizer or of one quality of a codec.
+    """The section of one tokenizer, or of one quality setting of a codec.
 
     Attributes:
-        name: of the tokenizer.
-        facts: its main numbers in words.
-        examples: by role.
-        latents: ids of the images of its latents, each with the key of its sample.
+        name: name of the tokenizer.
+        facts: formatted main metrics.
+        examples: figures by role.
+        latents: pairs of sample key and id of the image of its latents.
         codes: plot of the use of its codes.
-        code_facts: the numbers behind the plot.
+        code_facts: summary of the plot.
     """
 
     name: str
     facts: str
-    examples: Mapping[str, Sequence[Example]]
+    examples: Mapping[str, Sequence[Figure]]
     latents: Sequence[tuple[str, str]]
     codes: Markup | None
     code_facts: str
 
 
 def page(
+    *,
     title: str,
-    facts: str,
+    summary: str,
     rows: Sequence[Row],
     findings: Sequence[Finding],
     clips: Sequence[ReconstructedFile],
     provenance: Sequence[tuple[str, str]],
 ) -> str:
-    """The whole page.
+    """Render the report as an HTML page.
 
     Args:
-        title: its heading.
-        facts: what was scored, in a sentence.
-        rows: one per tokenizer.
-        findings: of the artifact battery.
-        clips: files reconstructed beside the evaluation.
-        provenance: rules, versions and machine.
+        title: heading.
+        summary: sentence that names the scored images.
+        rows: one row per tokenizer.
+        findings: findings of the diagnostics.
+        clips: reconstructed videos to show in addition.
+        provenance: pairs of name and value about rules, versions and machine.
     """
     store = ImageStore()
     table = table_of(rows)
     sections = [(row, _section(row, store)) for row in rows]
-    shown = [(row, section) for row, section in sections if section.examples]
+    with_examples = [(row, section) for row, section in sections if section.examples]
     return _template().render(
         title=title,
-        facts=facts,
+        summary=summary,
         table=table,
         notes=notes(rows),
         plots=[Markup(plot) for plot in rate_plots(rows)],
         rate_note=rate_note(rows),
         legend=legend(rows),
         compare=_compare(rows, store),
-        sections=[section for row, section in shown if not is_baseline(row)],
+        sections=[section for row, section in with_examples if not is_baseline(row)],
         baselines=[
             (family, [section for _, section in members])
             for family, members in groupby(
-                [pair for pair in shown if is_baseline(pair[0])], lambda pair: family_of(pair[0])
+                [pair for pair in with_examples if is_baseline(pair[0])],
+                lambda pair: family_of(pair[0]),
             )
         ],
         full_scale=round(FULL_SCALE),
@@ -113,7 +116,7 @@ def page(
         clips=[
             {
                 "key": clip.key,
-                "picture": store.add(Image.open(clip.side_by_side).convert("RGB"), lossless=False),
+                "image": store.add(Image.open(clip.side_by_side).convert("RGB"), lossless=False),
                 "facts": f"{clip.frames} frames, {clip.psnr:.2f} dB",
             }
             for clip in clips
@@ -124,7 +127,7 @@ def page(
     )
 
 
-def _template():
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("vistok", "eval/report"),
         autoescape=select_autoescape(default=True),
@@ -139,7 +142,7 @@ def _section(row: Row, store: ImageStore) -> Section:
     return Section(
         name=row.tokenizer,
         facts=_facts(row),
-        examples=_examples(row, store),
+        examples=_figures(row, store),
         latents=_latents(row, store),
         codes=None if plot is None else Markup(plot),
         code_facts=code_facts(row),
@@ -157,32 +160,32 @@ def _facts(row: Row) -> str:
     return ", ".join(parts)
 
 
-def _examples(row: Row, store: ImageStore) -> dict[str, list[Example]]:
-    """By role, no sample twice; where all of them are perfect there is nothing to see."""
+def _figures(row: Row, store: ImageStore) -> dict[str, list[Figure]]:
+    """Build the figures of a row by role, without repeated samples; none if all are exact."""
     if row.metrics.get("psnr_pooled") == inf:
         return {}
-    found: dict[str, list[Example]] = {}
+    figures: dict[str, list[Figure]] = {}
     seen: set[str] = set()
     for role in ROLES:
-        pictures = [p for p in row.pictures if p.role == role and p.key not in seen]
-        shown = pictures[:BASELINE_EXAMPLES] if is_baseline(row) else pictures
-        if shown and not (role == "first" and "worst" in found):
-            found[role] = [_example(picture, store) for picture in shown]
-            seen |= {picture.key for picture in shown}
-    return found
+        examples = [one for one in row.examples if one.role == role and one.key not in seen]
+        examples = examples[:BASELINE_EXAMPLES] if is_baseline(row) else examples
+        if examples and not (role == "first" and "worst" in figures):
+            figures[role] = [_figure(example, store) for example in examples]
+            seen |= {example.key for example in examples}
+    return figures
 
 
-def _example(picture: Picture, store: ImageStore) -> Example:
-    before, after = picture.original, picture.reconstruction
+def _figure(example: Example, store: ImageStore) -> Figure:
+    before, after = example.original, example.reconstruction
     T = before.shape[1]
     scores = [
         f"{value:.{digits}f}{unit}"
         for name, digits, unit in (("psnr", 2, " dB"), ("ssim", 3, " SSIM"))
-        if (value := picture.scores.get(name)) is not None
+        if (value := example.scores.get(name)) is not None
     ]
     middle = T // 2
-    return Example(
-        key=picture.key,
+    return Figure(
+        key=example.key,
         scores=", ".join(scores),
         before=store.add_frame(before[:, middle]),
         after=store.add_frame(after[:, middle]),
@@ -192,7 +195,7 @@ def _example(picture: Picture, store: ImageStore) -> Example:
 
 
 def _strip(before: Tensor, after: Tensor, store: ImageStore) -> tuple[tuple[str, ...], ...]:
-    """Frame by frame: originals, reconstructions, errors."""
+    """Store all frames of a clip; return ids of originals, reconstructions and error maps."""
     frames = range(before.shape[1])
     return (
         tuple(store.add_frame(before[:, t], lossless=False) for t in frames),
@@ -202,37 +205,36 @@ def _strip(before: Tensor, after: Tensor, store: ImageStore) -> tuple[tuple[str,
 
 
 def _latents(row: Row, store: ImageStore) -> list[tuple[str, str]]:
-    """Images of the first samples' latents; of several grids the last, which is the larger."""
-    chosen = [p for p in row.pictures if p.role == "first" and p.latents][:LATENT_EXAMPLES]
-    if not chosen:
+    """Draw the latents of the first samples; of several grids the last, which is the largest."""
+    first = [one for one in row.examples if one.role == "first" and one.latents][:LATENT_EXAMPLES]
+    if not first:
         return []
-    grids = [picture.latents[-1] for picture in chosen]
+    grids = [example.latents[-1] for example in first]
     factor = max(1, LATENT_SIDE // max(grids[0].shape[2:]))
-    pictures = latent_pictures(grids, factor)
+    images = latent_images(grids, factor)
     return [
-        (picture.key, store.add_frame(latent))
-        for picture, latent in zip(chosen, pictures, strict=True)
+        (example.key, store.add_frame(image)) for example, image in zip(first, images, strict=True)
     ]
 
 
 def _compare(rows: Sequence[Row], store: ImageStore) -> dict[str, dict[str, str]]:
-    """The first samples of all tokenizers, by sample and by name, with the originals."""
+    """Store the first samples: ids of the original and of each tokenizer's result, by sample."""
     samples: dict[str, dict[str, str]] = {}
     for row in rows:
-        for picture in row.pictures:
-            if picture.role == "first":
-                middle = picture.original.shape[1] // 2
-                shown = samples.setdefault(
-                    picture.key, {"original": store.add_frame(picture.original[:, middle])}
+        for example in row.examples:
+            if example.role == "first":
+                middle = example.original.shape[1] // 2
+                versions = samples.setdefault(
+                    example.key, {"original": store.add_frame(example.original[:, middle])}
                 )
                 if row.tokenizer != "identity":
-                    frame = picture.reconstruction[:, middle]
-                    shown[row.tokenizer] = store.add_frame(frame)
-    return {key: shown for key, shown in samples.items() if len(shown) > 1}
+                    frame = example.reconstruction[:, middle]
+                    versions[row.tokenizer] = store.add_frame(frame)
+    return {key: versions for key, versions in samples.items() if len(versions) > 1}
 
 
 def _battery(findings: Sequence[Finding], store: ImageStore) -> list[dict]:
-    """Findings by test."""
+    """Group the findings by diagnostic."""
     tests = []
     ordered = sorted(findings, key=lambda finding: finding.test)
     for test, group in groupby(ordered, key=lambda finding: finding.test):
@@ -242,10 +244,8 @@ def _battery(findings: Sequence[Finding], store: ImageStore) -> list[dict]:
                 "test": test.replace("_", " "),
                 "columns": list(dict.fromkeys(name for m in members for name in m.numbers)),
                 "findings": members,
-                "pictures": [
-                    (m.tokenizer, store.add_frame(m.picture))
-                    for m in members
-                    if m.picture is not None
+                "images": [
+                    (m.tokenizer, store.add_frame(m.image)) for m in members if m.image is not None
                 ],
             }
         )

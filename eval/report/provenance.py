@@ -1,4 +1,4 @@
-"""Where numbers come from: versions of libraries and the machine."""
+"""Provenance of the metrics: versions of libraries, and the machine."""
 
 import platform
 from importlib.metadata import version
@@ -19,12 +19,12 @@ LIBRARIES = (
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of every library that a number may depend on."""
+    """Return the versions of Python and of every library that metrics may depend on."""
     return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
 
 
 def machine() -> str:
-    """The accelerator, or the kind of processor."""
+    """Name the accelerator, or the type of processor."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

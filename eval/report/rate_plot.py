@@ -1,8 +1,8 @@
-"""Rate and distortion: every tokenizer beside the curves of the codecs.
+"""Rate-distortion plots: every tokenizer beside the curves of the codecs.
 
-Sweeps of a codec are joined to a curve. Continuous tokenizers are rings: their rate is that of 16
-bits per latent value, which no entropy coder has seen. Where single perfect samples make the mean
-PSNR of a row infinite, all rows stand at their pooled PSNR, so that none is left out.
+A sweep of a codec is drawn as a curve. Continuous tokenizers are rings: their rate is 16 bits per
+latent value, without entropy coding. If a few exactly reproduced samples make the mean PSNR of a
+row infinite, all rows are drawn at their pooled PSNR, so that none is left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,35 +13,35 @@ from ..reconstructors.catalog import CODECS
 from .chart import Series, axis_around, chart
 from .table import METRIC_COLUMNS
 
-SHOWN = ("psnr", "lpips_alex", "rfid", "ms_ssim", "ssim", "rfvd")
-NUM_PLOTS = 3
+PLOTTED_METRICS = ("psnr", "lpips_alex", "rfid", "ms_ssim", "ssim", "rfvd")
+MAX_PLOTS = 3
 
 
 def rate_plots(rows: Sequence[Row]) -> list[str]:
-    """Up to three charts over bits per pixel: PSNR, LPIPS and rFID, or what there is instead."""
+    """Plot the first three available metrics over bits per pixel, preferably PSNR, LPIPS, rFID."""
     comparable = _comparable(rows)
-    colours = {name: colour for colour, name, _ in legend(rows)}
+    colors = {name: color for color, name, _ in legend(rows)}
     plots = []
-    for metric in _shown(comparable):
+    for metric in _plotted_metrics(comparable):
         points = [row for row in comparable if _has_point(row, metric)]
-        if len(points) >= 2 and len(plots) < NUM_PLOTS:
-            plots.append(_plot(points, metric, colours))
+        if len(points) >= 2 and len(plots) < MAX_PLOTS:
+            plots.append(_plot(points, metric, colors))
     return plots
 
 
 def legend(rows: Sequence[Row]) -> list[tuple[int, str, bool]]:
-    """Colour, name and whether a ring, of every curve and point."""
+    """Return color, name, and whether it is a ring, of every curve and point."""
     comparable = _comparable(rows)
-    metrics = _shown(comparable)
-    shown = [row for row in comparable if any(_has_point(row, metric) for metric in metrics)]
+    metrics = _plotted_metrics(comparable)
+    plotted = [row for row in comparable if any(_has_point(row, metric) for metric in metrics)]
     return [
-        (colour, name, members[0].values_per_pixel is not None)
-        for colour, (name, members) in enumerate(_families(shown).items())
+        (color, name, members[0].values_per_pixel is not None)
+        for color, (name, members) in enumerate(_families(plotted).items())
     ]
 
 
 def rate_note(rows: Sequence[Row]) -> str:
-    """Why PSNR is drawn pooled, where it is."""
+    """Explain why the pooled PSNR is plotted, if it is."""
     if finite_psnr(_comparable(rows)) == "psnr":
         return ""
     return (
@@ -51,7 +51,7 @@ def rate_note(rows: Sequence[Row]) -> str:
 
 
 def finite_psnr(rows: Sequence[Row]) -> str:
-    """The PSNR to compare rows by: pooled where a mean is infinite and the pooled one is not."""
+    """Name the PSNR to compare rows by: pooled if it is finite where the mean is infinite."""
     is_hidden = any(
         row.metrics.get("psnr") == inf and isfinite(row.metrics.get("psnr_pooled", inf))
         for row in rows
@@ -60,12 +60,12 @@ def finite_psnr(rows: Sequence[Row]) -> str:
 
 
 def family_of(row: Row) -> str:
-    """The curve a row belongs to: its codec's, else its own."""
+    """Name the curve that a row belongs to: its codec's, else its own."""
     kind = row.tokenizer.partition(":")[0]
     return kind if kind in CODECS or kind == "bicubic" else row.tokenizer
 
 
-def _plot(rows: Sequence[Row], metric: str, colours: Mapping[str, int]) -> str:
+def _plot(rows: Sequence[Row], metric: str, colors: Mapping[str, int]) -> str:
     column = next(column for column in METRIC_COLUMNS if column.key == metric)
     rates = [_rate(row) for row in rows]
     values = [row.metrics[metric] for row in rows]
@@ -75,17 +75,17 @@ def _plot(rows: Sequence[Row], metric: str, colours: Mapping[str, int]) -> str:
         is_curve = name != ordered[0].tokenizer
         series.append(
             Series(
-                label=_short_name(name, list(colours)),
+                label=_short_name(name, list(colors)),
                 points=tuple((_rate(row), row.metrics[metric]) for row in ordered),
                 notes=tuple(
                     f"{row.tokenizer}: {row.metrics[metric]:{column.form}} at {_rate(row):.4g} "
                     "bits per pixel"
                     for row in ordered
                 ),
-                colour=colours[name],
+                color=colors[name],
                 joined=is_curve,
                 hollow=ordered[0].values_per_pixel is not None,
-                labelled=not is_curve,
+                labeled=not is_curve,
             )
         )
     return chart(
@@ -107,9 +107,9 @@ def _comparable(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row.protocol == rows[0].protocol]
 
 
-def _shown(rows: Sequence[Row]) -> tuple[str, ...]:
-    """The metrics to draw, the most telling first."""
-    return tuple(finite_psnr(rows) if metric == "psnr" else metric for metric in SHOWN)
+def _plotted_metrics(rows: Sequence[Row]) -> tuple[str, ...]:
+    """Return the metrics to plot, the most important first."""
+    return tuple(finite_psnr(rows) if metric == "psnr" else metric for metric in PLOTTED_METRICS)
 
 
 def _has_point(row: Row, metric: str) -> bool:
@@ -119,12 +119,12 @@ def _has_point(row: Row, metric: str) -> bool:
 
 
 def _rate(row: Row) -> float:
-    assert row.bits_per_pixel is not None, "rows without a rate are no points"
+    assert row.bits_per_pixel is not None, "rows without a rate are not plotted"
     return row.bits_per_pixel
 
 
 def _short_name(name: str, others: Sequence[str]) -> str:
-    """As many last parts of a path as tell it from the other names."""
+    """Return as many final parts of a path as distinguish it from the other names."""
     parts = name.rstrip("/").split("/")
     for count in range(1, len(parts)):
         ending = "/".join(parts[-count:])

@@ -2,20 +2,20 @@
 const images = JSON.parse(document.getElementById("images").textContent);
 for (const img of document.querySelectorAll("img[data-image]")) img.src = images[img.dataset.image];
 
-// Sliders: how much of the original is seen.
+// Sliders set how much of the original is visible.
 for (const slider of document.querySelectorAll(".pair input")) {
   const show = () => slider.parentNode.style.setProperty("--cut", slider.value + "%");
   slider.addEventListener("input", show);
-  show(); // a reloaded page may have kept the slider's place
+  show(); // a reloaded page may have kept the slider's position
 }
 for (const button of document.querySelectorAll("button.switch"))
   button.addEventListener("click", () => {
     const on = button.closest("figure").classList.toggle("errors");
     button.setAttribute("aria-pressed", on);
-    button.textContent = on ? "show the picture" : "show the error";
+    button.textContent = on ? "show the image" : "show the error";
   });
 
-// Tables: a click on a heading sorts, a second one turns round; empty cells stay at the end.
+// Tables: a click on a heading sorts, a second one reverses; empty cells stay at the end.
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   table.querySelectorAll("thead button").forEach((button, column) =>
@@ -36,7 +36,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
     }));
 }
 
-// Any two reconstructions of the same sample, one over the other.
+// Compare any two reconstructions of the same sample, one on top of the other.
 const compare = document.getElementById("compare-data");
 if (compare) {
   const samples = JSON.parse(compare.textContent);
@@ -47,9 +47,9 @@ if (compare) {
   const buttons = [...widget.querySelectorAll(".thumbs button")];
   let key = Object.keys(samples)[0];
   const show = () => {
-    const shown = samples[key];
-    below.src = images[shown[left.value] ?? shown.original];
-    above.src = images[shown[right.value] ?? shown.original];
+    const versions = samples[key];
+    below.src = images[versions[left.value] ?? versions.original];
+    above.src = images[versions[right.value] ?? versions.original];
     leftTag.textContent = left.selectedOptions[0].textContent;
     rightTag.textContent = right.selectedOptions[0].textContent;
     for (const button of buttons) button.setAttribute("aria-pressed", button.dataset.key === key);

@@ -1,4 +1,4 @@
-"""The values of every sample as one Parquet table, to sort and to look up what went wrong."""
+"""A Parquet table with the values of every sample, to find the samples behind a mean."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +9,15 @@ import pyarrow.parquet as pq
 
 from ..harness.row import Row, with_canonical
 
-WORDS = ("tokenizer", "protocol", "key")
+TEXT_COLUMNS = ("tokenizer", "protocol", "key")
 
 
 def write_sample_table(path: Path, rows: Sequence[Row]) -> None:
-    """Write tokenizer, protocol, key and values of all samples; the file appears whole.
+    """Write tokenizer, protocol, key and values of all samples; the file appears complete or not.
 
     Args:
-        path: of the Parquet file; its folder is made.
-        rows: one after the other, presets with their rows under our own rules.
+        path: path of the Parquet file; its folder is created.
+        rows: rows in order; a preset's row is followed by its canonical row.
     """
     samples: list[dict[str, Any]] = [
         {"tokenizer": row.tokenizer, "protocol": row.protocol.name, **sample}
@@ -28,7 +28,7 @@ def write_sample_table(path: Path, rows: Sequence[Row]) -> None:
     columns = {
         name: pa.array(
             [sample.get(name) for sample in samples],
-            pa.string() if name in WORDS else pa.float64(),
+            pa.string() if name in TEXT_COLUMNS else pa.float64(),
         )
         for name in names
     }

@@ -1,159 +1,67 @@
 """The typed content of report.json; `report.schema.json` beside this file is its JSON schema.
 
-Numbers that JSON has no word for are null: an infinite PSNR is `"psnr": null` beside
+JSON cannot represent infinity and NaN, so they are null: an infinite PSNR is `"psnr": null` beside
 `"psnr_infinite": true`.
 """
 
-from dataclasses import asdict
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ...output_file import dumps, finite_numbers
+from ...output_file import dumps
 from ..diagnostics.finding import Finding
+from ..harness.json_values import NamedValues
 from ..harness.row import Row
 
 SCHEMA_FILE = Path(__file__).parent / "report.schema.json"
 
-Numbers = dict[str, float | bool | None]
-"""Numbers by name, null for infinity and NaN, `<name>_infinite: true` beside infinity."""
-
 
 class _Entry(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class CodeUseEntry(_Entry):
-    """Use of the codebooks, group by group."""
-
-    usage: tuple[float, ...]
-    perplexity: tuple[float, ...]
-    entropy: tuple[float, ...]
-    effective_bits_per_pixel: float | None
-    nominal_bits_per_pixel: float | None
-
-
-class BadFileEntry(_Entry):
-    """A file that could not be scored."""
-
-    path: str
-    reason: str
-    exception: str
-
-
-class RowEntry(_Entry):
-    """The scores of one tokenizer; see `eval/harness/row.py`."""
-
-    tokenizer: str
-    num_samples: int
-    size: int
-    frames: int
-    protocol: str
-    protocol_hash: str
-    metrics: Numbers
-    intervals: dict[str, tuple[float | None, float | None]]
-    unavailable: dict[str, str]
-    caveats: dict[str, str]
-    bits_per_pixel: float | None
-    empirical_bits_per_pixel: float | None
-    stored_bits_per_pixel: float | None
-    values_per_pixel: float | None
-    code_use: CodeUseEntry | None
-    code_ranks: tuple[tuple[tuple[int, float], ...], ...]
-    settings: str | None
-    parameters: int | None
-    fingerprint: str | None
-    extractors: dict[str, str]
-    device: str
-    dtype: str | None
-    seed: int
-    encode_samples_per_second: float | None
-    decode_samples_per_second: float | None
-    peak_memory_bytes: int | None
-    per_sample: tuple[dict[str, str | bool | float | None], ...]
-    bad_files: tuple[BadFileEntry, ...]
-    canonical: "RowEntry | None" = Field(description="the row under our own rules, of a preset")
-
-
-class FindingEntry(_Entry):
-    """What one artifact test says about one tokenizer."""
-
-    test: str
-    tokenizer: str
-    numbers: Numbers
-    reading: str
-    unavailable: str | None
-
-
-class ReportEntry(_Entry):
-    """A whole report."""
-
-    protocol: str
-    protocol_hash: str
-    protocol_rules: dict[str, str | float | bool | None]
-    source: str
-    versions: dict[str, str]
-    machine: str
-    rows: tuple[RowEntry, ...] = Field(description="in the order of the tokenizers given")
-    battery: tuple[FindingEntry, ...]
-
-
-def row_entry(row: Row) -> RowEntry:
-    """A row without its images."""
-    return RowEntry(
-        tokenizer=row.tokenizer,
-        num_samples=row.num_samples,
-        size=row.size,
-        frames=row.frames,
-        protocol=row.protocol.name,
-        protocol_hash=row.protocol.hash,
-        metrics=finite_numbers(row.metrics),
-        intervals={name: _finite(ends) for name, ends in row.intervals.items()},
-        unavailable=row.unavailable,
-        caveats=row.caveats,
-        bits_per_pixel=row.bits_per_pixel,
-        empirical_bits_per_pixel=row.empirical_bits_per_pixel,
-        stored_bits_per_pixel=row.stored_bits_per_pixel,
-        values_per_pixel=row.values_per_pixel,
-        code_use=None if row.code_use is None else CodeUseEntry(**asdict(row.code_use)),
-        code_ranks=row.code_ranks,
-        settings=row.settings,
-        parameters=row.parameters,
-        fingerprint=row.fingerprint,
-        extractors=row.extractors,
-        device=row.device,
-        dtype=row.dtype,
-        seed=row.seed,
-        encode_samples_per_second=row.encode_samples_per_second,
-        decode_samples_per_second=row.decode_samples_per_second,
-        peak_memory_bytes=row.peak_memory_bytes,
-        per_sample=tuple(finite_numbers(sample) for sample in row.per_sample),
-        bad_files=tuple(BadFileEntry(**asdict(bad)) for bad in row.bad_files),
-        canonical=None if row.canonical is None else row_entry(row.canonical),
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_serialization_defaults_required=True
     )
 
 
+class FindingEntry(_Entry):
+    """The result of one diagnostic on one tokenizer."""
+
+    test: str = Field(description="Name of the diagnostic.")
+    tokenizer: str = Field(description="Name of the tokenizer.")
+    numbers: NamedValues = Field(description="Measured values; their names end in the unit.")
+    reading: str = Field(description="Summary of the result in a sentence.")
+    unavailable: str | None = Field(description="Why there is no result; null if there is one.")
+
+
+class ReportEntry(_Entry):
+    """The complete content of a report."""
+
+    protocol: str = Field(description="Name of the evaluation protocol.")
+    protocol_hash: str = Field(description="Hash of the protocol's rules.")
+    protocol_rules: dict[str, str | float | bool | None] = Field(
+        description="All rules of the protocol."
+    )
+    source: str = Field(description="The images or videos that were scored.")
+    versions: dict[str, str] = Field(description="Versions of Python and of libraries.")
+    machine: str = Field(description="The accelerator, or the type of processor.")
+    rows: tuple[Row, ...] = Field(description="One row per tokenizer, in the order given.")
+    battery: tuple[FindingEntry, ...] = Field(description="Results of the diagnostics.")
+
+
 def finding_entry(finding: Finding) -> FindingEntry:
-    """A finding without its image."""
+    """Convert a finding to its entry, which has no image."""
     return FindingEntry(
         test=finding.test,
         tokenizer=finding.tokenizer,
-        numbers=finite_numbers(finding.numbers),
-        reading=finding.reading,
+        numbers=dict(finding.numbers),
+        reading=finding.summary,
         unavailable=finding.unavailable,
     )
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of report.json."""
-    return ReportEntry.model_json_schema()
-
-
-def _finite(ends: tuple[float, float]) -> tuple[float | None, float | None]:
-    low, high = (end if isfinite(end) else None for end in ends)
-    return low, high
+    """Return the JSON schema of report.json."""
+    return ReportEntry.model_json_schema(mode="serialization")
 
 
 if __name__ == "__main__":

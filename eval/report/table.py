@@ -1,7 +1,7 @@
-"""The table of a report: which columns there are, what stands in their cells, what is marked.
+"""The table of a report: its columns, the text of its cells, and its marks.
 
-Numbers of different rules do not compare. Rows that were made under other rules than the first one
-carry a mark beside every figure, and the canonical row of a preset stands marked below it.
+Rows of different protocols are not comparable. A row under another protocol than the first one has
+a mark beside every metric; the canonical row of a preset follows it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,15 +20,15 @@ Value = float | int | str | None
 
 @dataclass(frozen=True)
 class Column:
-    """One column.
+    """A column of the table of scores.
 
     Attributes:
-        key: its name in report.json.
-        title: what people read.
-        value: of a row.
+        key: name in report.json.
+        title: heading.
+        value: function from a row to the value of its cell.
         form: Python format of a number.
-        better: which end is better, where that is known.
-        metric: whether it stands in `row.metrics`, with interval, caveat and reason.
+        better: whether high or low values are better; None if neither is.
+        metric: whether it is one of `row.metrics`, with interval, caveat and reason.
     """
 
     key: str
@@ -110,13 +110,13 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell.
+    """A cell of the table of scores.
 
     Attributes:
-        text: what is read.
-        sort: what it is sorted by; None comes last.
-        note: what a reader is told who asks.
-        best: whether no comparable tokenizer has a better one.
+        text: text of the cell.
+        sort: value to sort by; None comes last.
+        note: tooltip.
+        best: whether no comparable tokenizer has a better value.
     """
 
     text: str
@@ -127,12 +127,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the table: a row with its mark.
+    """A line of the table of scores: a row with its mark.
 
     Attributes:
         row: the row.
-        mark: of its rules; empty for those of the first row.
-        cells: one per column.
+        mark: mark of its protocol; empty for that of the first row.
+        cells: one cell per column.
     """
 
     row: Row
@@ -142,12 +142,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns that some row fills, and the lines.
+    """A table with all columns that have a value in some row.
 
     Attributes:
-        columns: with content.
-        lines: in the order of the rows; canonical rows follow their preset's.
-        legend: what the marks mean, by mark; empty where there is one set of rules.
+        columns: columns with content.
+        lines: lines in the order of the rows; a canonical row follows its preset's row.
+        legend: pairs of mark and protocol; empty if all rows have the same protocol.
     """
 
     columns: tuple[Column, ...]
@@ -156,7 +156,7 @@ class Table:
 
 
 def table_of(rows: Sequence[Row]) -> Table:
-    """The table of these rows and of their canonical rows."""
+    """Build the table of these rows and their canonical rows."""
     flat = list(with_canonical(rows))
     columns = tuple(c for c in COLUMNS if any(c.value(row) is not None for row in flat))
     rules = list(dict.fromkeys((row.protocol.name, row.protocol.hash) for row in flat))
@@ -174,12 +174,12 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 def is_baseline(row: Row) -> bool:
-    """Whether a row is no tokenizer: a codec, shrinking and enlarging, or the images."""
+    """Return whether a row is a baseline: a codec, bicubic scaling, or the images themselves."""
     return row.tokenizer.partition(":")[0] in (*CODECS, "bicubic", "identity")
 
 
 def text_of(column: Column, row: Row) -> str:
-    """A cell as text; a dash where there is nothing."""
+    """Format the value of a cell; a dash if there is none."""
     value = column.value(row)
     if value is None:
         return DASH
@@ -207,7 +207,7 @@ def _cell(column: Column, row: Row, rows: Sequence[Row], mark: str) -> Cell:
 
 
 def _is_best(column: Column, row: Row, rows: Sequence[Row]) -> bool:
-    """Whether it is the best tokenizer under the same rules; baselines have rates to choose."""
+    """Return whether no tokenizer under the same protocol is better; baselines do not compete."""
     others = [
         value
         for other in rows
@@ -217,7 +217,7 @@ def _is_best(column: Column, row: Row, rows: Sequence[Row]) -> bool:
     value = column.value(row)
     if column.better is None or is_baseline(row) or len(others) < 2:
         return False
-    if value == inf:  # one perfect sample is enough for an infinite mean
+    if value == inf:  # a single exact sample makes the mean infinite
         return False
     return value == (max(others) if column.better == "high" else min(others))
 

@@ -1,4 +1,4 @@
-"""Self-attention blocks: among the positions of a frame, or of a position with its own past."""
+"""Self-attention among the positions of a frame, or between a position and its own past."""
 
 import torch
 import torch.nn.functional as F
@@ -12,20 +12,20 @@ from .stream_state import StreamState, continues, last_frames
 
 
 class SpatialAttention(nn.Module):
-    """Pre-norm single-head self-attention, every frame alone, added to its input."""
+    """Pre-norm single-head self-attention within each frame, added to its input."""
 
-    def __init__(self, channels: int, style: BlockConfig) -> None:
+    def __init__(self, channels: int, config: BlockConfig) -> None:
         super().__init__()
-        self.norm = make_norm(channels, style)
+        self.norm = make_norm(channels, config)
         self.to_qkv = nn.Linear(channels, 3 * channels)
         self.proj = nn.Linear(channels, channels)
-        if style.zero_init:
+        if config.zero_init:
             zero_init(self.proj)
 
     def forward(
         self, x: Float[Tensor, "B C T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C T H W"]:
-        """Attend within frames."""
+        """Attend among the positions of each frame, and add the result to `x`."""
         B, C, T, H, W = x.shape
         positions = self.norm(x).permute(0, 2, 3, 4, 1).reshape(B * T, 1, H * W, C)
         q, k, v = self.to_qkv(positions).chunk(3, dim=-1)
@@ -36,23 +36,24 @@ class SpatialAttention(nn.Module):
 class TemporalAttention(nn.Module):
     """Pre-norm single-head attention of each position to its last `window` frames.
 
-    The window bounds what a stream has to remember. A learned bias per distance tells frames apart.
+    The window bounds how much a stream has to remember. A learned bias per temporal distance lets
+    the layer tell frames apart.
     """
 
-    def __init__(self, channels: int, style: BlockConfig, window: int) -> None:
+    def __init__(self, channels: int, config: BlockConfig, window: int) -> None:
         super().__init__()
         self.window = window
-        self.norm = make_norm(channels, style)
+        self.norm = make_norm(channels, config)
         self.to_qkv = nn.Linear(channels, 3 * channels)
         self.distance_bias = nn.Parameter(torch.zeros(window))
         self.proj = nn.Linear(channels, channels)
-        if style.zero_init:
+        if config.zero_init:
             zero_init(self.proj)
 
     def forward(
         self, x: Float[Tensor, "B C T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C T H W"]:
-        """Attend to the past."""
+        """Attend from each position to its past, and add the result to `x`."""
         past = state.recall(self) if continues(state) else None
         seen = x if past is None else torch.cat([past, x], dim=2)
         if state is not None:
@@ -65,7 +66,7 @@ class TemporalAttention(nn.Module):
         return x + self.proj(attended).permute(0, 4, 3, 1, 2)
 
     def _bias(self, T: int, S: int) -> Float[Tensor, "T S"]:
-        """Learned by distance inside the window, minus infinity outside."""
+        """Return the attention bias: learned inside the window, minus infinity outside."""
         present = torch.arange(S - T, S, device=self.distance_bias.device)
         distance = present[:, None] - torch.arange(S, device=present.device)[None, :]
         visible: Bool[Tensor, "T S"] = (distance >= 0) & (distance < self.window)

@@ -1,12 +1,12 @@
 """CausalConv3d: a convolution over (time, height, width) that never looks ahead in time.
 
-Output frame k depends on input frames <= k * stride. Before the first frame stand either zeros or
-copies of it. Two shortcuts keep images as cheap as in a 2-D network, both exact: a temporal kernel
-of 1 runs as a 2-D convolution over all frames, and a single frame meets a temporal kernel folded
-into one 2-D kernel (copies: the sum of all taps; zeros: the tap that meets the frame).
+Output frame k depends on input frames <= k * stride. The clip is padded in front with zeros or with
+copies of its first frame. Two shortcuts keep images as cheap as in a 2-D network, both exact: a
+temporal kernel of 1 runs as a 2-D convolution over all frames, and for a single frame the temporal
+kernel is folded into one 2-D kernel (copies: the sum of all taps; zeros: the tap on the frame).
 
-With `causal=False` in the style the same frames stand half before and half after the clip, as in
-the decoders of the LTX-Video VAE; a stream then answers late by half the kernel.
+With `causal=False` in the config, half of the padding is placed after the clip, as in the decoders
+of the LTX-Video VAE; the output of a stream is then delayed by half the kernel.
 """
 
 import torch
@@ -19,14 +19,14 @@ from .stream_state import StreamState
 
 
 class CausalConv3d(nn.Conv3d):
-    """Causal (or, by its style, centred) 3-D convolution, "same" padding in space.
+    """3-D convolution, causal (or centered, if the config says so), with "same" padding in space.
 
     Args:
-        in_channels: channels in.
-        out_channels: channels out.
-        kernel: size in time and in space, both odd in space.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel: kernel size in time and in space; odd in space.
         stride: stride in time and in space.
-        style: paddings and causality.
+        config: paddings and causality.
         bias: whether a bias is added.
     """
 
@@ -36,13 +36,13 @@ class CausalConv3d(nn.Conv3d):
         out_channels: int,
         kernel: tuple[int, int] = (3, 3),
         stride: tuple[int, int] = (1, 1),
-        style: BlockConfig = BlockConfig(),
+        config: BlockConfig = BlockConfig(),
         bias: bool = True,
     ) -> None:
         time, space = kernel
         if stride[0] > time:
             raise ValueError(f"temporal stride {stride[0]} must not exceed temporal kernel {time}")
-        if not style.causal and stride[0] > 1:
+        if not config.causal and stride[0] > 1:
             raise ValueError("a convolution with temporal stride must be causal")
         super().__init__(
             in_channels,
@@ -52,8 +52,8 @@ class CausalConv3d(nn.Conv3d):
             padding=(0, space // 2, space // 2),
             bias=bias,
         )
-        self.style = style
-        self.frames_after = 0 if style.causal else (time - 1) // 2
+        self.config = config
+        self.frames_after = 0 if config.causal else (time - 1) // 2
         self.frames_before = time - 1 - self.frames_after
 
     def forward(
@@ -67,7 +67,7 @@ class CausalConv3d(nn.Conv3d):
         return self._conv3d(self._with_context(input, state))
 
     def _with_context(self, x: Tensor, state: StreamState | None) -> Tensor:
-        """The input between the frames before and after it that it still needs."""
+        """Return the input with the frames before and after it that the kernel needs."""
         before = None if state is None else state.recall(self)
         if before is None:
             before = self._copies(x, 0, self.frames_before)
@@ -81,39 +81,39 @@ class CausalConv3d(nn.Conv3d):
         return seen
 
     def _copies(self, x: Tensor, frame: int, count: int) -> Tensor:
-        """What stands beyond an end of the clip: copies of that frame, or zeros."""
+        """Return the padding beyond an end of the clip: copies of that frame, or zeros."""
         if x.shape[2] == 0 or count == 0:
             return x[:, :, :0]
         copies = x[:, :, [frame]].expand(-1, -1, count, -1, -1)
-        return copies if self.style.temporal_padding == "replicate" else torch.zeros_like(copies)
+        return copies if self.config.temporal_padding == "replicate" else torch.zeros_like(copies)
 
     def _conv3d(self, x: Tensor) -> Tensor:
-        """Convolve in time and space; too few frames give none."""
+        """Convolve in time and space; an input shorter than the kernel gives no frame."""
         if x.shape[2] < self.kernel_size[0]:
             empty = x[:, :, :0].sum(dim=1, keepdim=True).expand(-1, self.out_channels, -1, -1, -1)
             return empty[..., :: self.stride[1], :: self.stride[2]]
-        if self.style.spatial_padding == "zeros":
+        if self.config.spatial_padding == "zeros":
             return F.conv3d(x, self.weight, self.bias, self.stride, self.padding)
         side = self.kernel_size[1] // 2
         frames = x.transpose(1, 2).flatten(0, 1)
-        padded = F.pad(frames, (side,) * 4, mode=self.style.spatial_padding)
+        padded = F.pad(frames, (side,) * 4, mode=self.config.spatial_padding)
         x = padded.unflatten(0, (x.shape[0], x.shape[2])).transpose(1, 2)
         return F.conv3d(x, self.weight, self.bias, self.stride)
 
     def _conv2d(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Convolve every frame alone."""
+        """Convolve each frame separately."""
         B, _, T, _, _ = x.shape
         frames = x[:, :, 0] if T == 1 else x.transpose(1, 2).flatten(0, 1)
         side = self.kernel_size[1] // 2
-        if self.style.spatial_padding == "zeros" or side == 0:
+        if self.config.spatial_padding == "zeros" or side == 0:
             y = F.conv2d(frames, weight, self.bias, self.stride[1:], side)
         else:
-            padded = F.pad(frames, (side,) * 4, mode=self.style.spatial_padding)
+            padded = F.pad(frames, (side,) * 4, mode=self.config.spatial_padding)
             y = F.conv2d(padded, weight, self.bias, self.stride[1:])
         return y.unsqueeze(2) if T == 1 else y.unflatten(0, (B, T)).transpose(1, 2)
 
     def _folded_weight(self) -> Tensor:
-        """The 2-D kernel that a clip of one frame meets."""
-        if self.style.temporal_padding == "replicate":
+        """Return the 2-D kernel that is equivalent for a clip of one frame."""
+        if self.config.temporal_padding == "replicate":
             return self.weight.sum(dim=2)
         return self.weight[:, :, self.frames_before]

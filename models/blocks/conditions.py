@@ -1,4 +1,4 @@
-"""Conditions: what steers a decoder besides the codes it decodes."""
+"""Conditions: inputs of a decoder besides the codes it decodes."""
 
 from dataclasses import dataclass
 
@@ -12,16 +12,15 @@ class Conditions:
     """Side inputs of one decoder call.
 
     Attributes:
-        style: latents whose statistics drive adaptive norms, (B, C, t, h, w).
+        latents: latents whose statistics drive adaptive norms, (B, C, t, h, w); None takes those
+            that are decoded.
         timestep: noise level of each clip's latents, (B,), in [0, 1].
-        noise: input of generative decoders beside the latents, of their shape; style may be that of
-            a larger frame.
-        generator: source of injected noise; None is torch's global one.
-        noise_strength: factor on injected noise; 0 leaves it out.
+        noise: second input of generative decoders, of the shape of the decoded latents. Those may
+            be a tile of `latents`, so height and width may differ.
+        generator: source of injected noise; None takes torch's global generator.
     """
 
-    style: Float[Tensor, "B C t h w"] | None = None
+    latents: Float[Tensor, "B C t h w"] | None = None
     timestep: Float[Tensor, "B"] | None = None
     noise: Float[Tensor, "B C t _ _"] | None = None
     generator: torch.Generator | None = None
-    noise_strength: float = 1.0

@@ -1,7 +1,7 @@
-"""Layers that shrink the resolution, at the end of an encoder's stages.
+"""Layers that reduce the resolution, at the end of an encoder's stages.
 
-In time all follow the first-frame rule: 1 + n*f frames -> 1 + n frames. `upsample.py` holds their
-mirror images.
+In time all of them follow the first-frame rule: 1 + n*f frames -> 1 + n frames. `upsample.py` holds
+their mirror images.
 """
 
 import torch
@@ -17,27 +17,27 @@ from .stream_state import StreamState, continues
 
 
 def temporal_kernel(stage: Stage) -> int:
-    """Layers that change the frame count look back in time, others follow their stage."""
+    """Return the temporal kernel: at least 3 where the frame count changes, else the stage's."""
     return max(stage.temporal_kernel, 3 if stage.time > 1 else 1, stage.time)
 
 
 class StridedDown(nn.Module):
-    """One strided convolution."""
+    """Downsampling by one strided convolution."""
 
-    def __init__(self, stage: Stage, style: BlockConfig) -> None:
+    def __init__(self, stage: Stage, config: BlockConfig) -> None:
         super().__init__()
         self.conv = CausalConv3d(
             stage.width,
             stage.out_width,
             kernel=(temporal_kernel(stage), 3),
             stride=(stage.time, stage.space),
-            style=style,
+            config=config,
         )
 
     def forward(
         self, x: Float[Tensor, "B Cin T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B Cout t h w"]:
-        """Shrink."""
+        """Downsample `x` in time and space."""
         return self.conv(x, state)
 
 
@@ -47,7 +47,7 @@ class SpaceToDepthDown(nn.Module):
     DC-AE (arXiv 2410.10733), and causal in time as in the LTX-Video VAE (arXiv 2501.00103).
     """
 
-    def __init__(self, stage: Stage, style: BlockConfig) -> None:
+    def __init__(self, stage: Stage, config: BlockConfig) -> None:
         super().__init__()
         self.stage = stage
         packed = stage.width * stage.cell
@@ -61,13 +61,13 @@ class SpaceToDepthDown(nn.Module):
             stage.width,
             stage.out_width // stage.cell,
             kernel=(temporal_kernel(stage), 3),
-            style=style,
+            config=config,
         )
 
     def forward(
         self, x: Float[Tensor, "B Cin T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B Cout t h w"]:
-        """Shrink."""
+        """Downsample `x` in time and space."""
         time, space, order = self.stage.time, self.stage.space, self.stage.channel_order
         if time > 1 and not continues(state):
             x = torch.cat([x[:, :, :1].expand(-1, -1, time - 1, -1, -1), x], dim=2)
@@ -79,13 +79,14 @@ class SpaceToDepthDown(nn.Module):
 
 
 class SplitDown(nn.Module):
-    """Space first, frame by frame; then time, where the first frame passes untouched (Wan 2.1).
+    """Downsampling first in space, then in time, where the first frame is kept as is (Wan 2.1).
 
-    In space a 3x3 convolution of stride 2 over one zero row below and one zero column to the right;
-    in time a (3, 1, 1) convolution of stride 2, whose output k >= 1 sees frames 2k-2, 2k-1 and 2k.
+    In space: a 3x3 convolution of stride 2 on each frame, padded by one row of zeros below and one
+    column on the right. In time: a (3, 1, 1) convolution of stride 2, whose output k >= 1 sees
+    frames 2k-2, 2k-1 and 2k.
     """
 
-    def __init__(self, stage: Stage, style: BlockConfig) -> None:
+    def __init__(self, stage: Stage, config: BlockConfig) -> None:
         super().__init__()
         if stage.space != 2 or stage.time not in (1, 2) or stage.out_width != stage.width:
             raise ValueError(
@@ -100,7 +101,7 @@ class SplitDown(nn.Module):
     def forward(
         self, x: Float[Tensor, "B C T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C t h w"]:
-        """Shrink."""
+        """Downsample `x` in time and space."""
         B, _, T, _, _ = x.shape
         frames = F.pad(x.transpose(1, 2).flatten(0, 1), (0, 1, 0, 1))
         x = self.space(frames).unflatten(0, (B, T)).transpose(1, 2)

@@ -1,7 +1,7 @@
 """NoiseInjection: learned noise on feature maps, as in StyleGAN (arXiv 1812.04948).
 
-One plane of N(0, 1) per call, shared by clips, channels and frames, times a learned factor per
-channel.
+Each call draws one plane of N(0, 1), shared by clips, channels and frames; each channel scales it
+by a learned factor.
 """
 
 import torch
@@ -12,10 +12,10 @@ from .conditions import Conditions
 
 
 class NoiseInjection(nn.Module):
-    """Adds a plane of noise; the factors start at zero.
+    """Layer that adds a plane of noise; its factors start at zero.
 
     Args:
-        channels: of the activations.
+        channels: channels of the activations.
     """
 
     def __init__(self, channels: int) -> None:
@@ -25,10 +25,8 @@ class NoiseInjection(nn.Module):
     def forward(
         self, x: Float[Tensor, "B C T H W"], conditions: Conditions
     ) -> Float[Tensor, "B C T H W"]:
-        """Draw and add."""
-        if conditions.noise_strength == 0:
-            return x
+        """Draw a plane of noise and add it to `x`."""
         plane = torch.randn(
             x.shape[3:], generator=conditions.generator, device=x.device, dtype=x.dtype
         )
-        return x + conditions.noise_strength * self.scale.view(1, -1, 1, 1, 1) * plane
+        return x + self.scale.view(1, -1, 1, 1, 1) * plane

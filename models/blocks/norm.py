@@ -1,13 +1,13 @@
-"""Normalisations of (B, C, T, H, W) activations.
+"""Normalizations of (B, C, T, H, W) activations.
 
-`rms`     y = g * x / sqrt(mean_c(x^2) + eps), every position alone (arXiv 1910.07467 over channels)
-`pixel`   the same without the gain (arXiv 1710.10196)
-`group`   group normalisation (arXiv 1803.08494), every frame alone
-`clip_group`  the same over whole clips
-`none`    the activations as they are; small nets trained for PSNR do well without
-          (arXiv 1707.02921)
+`rms`         y = g * x / sqrt(mean_c(x^2) + eps) at each position (arXiv 1910.07467 over channels)
+`pixel`       the same without the gain g (arXiv 1710.10196)
+`group`       group normalization (arXiv 1803.08494) of each frame
+`clip_group`  group normalization over whole clips
+`none`        no normalization; small networks trained for PSNR do well without (arXiv 1707.02921)
 
-All but `clip_group` leave frames apart, so that causality holds; with it a clip cannot be streamed.
+All except `clip_group` keep frames separate, so that causality holds; with `clip_group` a clip
+cannot be streamed.
 """
 
 import torch
@@ -18,29 +18,29 @@ from torch import Tensor, nn
 from .block_config import BlockConfig
 
 GROUPS = 32
-USUAL_EPS = {"rms": 1e-6, "pixel": 1e-8, "group": 1e-6, "clip_group": 1e-6}
+DEFAULT_EPS = {"rms": 1e-6, "pixel": 1e-8, "group": 1e-6, "clip_group": 1e-6}
 
 
-def make_norm(channels: int, style: BlockConfig) -> nn.Module:
-    """The normalisation that a style asks for."""
-    if style.norm == "none":
+def make_norm(channels: int, config: BlockConfig) -> nn.Module:
+    """Return the normalization layer of a config."""
+    if config.norm == "none":
         return nn.Identity()
-    eps = USUAL_EPS[style.norm] if style.norm_eps is None else style.norm_eps
-    if style.norm in ("group", "clip_group"):
-        return make_group_norm(channels, style, eps)
-    return RMSNorm(channels, eps, gain=style.norm == "rms")
+    eps = DEFAULT_EPS[config.norm] if config.norm_eps is None else config.norm_eps
+    if config.norm in ("group", "clip_group"):
+        return make_group_norm(channels, config, eps)
+    return RMSNorm(channels, eps, gain=config.norm == "rms")
 
 
 def make_group_norm(
-    channels: int, style: BlockConfig, eps: float, affine: bool = True
+    channels: int, config: BlockConfig, eps: float, affine: bool = True
 ) -> nn.GroupNorm:
-    """Group norm over whole clips where the style says so, else frame by frame."""
+    """Return a group norm over whole clips for `norm: clip_group`, else one over single frames."""
     if channels % GROUPS:
         raise ValueError(
             f"group norm needs channels divisible by {GROUPS}, got {channels}; "
             "choose another width or norm: rms"
         )
-    kind = nn.GroupNorm if style.norm == "clip_group" else FrameGroupNorm
+    kind = nn.GroupNorm if config.norm == "clip_group" else FrameGroupNorm
     return kind(GROUPS, channels, eps, affine)
 
 
@@ -53,7 +53,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(channels)) if gain else None
 
     def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
-        """Normalise; the mean square is taken in fp32 or better."""
+        """Normalize `x`, with the mean square taken in fp32 or better."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         y = wide * torch.rsqrt(wide.square().mean(dim=1, keepdim=True) + self.eps)
         y = y.to(x.dtype)
@@ -64,15 +64,15 @@ class PositionLayerNorm(nn.LayerNorm):
     """Layer norm over channels at each position."""
 
     def forward(self, input: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
-        """Normalise."""
+        """Normalize the channels of each position."""
         return super().forward(input.movedim(1, -1)).movedim(-1, 1)
 
 
 class FrameGroupNorm(nn.GroupNorm):
-    """Group norm whose statistics are those of one frame."""
+    """Group norm whose statistics are taken over single frames."""
 
     def forward(self, input: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
-        """Normalise every frame."""
+        """Normalize each frame by its own statistics."""
         B, C, T, H, W = input.shape
         frames = input.transpose(1, 2).reshape(B * T, C, H, W)
         y = F.group_norm(frames, self.num_groups, self.weight, self.bias, self.eps)

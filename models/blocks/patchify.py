@@ -42,7 +42,7 @@ def space_to_depth(
 def depth_to_space(
     x: Float[Tensor, "B Cp Tp Hp Wp"], time: int, space: int, order: ChannelOrder = "channel_first"
 ) -> Float[Tensor, "B C T H W"]:
-    """Inverse of `space_to_depth`."""
+    """Invert `space_to_depth`: C * time * space^2 channels -> C."""
     if time == space == 1:
         return x
     B, packed, T, H, W = x.shape

@@ -1,4 +1,4 @@
-"""ResidualBlock: norm, SiLU, convolution, twice, beside a shortcut; modulated or noisy if asked."""
+"""ResidualBlock: two convolutions beside a shortcut, with optional modulation and noise."""
 
 from typing import TypeVar
 
@@ -17,14 +17,14 @@ from .timestep import modulation
 
 
 class ResidualBlock(nn.Module):
-    """Pre-activation residual block; a convolution on the shortcut where widths differ.
+    """Pre-activation residual block, with a convolution on the shortcut where widths differ.
 
     Args:
-        in_channels: channels in.
-        out_channels: channels out.
-        temporal_kernel: frames that each convolution sees.
-        style: choices shared by the network.
-        noise: whether noise follows each convolution.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        temporal_kernel: number of frames that each convolution sees.
+        config: options shared by the network.
+        noise: whether noise is added after each convolution.
     """
 
     def __init__(
@@ -32,29 +32,29 @@ class ResidualBlock(nn.Module):
         in_channels: int,
         out_channels: int,
         temporal_kernel: int,
-        style: BlockConfig,
+        config: BlockConfig,
         noise: bool = False,
     ) -> None:
         super().__init__()
-        kernel, bias = (temporal_kernel, 3), style.block_bias
-        self.norm1 = make_norm(in_channels, style)
-        self.conv1 = CausalConv3d(in_channels, out_channels, kernel, style=style, bias=bias)
-        self.norm2 = make_norm(out_channels, style)
-        self.conv2 = CausalConv3d(out_channels, out_channels, kernel, style=style, bias=bias)
-        if style.zero_init:
+        kernel, bias = (temporal_kernel, 3), config.block_bias
+        self.norm1 = make_norm(in_channels, config)
+        self.conv1 = CausalConv3d(in_channels, out_channels, kernel, config=config, bias=bias)
+        self.norm2 = make_norm(out_channels, config)
+        self.conv2 = CausalConv3d(out_channels, out_channels, kernel, config=config, bias=bias)
+        if config.zero_init:
             zero_init(self.conv2)
         self.noise1 = NoiseInjection(out_channels) if noise else None
         self.noise2 = NoiseInjection(out_channels) if noise else None
         self.shortcut = nn.Identity()
         if in_channels != out_channels:
             self.shortcut = nn.Sequential(
-                PositionLayerNorm(in_channels, 1e-6) if style.shortcut_norm else nn.Identity(),
+                PositionLayerNorm(in_channels, 1e-6) if config.shortcut_norm else nn.Identity(),
                 CausalConv3d(
-                    in_channels, out_channels, (1, style.shortcut_kernel), style=style, bias=bias
+                    in_channels, out_channels, (1, config.shortcut_kernel), config=config, bias=bias
                 ),
             )
         # Rows: shift and scale before the first convolution, then before the second.
-        modulated = style.timestep and in_channels == out_channels
+        modulated = config.timestep and in_channels == out_channels
         self.scale_shift_table = (
             nn.Parameter(torch.randn(4, in_channels) / in_channels**0.5) if modulated else None
         )
@@ -70,7 +70,7 @@ class ResidualBlock(nn.Module):
         shift1 = scale1 = shift2 = scale2 = None
         if self.scale_shift_table is not None and embedding is not None:
             shift1, scale1, shift2, scale2 = modulation(self.scale_shift_table, embedding)
-        # One name for every step, so that what is no longer needed is freed before the convolution
+        # One name for every step, so that activations are freed before the next convolution
         h = F.silu(_modulate(self.norm1(x), shift1, scale1))
         h = self.conv1(h, state)
         h = h if self.noise1 is None else self.noise1(h, conditions)

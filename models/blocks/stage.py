@@ -1,8 +1,8 @@
 """Stage: one row of the table that describes an encoder or a decoder.
 
 A backbone is data: a list of stages, run in order. Each stage is a number of residual blocks at one
-width and, after them, at most one resampling layer. An encoder's stages go from the pixels to the
-latents, a decoder's from the latents to the pixels; the same row means the same thing in both.
+width followed by at most one resampling layer. An encoder's stages go from pixels to latents, a
+decoder's from latents to pixels; the same row means the same in both.
 """
 
 from collections.abc import Sequence
@@ -16,49 +16,59 @@ ResampleKind = Literal["none", "strided", "space_to_depth", "nearest", "depth_to
 
 @dataclass(frozen=True)
 class Stage:
-    """Residual blocks at one width, then at most one resampling layer.
-
-    Args:
-        width: channels of the residual blocks; the first block maps from the width that arrives.
-        blocks: number of residual blocks (0 is allowed: the stage then only resamples).
-        temporal_kernel: frames that each 3x3 convolution sees: 1 (every frame alone) or 3.
-        attention: self-attention among the positions of each frame (spatial), or of each position
-            with its own past (temporal).
-        attention_after: each residual block, or the inner ones (all but the last).
-        attention_window: frames that temporal attention sees, the present one included.
-        adaptive_norm: whether the stage begins with a group norm whose gain and shift follow the
-            statistics of the latents (decoders only).
-        noise: whether every convolution of the blocks is followed by learned noise (decoders only).
-        resample: how the stage ends; `strided`, `space_to_depth` and `split` shrink (encoder),
-            `nearest`, `depth_to_space` and `split` enlarge (decoder).
-        space: factor by which height and width change.
-        time: factor by which the frame count changes, as 1 + n frames <-> 1 + n * time frames.
-        resample_width: channels after resampling; None keeps `width`.
-        resample_shortcut: whether space-to-depth and depth-to-space add their rearranged input.
-        first_frame: which of the `time` frames that depth-to-space makes of the clip's first one is
-            kept.
-        channel_order: how cells are packed by them: channel slowest (`channel_first`, as in
-            torch's pixel_shuffle) or channel fastest (`cell_first`).
-    """
+    """Residual blocks at one width, then at most one resampling layer."""
 
     width: int
-    blocks: int = 2
-    temporal_kernel: Literal[1, 3] = 1
-    attention: AttentionKind = "none"
-    attention_after: Literal["each", "inner"] = "each"
-    attention_window: int = 8
-    adaptive_norm: bool = False
-    noise: bool = False
-    resample: ResampleKind = "none"
-    space: int = 2
-    time: int = 1
-    resample_width: int | None = None
-    resample_shortcut: bool = True
-    first_frame: Literal["first", "last"] = "last"
-    channel_order: Literal["channel_first", "cell_first"] = "channel_first"
+    """Channels of the residual blocks; the first block maps from the width of the input."""
 
-    # Read by pydantic where a config is validated: an unknown key is an error.
-    __pydantic_config__: ClassVar = {"extra": "forbid"}
+    blocks: int = 2
+    """Number of residual blocks; with 0 the stage only resamples."""
+
+    temporal_kernel: Literal[1, 3] = 1
+    """Number of frames that each 3x3 convolution sees: 1 (each frame separately) or 3."""
+
+    attention: AttentionKind = "none"
+    """Self-attention among the positions of each frame (spatial), or between each position and its
+    own past (temporal)."""
+
+    attention_after: Literal["each", "inner"] = "each"
+    """Residual blocks that attention follows: each one, or the inner ones (all but the last)."""
+
+    attention_window: int = 8
+    """Number of frames that temporal attention sees, including the current one."""
+
+    adaptive_norm: bool = False
+    """Whether the stage starts with a group norm whose gain and shift follow the statistics of the
+    latents (decoders only)."""
+
+    noise: bool = False
+    """Whether learned noise is added after every convolution of the blocks (decoders only)."""
+
+    resample: ResampleKind = "none"
+    """Layer at the end of the stage: `strided`, `space_to_depth` and `split` reduce the resolution
+    (encoders), `nearest`, `depth_to_space` and `split` increase it (decoders)."""
+
+    space: int = 2
+    """Factor by which the resampling layer changes height and width."""
+
+    time: int = 1
+    """Factor by which it changes the number of frames: 1 + n frames <-> 1 + n * time frames."""
+
+    resample_width: int | None = None
+    """Channels after resampling; None keeps `width`."""
+
+    resample_shortcut: bool = True
+    """Whether space-to-depth and depth-to-space add their rearranged input to their output."""
+
+    first_frame: Literal["first", "last"] = "last"
+    """Frame to keep of the `time` frames that depth-to-space makes of the first frame of a clip."""
+
+    channel_order: Literal["channel_first", "cell_first"] = "channel_first"
+    """Order in which space-to-depth and depth-to-space pack cells: channel slowest
+    (`channel_first`, as in torch's pixel_shuffle) or channel fastest (`cell_first`)."""
+
+    # For pydantic, which validates configs: unknown keys are errors, docstrings are descriptions.
+    __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
         for name in ("width", "space", "time", "attention_window"):
@@ -71,30 +81,30 @@ class Stage:
 
     @property
     def out_width(self) -> int:
-        """Channels that leave the stage."""
+        """Channels of the output of the stage."""
         if self.resample == "none" or self.resample_width is None:
             return self.width
         return self.resample_width
 
     @property
     def cell(self) -> int:
-        """Positions that resampling gathers into one."""
+        """Number of positions that resampling merges into one."""
         return self.time * self.space**2
 
     def attends_after(self, block: int) -> bool:
-        """Whether attention follows the residual block of that index."""
+        """Return whether attention follows the residual block of an index."""
         if self.attention == "none":
             return False
         return self.attention_after == "each" or block < self.blocks - 1
 
 
 def compression(stages: Sequence[Stage], patch_size: int) -> tuple[int, int]:
-    """Temporal and spatial factor between pixels and latents: `(temporal, spatial)`.
+    """Return the factors between pixels and latents: `(temporal, spatial)`.
 
     Raises:
-        ValueError: there is no stage.
+        ValueError: there are no stages.
     """
     if not stages:
-        raise ValueError("stages must hold at least one stage, got none")
+        raise ValueError("stages must contain at least one stage, got none")
     resampling = [stage for stage in stages if stage.resample != "none"]
     return prod(s.time for s in resampling), patch_size * prod(s.space for s in resampling)

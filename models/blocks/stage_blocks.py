@@ -1,4 +1,4 @@
-"""StageBlocks: one stage of an encoder or a decoder, as a row of its table describes it."""
+"""StageBlocks: the layers of one stage of an encoder or a decoder."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -25,11 +25,11 @@ class StageBlocks(nn.Module):
     """One stage: adaptive norm, residual blocks with attention between them, resampling.
 
     Args:
-        in_channels: channels that arrive.
-        stage: the row of the table.
-        resamplers: layers that `stage.resample` may name.
-        style: choices shared by the network.
-        style_channels: channels of the latents that drive adaptive norms.
+        in_channels: channels of the input.
+        stage: description of the stage.
+        resamplers: layer classes that `stage.resample` may name.
+        config: options shared by the network.
+        latent_channels: channels of the latents that drive adaptive norms; None in encoders.
     """
 
     gradient_checkpointing: bool = False
@@ -39,8 +39,8 @@ class StageBlocks(nn.Module):
         in_channels: int,
         stage: Stage,
         resamplers: Mapping[str, type[nn.Module]],
-        style: BlockConfig,
-        style_channels: int | None = None,
+        config: BlockConfig,
+        latent_channels: int | None = None,
     ) -> None:
         super().__init__()
         if stage.resample != "none" and stage.resample not in resamplers:
@@ -48,35 +48,35 @@ class StageBlocks(nn.Module):
                 f"stage resample must be one of none, {', '.join(resamplers)} here, "
                 f"got {stage.resample}"
             )
-        if style_channels is None and (stage.adaptive_norm or stage.noise):
-            raise ValueError("adaptive_norm and noise belong to the stages of decoders")
+        if latent_channels is None and (stage.adaptive_norm or stage.noise):
+            raise ValueError("adaptive_norm and noise are options of decoder stages only")
         widths = [in_channels] + [stage.width] * stage.blocks
         if widths[-1] != stage.width:
             raise ValueError(
-                f"a stage without blocks must have the width that arrives, {in_channels}, "
+                f"a stage without blocks must have the width of its input, {in_channels}, "
                 f"got {stage.width}"
             )
         self.adaptive_norm = (
-            AdaptiveGroupNorm(in_channels, style_channels, style)
-            if stage.adaptive_norm and style_channels
+            AdaptiveGroupNorm(in_channels, latent_channels, config)
+            if stage.adaptive_norm and latent_channels
             else None
         )
         self.time_embedder = (
-            TimestepEmbedder(4 * stage.width) if style.timestep and stage.blocks else None
+            TimestepEmbedder(4 * stage.width) if config.timestep and stage.blocks else None
         )
         self.blocks = nn.ModuleList(
-            ResidualBlock(a, b, stage.temporal_kernel, style, stage.noise)
+            ResidualBlock(a, b, stage.temporal_kernel, config, stage.noise)
             for a, b in pairwise(widths)
         )
         self.attentions = nn.ModuleDict(
             {
-                str(index): _attention(stage, style)
+                str(index): _attention(stage, config)
                 for index in range(stage.blocks)
                 if stage.attends_after(index)
             }
         )
         self.resample = (
-            None if stage.resample == "none" else resamplers[stage.resample](stage, style)
+            None if stage.resample == "none" else resamplers[stage.resample](stage, config)
         )
 
     def forward(
@@ -85,7 +85,7 @@ class StageBlocks(nn.Module):
         state: StreamState | None = None,
         conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B Cout t h w"]:
-        """Run the stage."""
+        """Run all layers of the stage."""
         for layer in self.layers(state, conditions):
             x = layer(x)
         return x
@@ -96,7 +96,7 @@ class StageBlocks(nn.Module):
         state: StreamState | None = None,
         conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B Cout T2 H W"]:
-        """Everything but the resampling."""
+        """Run all layers of the stage except the resampling."""
         for layer in self._block_layers(state, conditions):
             x = layer(x)
         return x
@@ -104,7 +104,7 @@ class StageBlocks(nn.Module):
     def layers(
         self, state: StreamState | None = None, conditions: Conditions = Conditions()
     ) -> list[Layer]:
-        """What the stage does, one after the other."""
+        """Return the layers of the stage in the order in which they run."""
         layers = self._block_layers(state, conditions)
         if self.resample is not None:
             layers.append(partial(self.resample, state=state))
@@ -117,10 +117,10 @@ class StageBlocks(nn.Module):
         embedding = None
         if self.time_embedder is not None and conditions.timestep is not None:
             embedding = self.time_embedder(conditions.timestep)
-        forgets = self.gradient_checkpointing and torch.is_grad_enabled() and state is None
+        recompute = self.gradient_checkpointing and torch.is_grad_enabled() and state is None
         for index, block in enumerate(self.blocks):
             run = partial(block, state=state, conditions=conditions, embedding=embedding)
-            layers.append(partial(checkpoint, run, use_reentrant=False) if forgets else run)
+            layers.append(partial(checkpoint, run, use_reentrant=False) if recompute else run)
             if str(index) in self.attentions:
                 layers.append(partial(self.attentions[str(index)], state=state))
         return layers
@@ -134,17 +134,17 @@ def run_stages(
 ) -> Float[Tensor, "B Cout t h w"]:
     """Run stages in order, layer by layer.
 
-    Calling each stage instead would keep its input alive until its end, which is a whole activation
-    where activations are largest.
+    Calling whole stages instead would keep the input of each alive until its end: one more
+    activation where activations are largest.
     """
     for stage in stages:
-        assert isinstance(stage, StageBlocks), "networks have no other stages"
+        assert isinstance(stage, StageBlocks), "networks consist of StageBlocks only"
         for layer in stage.layers(state, conditions):
             x = layer(x)
     return x
 
 
-def _attention(stage: Stage, style: BlockConfig) -> nn.Module:
+def _attention(stage: Stage, config: BlockConfig) -> nn.Module:
     if stage.attention == "spatial":
-        return SpatialAttention(stage.width, style)
-    return TemporalAttention(stage.width, style, stage.attention_window)
+        return SpatialAttention(stage.width, config)
+    return TemporalAttention(stage.width, config, stage.attention_window)

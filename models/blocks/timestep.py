@@ -1,7 +1,7 @@
 """Timestep conditioning of denoising decoders (LTX-Video VAE, arXiv 2501.00103).
 
-A timestep t in [0, 1] becomes scale and shift of normalised activations: y = x (1 + scale) + shift.
-Every stage embeds it once, every block adds a learned table to the embedding.
+A timestep t in [0, 1] scales and shifts normalized activations: y = x (1 + scale) + shift.
+Each stage embeds the timestep once; each block adds a learned table to the embedding.
 """
 
 import math
@@ -14,10 +14,10 @@ FREQUENCIES = 128
 
 
 class TimestepEmbedder(nn.Module):
-    """Sinusoids of the timestep through two linear layers.
+    """Embedding of a timestep: sinusoids through two linear layers.
 
     Args:
-        channels: of the embedding.
+        channels: channels of the embedding.
     """
 
     def __init__(self, channels: int) -> None:
@@ -26,7 +26,7 @@ class TimestepEmbedder(nn.Module):
         self.linear_2 = nn.Linear(channels, channels)
 
     def forward(self, timestep: Float[Tensor, "B"]) -> Float[Tensor, "B C"]:
-        """Embed timesteps that are already scaled (usually by 1000)."""
+        """Embed timesteps that are already scaled (by 1000 in published models)."""
         k = torch.arange(FREQUENCIES, device=timestep.device, dtype=torch.float32)
         angles = timestep.float()[:, None] * torch.exp(-math.log(1e4) * k / FREQUENCIES)
         sinusoids = torch.cat([angles.cos(), angles.sin()], dim=1).to(self.linear_1.weight.dtype)
@@ -36,6 +36,6 @@ class TimestepEmbedder(nn.Module):
 def modulation(
     table: Float[Tensor, "rows C"], embedding: Float[Tensor, "B rowsC"]
 ) -> tuple[Float[Tensor, "B C 1 1 1"], ...]:
-    """A block's shifts and scales: its table plus the stage's embedding, row by row."""
+    """Return the shifts and scales of a block: the rows of its table plus the embedding."""
     rows = table + embedding.unflatten(1, table.shape)
     return tuple(row[:, :, None, None, None] for row in rows.unbind(dim=1))

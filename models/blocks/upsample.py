@@ -1,8 +1,8 @@
-"""Layers that enlarge the resolution, at the end of a decoder's stages.
+"""Layers that increase the resolution, at the end of a decoder's stages.
 
-In time all follow the first-frame rule: 1 + n frames -> 1 + n*f frames; the copies that the first
-frame would grow are dropped, the earlier ones unless the stage says otherwise. `downsample.py`
-holds their mirror images.
+In time all of them follow the first-frame rule: 1 + n frames -> 1 + n*f frames. Upsampling makes f
+frames of the first one; one of them is kept, by default the last. `downsample.py` holds their
+mirror images.
 """
 
 from typing import Literal
@@ -20,29 +20,29 @@ from .stream_state import StreamState, align_shortcut, continues
 
 
 class NearestUp(nn.Module):
-    """Nearest-neighbour enlargement, then one convolution."""
+    """Nearest-neighbor upsampling, then one convolution."""
 
-    def __init__(self, stage: Stage, style: BlockConfig) -> None:
+    def __init__(self, stage: Stage, config: BlockConfig) -> None:
         super().__init__()
         self.stage = stage
         self.conv = CausalConv3d(
-            stage.width, stage.out_width, kernel=(temporal_kernel(stage), 3), style=style
+            stage.width, stage.out_width, kernel=(temporal_kernel(stage), 3), config=config
         )
 
     def forward(
         self, x: Float[Tensor, "B Cin t h w"], state: StreamState | None = None
     ) -> Float[Tensor, "B Cout T H W"]:
-        """Enlarge."""
+        """Upsample `x` in time and space."""
         time, space = self.stage.time, self.stage.space
         for dim, factor in ((2, time), (3, space), (4, space)):
             x = x.repeat_interleave(factor, dim) if factor > 1 else x
-        return self.conv(_drop_copies(self, x, time, state), state)
+        return self.conv(_drop_extra_frames(self, x, time, state), state)
 
 
 class DepthToSpaceUp(nn.Module):
     """Convolution, then depth to space; the shortcut tiles the rearranged input over channels."""
 
-    def __init__(self, stage: Stage, style: BlockConfig) -> None:
+    def __init__(self, stage: Stage, config: BlockConfig) -> None:
         super().__init__()
         self.stage = stage
         unpacked = stage.out_width * stage.cell
@@ -53,31 +53,31 @@ class DepthToSpaceUp(nn.Module):
                 f"got width {stage.width} and resample_width {stage.out_width}"
             )
         self.conv = CausalConv3d(
-            stage.width, unpacked, kernel=(temporal_kernel(stage), 3), style=style
+            stage.width, unpacked, kernel=(temporal_kernel(stage), 3), config=config
         )
 
     def forward(
         self, x: Float[Tensor, "B Cin t h w"], state: StreamState | None = None
     ) -> Float[Tensor, "B Cout T H W"]:
-        """Enlarge."""
+        """Upsample `x` in time and space."""
         time, space, order = self.stage.time, self.stage.space, self.stage.channel_order
         h = self.conv(x, state)
         y = depth_to_space(h, time, space, order)
         if self.stage.resample_shortcut:
             shortcut = depth_to_space(align_shortcut(self, x, h, state), time, space, order)
             y = y + shortcut.repeat(1, self.stage.out_width // shortcut.shape[1], 1, 1, 1)
-        return _drop_copies(self, y, time, state, self.stage.first_frame)
+        return _drop_extra_frames(self, y, time, state, self.stage.first_frame)
 
 
 class SplitUp(nn.Module):
-    """Time first, where the first frame passes untouched; then space, frame by frame (Wan 2.1).
+    """Upsampling first in time, where the first frame is kept as is, then in space (Wan 2.1).
 
-    In time a causal (3, 1, 1) convolution makes two frames of each later one; for it the clip
-    begins after the first frame, with two zero frames before. In space nearest neighbours and a 3x3
-    convolution.
+    In time: a causal (3, 1, 1) convolution makes two frames of each later one; it sees the clip
+    without its first frame, padded by two frames of zeros. In space: nearest-neighbor upsampling of
+    each frame, then a 3x3 convolution.
     """
 
-    def __init__(self, stage: Stage, style: BlockConfig) -> None:
+    def __init__(self, stage: Stage, config: BlockConfig) -> None:
         super().__init__()
         if stage.space != 2 or stage.time not in (1, 2):
             raise ValueError(
@@ -90,7 +90,7 @@ class SplitUp(nn.Module):
     def forward(
         self, x: Float[Tensor, "B Cin t h w"], state: StreamState | None = None
     ) -> Float[Tensor, "B Cout T H W"]:
-        """Enlarge."""
+        """Upsample `x` in time and space."""
         if self.time is not None:
             x = self._double_frames(self.time, x, state)
         B, _, T, _, _ = x.shape
@@ -113,14 +113,14 @@ class SplitUp(nn.Module):
         return torch.cat([first, pairs.flatten(2, 3)], dim=2)
 
 
-def _drop_copies(
+def _drop_extra_frames(
     layer: nn.Module,
     x: Tensor,
     time: int,
     state: StreamState | None,
     kept: Literal["first", "last"] = "last",
 ) -> Float[Tensor, "B C T H W"]:
-    """Drop what the clip's first frame grew too much, in whichever chunk it comes out."""
+    """Keep one of the frames made of the clip's first one, in whichever chunk they appear."""
     if time == 1 or x.shape[2] == 0:
         return x
     if state is not None:

@@ -1,4 +1,4 @@
-"""Blur pooling: halving an image after a binomial low-pass, so that it does not alias.
+"""Blur pooling: downsampling by two after a binomial low-pass, which avoids aliasing.
 
 y = (w * x) at every second position,  w = the outer product of a binomial row with itself, sum 1
 (arXiv 1904.11486)
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class BlurPool(nn.Module):
-    """Halves height and width, rounding up.
+    """Layer that halves height and width, rounding up.
 
     Args:
         size: side of the kernel; 3 is (1, 2, 1) / 4.
@@ -27,7 +27,7 @@ class BlurPool(nn.Module):
         self.register_buffer("kernel", torch.outer(row, row)[None, None])
 
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C h w"]:
-        """Blur and take every second position."""
+        """Blur `x` and take every second position."""
         channels = x.shape[1]
         x = pad_same(x, self.kernel.shape[-1], stride=2)
         return F.conv2d(x, self.kernel.expand(channels, -1, -1, -1), stride=2, groups=channels)
@@ -36,9 +36,9 @@ class BlurPool(nn.Module):
 def pad_same(
     x: Float[Tensor, "N C H W"], kernel: int, stride: int = 1
 ) -> Float[Tensor, "N C Hp Wp"]:
-    """Zeros around an image so that a convolution gives ceil(size / stride) positions.
+    """Pad an image with zeros so that a convolution gives ceil(size / stride) positions.
 
-    Where their number is odd, the one more is at the bottom and on the right.
+    If the number of zeros is odd, the extra one is at the bottom or on the right.
     """
     H, W = (max((math.ceil(n / stride) - 1) * stride + kernel - n, 0) for n in x.shape[-2:])
     return F.pad(x, (W // 2, W - W // 2, H // 2, H - H // 2))

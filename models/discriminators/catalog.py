@@ -1,4 +1,4 @@
-"""Every discriminator by the name that configs call it by."""
+"""All discriminators, by their kind in configs."""
 
 from .discriminator import Discriminator
 from .maskbit import MaskBitDiscriminator

@@ -1,6 +1,6 @@
-"""MaskBit's discriminator: convolutions that keep their size, and pooling that does not alias.
+"""MaskBit's discriminator: size-preserving convolutions and anti-aliased pooling.
 
-    conv 5x5, act, [conv 3x3, halve, norm, act] per layer, conv 1x1, act, conv 5x5
+    conv 5x5, act, [conv 3x3, pool, norm, act] per layer, conv 1x1, act, conv 5x5
 
 Widths are c, c, 2c, 4c, ...: they double from the second layer on (arXiv 2409.16211).
 """
@@ -15,10 +15,10 @@ from .blur_pool import BlurPool, pad_same
 from .discriminator import (
     Discriminator,
     Logits,
-    Normalisation,
+    Normalization,
     Pixels,
     frames_of,
-    normalisation,
+    normalization,
     spectrally_normed,
 )
 
@@ -27,12 +27,12 @@ POOLINGS = {"blur3": 3, "blur4": 4, "blur5": 5}
 
 
 class MaskBitDiscriminator(Discriminator):
-    """Judges every frame by itself.
+    """Discriminator of single frames.
 
     Args:
         base_channels: width of the first layers.
-        num_layers: halvings.
-        pooling: how a layer halves: average over 2x2, or a binomial blur of 3, 4 or 5 pixels.
+        num_layers: number of layers, each of which halves height and width.
+        pooling: kind of pooling: average over 2x2 pixels, or a binomial blur of 3, 4 or 5 pixels.
         activation: leaky_relu (slope 0.1) or silu.
         norm: group, batch, sync_batch (statistics over all GPUs) or none.
         spectral_norm: whether weights are divided by their largest singular value.
@@ -45,7 +45,7 @@ class MaskBitDiscriminator(Discriminator):
         num_layers: int = 3,
         pooling: Pooling = "blur4",
         activation: Literal["leaky_relu", "silu"] = "leaky_relu",
-        norm: Normalisation = "group",
+        norm: Normalization = "group",
         spectral_norm: bool = False,
         in_channels: int = 3,
     ) -> None:
@@ -68,7 +68,7 @@ class MaskBitDiscriminator(Discriminator):
         self.block_in = nn.Sequential(conv(in_channels, widths[0], 5), act())
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                conv(inputs, outputs, 3), pool(), normalisation(norm, outputs, dimensions=2), act()
+                conv(inputs, outputs, 3), pool(), normalization(norm, outputs, dimensions=2), act()
             )
             for inputs, outputs in pairwise(widths)
         )
@@ -76,7 +76,7 @@ class MaskBitDiscriminator(Discriminator):
             conv(widths[-1], widths[-1], 1), act(), conv(widths[-1], 1, 5)
         )
 
-    def _judge(self, pixels: Pixels) -> Logits:
+    def _logits(self, pixels: Pixels) -> Logits:
         x = self.block_in(frames_of(pixels))
         for block in self.blocks:
             x = block(x)
@@ -84,11 +84,11 @@ class MaskBitDiscriminator(Discriminator):
 
 
 class SameConv2d(nn.Conv2d):
-    """A convolution of stride 1 whose output is as large as its input."""
+    """Convolution of stride 1 whose output is as large as its input."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
         super().__init__(in_channels, out_channels, kernel)
 
     def forward(self, input: Float[Tensor, "N Cin H W"]) -> Float[Tensor, "N Cout H W"]:
-        """Pad with zeros and convolve."""
+        """Pad `input` with zeros and convolve it."""
         return super().forward(pad_same(input, self.kernel_size[0]))

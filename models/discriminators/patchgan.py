@@ -1,11 +1,11 @@
-"""PatchGAN: a few strided convolutions that judge overlapping patches (arXiv 1611.07004).
+"""PatchGAN: a few strided convolutions that classify overlapping patches (arXiv 1611.07004).
 
-    images   4x4 convolutions; widths c, 2c, 4c, ..., at most 8c; stride 2 but for the last two
-    clips      3x3x3 convolutions of the same widths; time is halved by the first two alone
+    images   4x4 convolutions; widths c, 2c, 4c, ..., at most 8c; stride 2 except for the last two
+    clips    3x3x3 convolutions of the same widths; only the first two halve time
 
-The first layer has no norm, the last gives one logit. Convolution weights start from N(0, 0.02^2),
-the gains of norms from N(1, 0.02^2). Layers lie in `main` as published checkpoints have them, with
-an empty layer where there is no norm.
+The first layer has no norm, the last one gives the logit. Convolution weights are drawn from
+N(0, 0.02^2), the gains of norms from N(1, 0.02^2). Layers have the indices in `main` that published
+checkpoints use, with an identity in place of a missing norm.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,26 +16,26 @@ from torch import nn
 from .discriminator import (
     Discriminator,
     Logits,
-    Normalisation,
+    Normalization,
     Pixels,
     frames_of,
-    normalisation,
+    normalization,
     spectrally_normed,
 )
 
 INITIAL_STD = 0.02
-WIDEST = 8
+MAX_WIDTH_FACTOR = 8
 
 # (channels in, channels out, layer number counted from 0, whether it has a bias) -> convolution
 MakeConvolution = Callable[[int, int, int, bool], nn.Module]
 
 
 class PatchGAN(Discriminator):
-    """Judges every frame by itself.
+    """Discriminator of single frames.
 
     Args:
         base_channels: width of the first layer.
-        num_layers: layers of stride 2.
+        num_layers: number of layers of stride 2.
         norm: batch, sync_batch (statistics over all GPUs), group or none.
         spectral_norm: whether weights are divided by their largest singular value.
         in_channels: channels of the pixels.
@@ -45,7 +45,7 @@ class PatchGAN(Discriminator):
         self,
         base_channels: int = 64,
         num_layers: int = 3,
-        norm: Normalisation = "batch",
+        norm: Normalization = "batch",
         spectral_norm: bool = False,
         in_channels: int = 3,
     ) -> None:
@@ -55,21 +55,21 @@ class PatchGAN(Discriminator):
             stride = 2 if number < num_layers else 1
             return nn.Conv2d(inputs, outputs, kernel_size=4, stride=stride, padding=1, bias=bias)
 
-        # Two layers of stride 1 take one row and one column each and leave at least one.
+        # Two layers of stride 1 remove one row and one column each and must leave at least one.
         self.min_side = 3 * 2**num_layers
         widths = _widths(base_channels, num_layers)
         self.main = _layers(in_channels, widths, convolution, norm, spectral_norm, dimensions=2)
 
-    def _judge(self, pixels: Pixels) -> Logits:
+    def _logits(self, pixels: Pixels) -> Logits:
         return self.main(frames_of(pixels)).unsqueeze(2)
 
 
 class PatchGAN3D(Discriminator):
-    """Judges clips, motion included; images are clips of one frame.
+    """Discriminator of clips, including their motion; images are clips of one frame.
 
     Args:
         base_channels: width of the first layer.
-        num_layers: layers of stride 2 in space; the first two halve time as well.
+        num_layers: number of layers of stride 2 in space; the first two also halve time.
         norm: batch, sync_batch (statistics over all GPUs), group or none.
         spectral_norm: whether weights are divided by their largest singular value.
         in_channels: channels of the pixels.
@@ -79,7 +79,7 @@ class PatchGAN3D(Discriminator):
         self,
         base_channels: int = 64,
         num_layers: int = 3,
-        norm: Normalisation = "batch",
+        norm: Normalization = "batch",
         spectral_norm: bool = False,
         in_channels: int = 3,
     ) -> None:
@@ -94,46 +94,46 @@ class PatchGAN3D(Discriminator):
         widths = _widths(base_channels, num_layers)
         self.main = _layers(in_channels, widths, convolution, norm, spectral_norm, dimensions=3)
 
-    def _judge(self, pixels: Pixels) -> Logits:
+    def _logits(self, pixels: Pixels) -> Logits:
         return self.main(pixels)
 
 
 def _widths(base_channels: int, num_layers: int) -> list[int]:
-    """Channels after every layer but the last."""
+    """Return the channels after every layer except the last."""
     for name, value in (("base_channels", base_channels), ("num_layers", num_layers)):
         if value < 1:
             raise ValueError(f"{name} must be >= 1, got {value}")
-    return [base_channels * min(2**number, WIDEST) for number in range(num_layers + 1)]
+    return [base_channels * min(2**number, MAX_WIDTH_FACTOR) for number in range(num_layers + 1)]
 
 
 def _layers(
     in_channels: int,
     widths: list[int],
     convolution: MakeConvolution,
-    norm: Normalisation,
+    norm: Normalization,
     spectral: bool,
     dimensions: Literal[2, 3],
 ) -> nn.Sequential:
-    """Convolution, norm, leaky ReLU, ..., convolution."""
+    """Return convolution, norm, leaky ReLU, ..., convolution."""
 
     def layers() -> Iterator[nn.Module]:
         for number, (inputs, outputs) in enumerate(
             zip([in_channels, *widths], [*widths, 1], strict=True)
         ):
             outermost = number in (0, len(widths))
-            # Every norm but none brings a bias of its own.
+            # All norms except none have their own bias.
             layer = convolution(inputs, outputs, number, outermost or norm == "none")
-            yield spectrally_normed(_initialised(layer), spectral)
+            yield spectrally_normed(_initialized(layer), spectral)
             if not outermost:
-                yield _initialised(normalisation(norm, outputs, dimensions))
+                yield _initialized(normalization(norm, outputs, dimensions))
             if number < len(widths):
                 yield nn.LeakyReLU(0.2)
 
     return nn.Sequential(*layers())
 
 
-def _initialised(layer: Any) -> nn.Module:
-    """Draw the weights; biases of norms start at 0, those of convolutions as torch has them."""
+def _initialized(layer: Any) -> nn.Module:
+    """Draw the weights; biases of norms start at 0, those of convolutions as in torch."""
     if isinstance(layer, nn.Conv2d | nn.Conv3d):
         nn.init.normal_(layer.weight, 0.0, INITIAL_STD)
     elif not isinstance(layer, nn.Identity):

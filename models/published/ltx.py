@@ -1,7 +1,7 @@
 """The LTX-Video VAE (arXiv 2501.00103) as data: versions 0.9.0 and 0.9.5.
 
-Pixel norm, replicated frames before the clip, 4x4 patches packed column first, a decoder that looks
-both ways in time. 0.9.0 shrinks with strided convolutions, 0.9.5 with space to depth.
+Pixel norm, replicated frames before the clip, 4x4 patches packed column first, a decoder that sees
+past and future frames. 0.9.0 downsamples by strided convolutions, 0.9.5 by space to depth.
 """
 
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from typing import Any
 
 Options = dict[str, Any]
 PATCH = {"patch_size": 4, "patch_order": "column_first"}
-STYLE = {"norm": "pixel", "shortcut_norm": True, "zero_init": False, **PATCH}
+SHARED = {"norm": "pixel", "shortcut_norm": True, "zero_init": False, **PATCH}
 
 
 def ltx_090_options(
     widths: Sequence[int], encoder_blocks: Sequence[int], decoder_blocks: Sequence[int]
 ) -> tuple[Options, Options]:
-    """Options of the 0.9.0 encoder and decoder.
+    """Return the options of the 0.9.0 encoder and decoder.
 
     Args:
         widths: channels per level, from the pixels down (128, 256, 512, 512).
         encoder_blocks: residual blocks per level and in the middle (4, 3, 3, 3, 4), not counting
-            the one that widens after each resampling.
-        decoder_blocks: likewise for the decoder, in the same order.
+            the block after a resampling that changes the width.
+        decoder_blocks: residual blocks of the decoder, in the same order.
 
     Returns:
         Keyword options of `CausalEncoder` and `CausalDecoder`, without latent channels.
@@ -44,7 +44,7 @@ def ltx_090_options(
             {**up, "resample_shortcut": False},
             _level(widths[index], decoder_blocks[index]),
         ]
-    return {**STYLE, "stages": encoder}, {**STYLE, "stages": decoder, "causal": False}
+    return {**SHARED, "stages": encoder}, {**SHARED, "stages": decoder, "causal": False}
 
 
 def ltx_095_options(
@@ -53,7 +53,7 @@ def ltx_095_options(
     decoder_widths: Sequence[int],
     decoder_blocks: Sequence[int],
 ) -> tuple[Options, Options]:
-    """Options of the 0.9.5 (to 0.9.8) encoder and the timestep-conditioned decoder.
+    """Return the options of the 0.9.5 (to 0.9.8) encoder and timestep-conditioned decoder.
 
     Args:
         widths: encoder channels per level, from the pixels down (128, 256, 512, 1024, 2048).
@@ -85,8 +85,8 @@ def ltx_095_options(
     ]
     decoder.append(_level(decoder_widths[-1], decoder_blocks[-1]))
     return (
-        {**STYLE, "stages": encoder},
-        {**STYLE, "stages": decoder, "causal": False, "timestep": True},
+        {**SHARED, "stages": encoder},
+        {**SHARED, "stages": decoder, "causal": False, "timestep": True},
     )
 
 

@@ -1,7 +1,7 @@
 """The Wan 2.1 VAE (arXiv 2503.20314), also the network of OneVAE (arXiv 2508.09857), as data.
 
 Causal 3-D convolutions with zeros before the clip, RMS norm, attention in the middle, and
-resampling that treats space and time one after the other.
+resampling in space and time separately.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ def wan_options(
     temporal: Sequence[bool],
     blocks: int = 2,
 ) -> tuple[Options, Options]:
-    """Options of the encoder and the decoder.
+    """Return the options of the encoder and the decoder.
 
     Args:
         width: channels at full resolution (96 in Wan 2.1).
         multipliers: factor on the width per level, from full resolution down.
-        temporal: per downsampling, from full resolution down, whether it halves time too.
+        temporal: for each downsampling, from full resolution down, whether it also halves time.
         blocks: residual blocks per level of the encoder; the decoder has one more.
 
     Returns:
@@ -68,5 +68,5 @@ def wan_options(
     return encoder, decoder
 
 
-# The reference divides by max(norm, 1e-12), which is no epsilon at all for fp32 activations.
+# The reference divides by max(norm, 1e-12), which has no effect on fp32 activations.
 NORM_EPS = 1e-24

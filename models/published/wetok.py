@@ -1,10 +1,10 @@
 """WeTok (arXiv 2508.05599) as data: the options of its encoder and decoder.
 
-Fully convolutional, group norm; strided convolutions down, convolution and depth-to-space up; every
-level of the decoder begins with an adaptive norm driven by the latents. The generative decoder also
-receives noise of the latents' shape.
+Fully convolutional with group norm; strided convolutions downsample, convolution and depth to space
+upsample. Every level of the decoder starts with an adaptive norm driven by the latents. The
+generative decoder also receives noise of the latents' shape.
 
-The published models are 2-D. The 3-D variant, which nobody published weights for, sees three frames
+The published models are 2-D. The 3-D variant, for which no weights are published, sees three frames
 in every 3x3 convolution (zeros before the clip), and its group norms span whole clips.
 """
 
@@ -27,16 +27,17 @@ def wetok_options(
     times: Sequence[int] | None = None,
     shortcut_kernel: int = 1,
 ) -> tuple[Options, Options]:
-    """Options of the encoder and the decoder.
+    """Return the options of the encoder and the decoder.
 
     Args:
         width: channels of the first layer (256 in all published models).
         multipliers: factor on the width per level, from full resolution down.
         blocks: residual blocks per level and in the middle.
         generative: whether the decoder receives noise.
-        times: factor in time per downsampling, from full resolution down, for the 3-D variant; None
-            is the 2-D one. `wetok_times` gives the reference's.
-        shortcut_kernel: spatial size of the convolutions on shortcuts (1 in all published models).
+        times: factor in time per downsampling, from full resolution down, for the 3-D variant (see
+            `wetok_times`); None selects the 2-D one.
+        shortcut_kernel: spatial kernel size of the convolutions on shortcuts (1 in all published
+            models).
 
     Returns:
         Keyword options of `CausalEncoder` and `CausalDecoder`, without latent channels.
@@ -77,5 +78,5 @@ def wetok_options(
 
 
 def wetok_times(multipliers: Sequence[int]) -> tuple[int, ...]:
-    """Factors in time of the 3-D variant: levels of the base width keep the number of frames."""
+    """Return the reference's factors in time: levels of the base width keep the frame count."""
     return tuple(1 if multiplier == 1 else 2 for multiplier in multipliers[:-1])

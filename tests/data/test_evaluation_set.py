@@ -56,5 +56,5 @@ def test_clips_are_the_first_frames_of_videos():
 
 
 def test_a_source_of_the_other_kind_is_refused():
-    with pytest.raises(ValueError, match="frames=5 evaluates videos, but the source holds none"):
+    with pytest.raises(ValueError, match="frames=5 evaluates videos, but the source contains none"):
         EvaluationSet(list_source("samples:images").files, 64, frames=5)

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tiny import tiny_tokenizer
+from video_frames import count_frames
 from vistok.data.codecs.image import read_image
-from vistok.data.codecs.video import count_frames
 from vistok.data.sources.bundled import SAMPLES
 from vistok.encode.decode import decode_shards
 from vistok.encode.job import encode_source
@@ -52,8 +52,8 @@ def test_tokens_equal_those_of_the_model(tmp_path):
     tokenizer = tiny_tokenizer()
     encode(tmp_path, tokenizer, batch_size=1)
     record = read_records(read_shards(tmp_path)[0][0])[0]
-    picture = adm_center_crop(read_image(SAMPLES / "images" / "face_astronaut.jpg"), 64)
-    pixels = to_pixels(torch.from_numpy(np.array(picture))).permute(2, 0, 1)
+    image = adm_center_crop(read_image(SAMPLES / "images" / "face_astronaut.jpg"), 64)
+    pixels = to_pixels(torch.from_numpy(np.array(image))).permute(2, 0, 1)
     assert tokenizer.encode_images(pixels[None]).tokens[0].tolist() == record["tokens"]
 
 
@@ -80,8 +80,8 @@ def test_a_finished_job_does_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"size": 32}, "size: 64 there, 32 asked for"),
-        ({"limit": 3}, "num_samples: 15 there, 3 asked for"),
+        ({"size": 32}, "size: 64 there, 32 requested"),
+        ({"limit": 3}, "num_samples: 15 there, 3 requested"),
         ({"tokenizer": tiny_tokenizer("image", {"kind": "fsq", "levels": [8, 8]})}, "fingerprint"),
         ({"tokenizer": tiny_tokenizer().to(torch.bfloat16)}, "fingerprint"),
     ],
@@ -97,12 +97,12 @@ def test_another_job_is_refused_unless_it_may_overwrite(tmp_path, change, messag
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="holds no encoding job"):
+    with pytest.raises(ValueError, match="does not contain an encoding job"):
         encode(tmp_path, overwrite=True)
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_whole_pictures_of_any_shape_keep_their_aspect(tmp_path):
+def test_whole_images_of_any_shape_keep_their_aspect(tmp_path):
     encode(tmp_path / "tokens", keep_aspect=True)
     records = read_records(read_shards(tmp_path / "tokens")[0][0])
     sizes = {record["key"]: record["size"] for record in records}
@@ -121,8 +121,8 @@ def test_decoding_stored_tokens_equals_reconstructing(tmp_path):
     from vistok.data.pixels import to_pixels, to_uint8
     from vistok.data.resize import adm_center_crop
 
-    picture = adm_center_crop(read_image(SAMPLES / "images" / "kodim15.jpg"), 64)
-    expected = to_uint8(tokenizer.reconstruct(to_pixels(to_tensor(picture))[None, :, None]))
+    image = adm_center_crop(read_image(SAMPLES / "images" / "kodim15.jpg"), 64)
+    expected = to_uint8(tokenizer.reconstruct(to_pixels(to_tensor(image))[None, :, None]))
     got = to_tensor(read_image(tmp_path / "out" / "images" / "kodim15.png"))
     assert (got.int() - expected[0, :, 0].int()).abs().max() <= 1  # batch-dependent kernels
 
@@ -173,7 +173,7 @@ def test_impossible_jobs_are_refused_before_they_start(tmp_path):
         encode(tmp_path / "a", size=60)
     with pytest.raises(ValueError, match="continuous"):
         encode(tmp_path / "b", tiny_tokenizer("image", {"kind": "plain", "latent_channels": 4}))
-    with pytest.raises(ValueError, match="frames=5 encodes videos, but samples:images holds none"):
+    with pytest.raises(ValueError, match="encodes videos, but samples:images contains none"):
         encode(tmp_path / "c", tiny_tokenizer("video"), frames=5)
     assert not any(tmp_path.iterdir())
 

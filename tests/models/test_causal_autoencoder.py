@@ -167,7 +167,7 @@ def test_group_norm_treats_every_frame_alone():
     [
         ([Stage(8, 1, resample="nearest")], "resample must be one of none, strided"),
         ([Stage(8, 1, resample="space_to_depth", resample_width=24)], "divides 8 \\* 4, got 24"),
-        ([Stage(8, 1), Stage(16, 0)], "a stage without blocks must have the width that arrives"),
+        ([Stage(8, 1), Stage(16, 0)], "a stage without blocks must have the width of its input"),
     ],
 )
 def test_impossible_stages_are_refused_with_the_rule(stages, message):

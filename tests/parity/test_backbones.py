@@ -8,13 +8,14 @@ loading published checkpoints is the converters' work, as `test_wetok.py` shows 
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from vistok import DualPath, Stage
+from vistok import FSQ, KL, DualPath, MultiToken, Stage
 from vistok.models.blocks.stream_state import StreamState
 from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
 from vistok.models.first_frame import FirstFrameDecoder, FirstFrameEncoder
@@ -219,11 +220,11 @@ def test_onevae_gives_the_stored_codes_and_gradients_on_both_paths(parity_folder
 
     for sidecar, tensors in cases(parity_folder, "onevae", with_gradients):
         encoder, decoder, z = whole_wan_case(sidecar, tensors)
-        fsq = {"kind": "fsq", "levels": sidecar["quant_config"]["levels"]}
+        levels = sidecar["quant_config"]["levels"]
         tokens = sidecar["quant_config"]["num_codebooks"]
         bottleneck = DualPath(
-            {"kind": "kl", "latent_channels": z, "kl_weight": 0.0},
-            {"kind": "multi_token", "quantizer": fsq, "num_tokens": tokens, "dim": z},
+            continuous=KL(latent_channels=z, kl_weight=0.0),
+            quantizer=MultiToken(partial(FSQ, levels), num_tokens=tokens, dim=z),
         ).eval()
         linear = {"quant_conv": "project_in", "post_quant_conv": "project_out"}
         bottleneck.quantizer.load_state_dict(

@@ -22,7 +22,7 @@ from vistok.models.discriminators.discriminator import Discriminator
 from vistok.tokenizers.encoding import Encoding, Output
 from vistok.tokenizers.layout import Layout
 from vistok.train.losses.discriminator import discriminator_objective
-from vistok.train.losses.gan import Adversary, build_adversary
+from vistok.train.losses.gan import GAN, build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.losses.options import Adversarial, Losses
 from vistok.train.optimization.ema import EMA
@@ -180,8 +180,8 @@ class Game:
         self.tensors, self.kwargs = tensors, sidecar["kwargs"]
         self.training = sidecar.get("mode", "train") == "train"
         self.losses, options = reference_options(self.kwargs)
-        self.adversary: Adversary = build_adversary(options, torch.device("cpu"))
-        self.discriminator = self.adversary.discriminator
+        self.gan: GAN = build_gan(options, torch.device("cpu"))
+        self.discriminator = self.gan.discriminator
         weights = part(tensors, "sd.discriminator.")
         self.discriminator.load_state_dict(weights, strict=True)
         self.discriminator.train(self.training)
@@ -214,8 +214,8 @@ class Game:
             output_of(clip(reconstruction), terms, self.kwargs),
             clip(self.tensors[f"{number}.input"]),
             losses,
-            step["global_step"],
-            adversary=self.adversary,
+            step=step["global_step"],
+            gan=self.gan,
             last_layer=last_layer,
         )
         assert_close(objective.loss, self.tensors[f"{number}.{name}.loss"], what)
@@ -234,7 +234,7 @@ class Game:
 
     def judge(self, number: int, step: dict) -> None:
         expected, what = step["disc"], f"step {number}, disc"
-        lecam = self.adversary.lecam
+        lecam = self.gan.lecam
         if "lecam_before" in step:
             assert_close(torch.stack([lecam.real, lecam.fake]), step["lecam_before"], what)
         self.logits.clear()
@@ -242,8 +242,8 @@ class Game:
             self.discriminator,
             clip(self.tensors[f"{number}.input"]),
             clip(self.tensors[f"{number}.recon"]),
-            self.adversary,
-            step["global_step"],
+            gan=self.gan,
+            step=step["global_step"],
         )
         for name, logits in zip(("logits_real", "logits_fake"), self.logits, strict=True):
             assert_close(logits, self.tensors[f"{number}.disc.{name}"], f"{what}, {name}")

@@ -6,6 +6,7 @@ pictures, indices exactly.
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -165,8 +166,8 @@ def test_training_losses_and_their_gradients_are_the_stored_ones(folder):
             return {
                 "per_sample_entropy": sample,
                 "codebook_entropy": codebook,
-                "entropy_aux_loss": quantizer.sample_entropy_weight * sample
-                - quantizer.codebook_entropy_weight * codebook,
+                "entropy_aux_loss": quantizer.losses.sample_entropy_weight * sample
+                - quantizer.losses.codebook_entropy_weight * codebook,
                 "commitment": result.terms["commitment"],
                 "total": result.loss,
                 "codes": result.codes.movedim(-1, 1),
@@ -220,23 +221,21 @@ def rename(name: str) -> str:
 def run_layer(weights: dict[str, torch.Tensor], case: Case, unit: str) -> torch.Tensor:
     """The answer of our layer with the weights of theirs, which say what it is."""
     x = with_time(case.tensors[f"{unit}.in"])
-    style = BlockConfig(norm="group", block_bias=False, temporal_padding="zeros", zero_init=False)
+    config = BlockConfig(norm="group", block_bias=False, temporal_padding="zeros", zero_init=False)
     if case.tensors[f"{unit}.in"].ndim == 5:
-        style = BlockConfig(**{**vars(style), "norm": "clip_group"})
+        config = replace(config, norm="clip_group")
     time = 3 if any(weight.ndim == 5 for weight in weights.values()) else 1
     if "gamma.weight" in weights:
-        channels, style_channels = weights["gamma.weight"].shape
-        layer = AdaptiveGroupNorm(channels, style_channels, style)
-        conditions = Conditions(style=with_time(case.tensors[f"{unit}.style"]))
+        channels, latent_channels = weights["gamma.weight"].shape
+        layer = AdaptiveGroupNorm(channels, latent_channels, config)
+        conditions = Conditions(latents=with_time(case.tensors[f"{unit}.style"]))
         return load(layer, weights)(x, conditions)
     if "norm1.weight" in weights:
-        style = BlockConfig(
-            **{**vars(style), "shortcut_kernel": 3 if any("conv_sh" in n for n in weights) else 1}
-        )
+        config = replace(config, shortcut_kernel=3 if any("conv_sh" in n for n in weights) else 1)
         out_channels = case.tensors[f"{unit}.out"].shape[1]
-        return load(ResidualBlock(x.shape[1], out_channels, time, style), weights)(x)
+        return load(ResidualBlock(x.shape[1], out_channels, time, config), weights)(x)
     if {rename(name) for name in weights} == {"weight", "bias"}:
-        return run_convolution(weights, case, unit, style, time)
+        return run_convolution(weights, case, unit, config, time)
     assert not weights or any(name.startswith("conv1.") for name in weights), f"what is {unit}?"
     factor = with_time(case.tensors[f"{unit}.out"]).shape[4] // x.shape[4]
     if not weights:
@@ -254,16 +253,16 @@ def run_layer(weights: dict[str, torch.Tensor], case: Case, unit: str) -> torch.
         first_frame="first",
     )
     conv = {name.replace("conv1.", "conv.", 1): weight for name, weight in weights.items()}
-    return load(DepthToSpaceUp(stage, style), conv)(x)
+    return load(DepthToSpaceUp(stage, config), conv)(x)
 
 
 def run_convolution(
-    weights: dict[str, torch.Tensor], case: Case, unit: str, style: BlockConfig, time: int
+    weights: dict[str, torch.Tensor], case: Case, unit: str, config: BlockConfig, time: int
 ) -> torch.Tensor:
     """A convolution alone, strided or not, as the sizes say."""
     x, out = (with_time(case.tensors[f"{unit}.{end}"]) for end in ("in", "out"))
     stride = (-(-x.shape[2] // out.shape[2]), -(-x.shape[4] // out.shape[4]))
-    layer = CausalConv3d(x.shape[1], out.shape[1], (time, 3), stride, style)
+    layer = CausalConv3d(x.shape[1], out.shape[1], (time, 3), stride, config)
     return load(layer, weights)(x)
 
 
@@ -291,6 +290,6 @@ def test_a_single_position_is_refused_where_the_reference_answers_nan(folder):
     for case in find_cases(folder, lambda c: "agn.nan_style_1x1" in c.tensors):
         weights = case.weights("sd.agn.")
         layer = load(AdaptiveGroupNorm(*weights["gamma.weight"].shape), weights)
-        style = with_time(case.tensors["agn.nan_style_1x1"])
+        latents = with_time(case.tensors["agn.nan_style_1x1"])
         with pytest.raises(ValueError, match="at least 2 positions"):
-            layer(with_time(case.tensors["agn.in"]), Conditions(style=style))
+            layer(with_time(case.tensors["agn.in"]), Conditions(latents=latents))

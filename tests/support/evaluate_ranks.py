@@ -21,7 +21,7 @@ def main() -> None:
     meeting = f"file://{folder / 'meeting'}"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world_size)
     rows = [
-        evaluate(job.pop("source"), job.pop("tokenizer"), pictures=False, **job)[0] for job in jobs
+        evaluate(job.pop("source"), job.pop("tokenizer"), examples=False, **job)[0] for job in jobs
     ]
     torch.save(rows, folder / f"{rank}-of-{world_size}.pt")
     dist.destroy_process_group()

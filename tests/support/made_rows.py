@@ -1,4 +1,4 @@
-"""Rows of evaluations that nobody has to run: every field filled, by hand."""
+"""Rows of evaluations that did not run, with every field filled by hand."""
 
 from dataclasses import replace
 
@@ -6,18 +6,19 @@ import torch
 
 from planted import photos
 from vistok.data.sources.media import BadFile
-from vistok.eval.harness.row import Picture, Row
-from vistok.eval.protocol import CANONICAL, PROTOCOLS
+from vistok.eval.harness.examples import Example
+from vistok.eval.harness.row import Row
+from vistok.eval.protocols.protocol import CANONICAL, PROTOCOLS
 from vistok.tokenizers.code_statistics import CodeUse
 
 
-def pictures(frames: int = 1, seed: int = 0) -> tuple[Picture, ...]:
+def examples(frames: int = 1, seed: int = 0) -> tuple[Example, ...]:
     """One sample per role; the worst is darkened, the best hardly."""
     generator = torch.Generator().manual_seed(seed)
     originals = photos(64, 4).expand(-1, -1, frames, -1, -1)
     roles = ("first", "worst", "median", "best")
     return tuple(
-        Picture(
+        Example(
             key=f"folder/sample {i}",
             role=role,
             scores={"psnr": 20.0 + 5 * i, "ssim": 0.5 + 0.1 * i},
@@ -30,7 +31,7 @@ def pictures(frames: int = 1, seed: int = 0) -> tuple[Picture, ...]:
 
 
 def row(name: str, rate: float | None, psnr: float, **changes) -> Row:
-    """A row of four pictures under our own rules."""
+    """A row of four images under our own rules."""
     filled = Row(
         tokenizer=name,
         num_samples=4,
@@ -59,7 +60,7 @@ def row(name: str, rate: float | None, psnr: float, **changes) -> Row:
         peak_memory_bytes=None,
         per_sample=({"key": "folder/sample 0", "psnr": psnr},),
         bad_files=(),
-        pictures=pictures(),
+        examples=examples(),
     )
     return replace(filled, **changes)
 
@@ -86,9 +87,9 @@ def discrete_row(name: str = "runs/fsq/tokenizer") -> Row:
 
 
 def some_rows() -> list[Row]:
-    """The pictures themselves, two tokenizers and a sweep of a codec."""
+    """The images themselves, two tokenizers and a sweep of a codec."""
     return [
-        row("identity", 24.0, float("inf"), pictures=()),
+        row("identity", 24.0, float("inf"), examples=()),
         discrete_row(),
         row("diffusers:AutoencoderKL:vae", 1.0, 31.5, values_per_pixel=0.0625, parameters=10**6),
         *[

@@ -1,4 +1,4 @@
-"""Subjects with an artifact planted in them, for tests that must find it."""
+"""Reconstructors with an artifact planted in them, for tests that must find it."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,10 +10,10 @@ from vistok.eval.reconstructors.reconstructor import Clips, Reconstruction, Reco
 
 
 class Planted(Reconstructor):
-    """The pictures, and something done to their grey levels.
+    """The images, and something done to their gray levels.
 
     Args:
-        artifact: from grey levels (B, 3, T, H, W) to grey levels.
+        artifact: from gray levels (B, 3, T, H, W) to gray levels.
         tiled_artifact: the same, when working in tiles; takes the tile's side, too.
     """
 
@@ -32,8 +32,8 @@ class Planted(Reconstructor):
         pixels = changed.clamp(-1, 1)
         return Reconstruction(to_uint8(pixels), None, None, None, pixels=pixels)
 
-    def tile_side(self, wish: int) -> int | None:
-        return wish if self.tiled_artifact else None
+    def tile_side(self, max_side: int) -> int | None:
+        return max_side if self.tiled_artifact else None
 
     def tiled(self, tile: int) -> Reconstructor:
         artifact = self.tiled_artifact
@@ -42,7 +42,7 @@ class Planted(Reconstructor):
 
 
 def photos(size: int, count: int = 2) -> Clips:
-    """Real pictures of the bundled set."""
+    """Real images of the bundled set."""
     from vistok.data.evaluation_set import EvaluationSet
     from vistok.data.sources.source import list_source
 
@@ -51,7 +51,7 @@ def photos(size: int, count: int = 2) -> Clips:
 
 
 def moving(size: int, frames: int) -> Clips:
-    """A picture that slides, two pixels a frame."""
-    picture = photos(size, 1)
-    shifted = [picture[:, :, 0].roll(2 * t, dims=3) for t in range(frames)]
+    """A image that slides, two pixels a frame."""
+    image = photos(size, 1)
+    shifted = [image[:, :, 0].roll(2 * t, dims=3) for t in range(frames)]
     return torch.stack(shifted, dim=2)

@@ -3,6 +3,8 @@
 Rows are options as a config spells them, so every one of them is also selectable from YAML.
 """
 
+from typing import Any
+
 import torch
 
 from vistok import Quantizer
@@ -99,3 +101,21 @@ def quantizer_of(name: str) -> Quantizer:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return build(BOTTLENECKS, QUANTIZERS[name], "bottleneck").train()
+
+
+def constructed(name: str) -> Quantizer:
+    """The same quantizer, made by calling constructors as in Python, without the builder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return _construct(QUANTIZERS[name]).train()
+
+
+def _construct(options: dict[str, Any]) -> Any:
+    kind, *names = options
+    assert kind == "kind", "rows begin with their kind"
+    values = {name: options[name] for name in names}
+    if options["kind"] in ("residual", "multi_token"):
+        values["quantizer"] = lambda: _construct(options["quantizer"])
+    if options["kind"] == "dual_path":
+        values = {name: _construct(options[name]) for name in names}
+    return BOTTLENECKS[options["kind"]](**values)

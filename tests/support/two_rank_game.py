@@ -17,7 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tiny import tiny_tokenizer
 from vistok.component import validate
 from vistok.train.losses.discriminator import discriminator_objective
-from vistok.train.losses.gan import build_adversary
+from vistok.train.losses.gan import build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.losses.options import Adversarial, Losses
 
@@ -35,9 +35,9 @@ def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
     torch.manual_seed(0)
     # Group norm, so that half of the batch is normalised as it is within the whole.
     rules = options("group", adaptive=True, r1_weight=1.0, r1_every_steps=1, start_step=1)
-    adversary = build_adversary(rules, CPU)
+    gan = build_gan(rules, CPU)
     tokenizer = tiny_tokenizer("image", {"kind": "plain"}).train()
-    discriminator: torch.nn.Module = adversary.discriminator
+    discriminator: torch.nn.Module = gan.discriminator
     if sharded:
         fully_shard(discriminator, mesh=init_device_mesh("cpu", (world_size,)))
         assert all(isinstance(p, DTensor) for p in discriminator.parameters())
@@ -49,19 +49,17 @@ def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
         output = tokenizer(pixels)
         losses = validate(Losses, {"adversarial_weight": 1.0})
         layer = tokenizer.decoder.conv_out.weight
-        played = generator_objective(
-            output, pixels, losses, step, adversary=adversary, last_layer=layer
-        )
+        played = generator_objective(output, pixels, losses, step=step, gan=gan, last_layer=layer)
         played.loss.backward()
         discriminator.zero_grad()
-        judged = discriminator_objective(discriminator, pixels, output.pixels, adversary, step)
+        judged = discriminator_objective(discriminator, pixels, output.pixels, gan=gan, step=step)
         if judged.loss.requires_grad:
             judged.loss.backward()
     results: dict[str, Any] = {
-        f"lecam.{name}": value for name, value in adversary.lecam.state_dict().items()
+        f"lecam.{name}": value for name, value in gan.lecam.state_dict().items()
     }
     results["adversarial_weight"] = played.terms["adversarial_weight"]
-    for name, parameter in adversary.discriminator.named_parameters():
+    for name, parameter in gan.discriminator.named_parameters():
         gradient = parameter.grad
         results[name] = gradient.full_tensor() if isinstance(gradient, DTensor) else gradient
     return results
@@ -70,7 +68,7 @@ def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
 def unavailable_reason() -> str:
     """What is said about statistics over all ranks on this machine."""
     try:
-        build_adversary(options("sync_batch"), CPU)
+        build_gan(options("sync_batch"), CPU)
     except ValueError as error:
         return str(error)
     return ""

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from tiny import tiny_tokenizer
+from vistok.cli.info import open_without_weights
 from vistok.config import shipped_names
 from vistok.models.cost import measure_cost
 from vistok.tokenizers.summary import summarize
-from vistok.train.describe import open_description
 
 
 def test_multiply_adds_of_one_convolution_are_counted_by_hand():
@@ -37,7 +37,7 @@ def test_parts_and_rates_agree_with_the_tokenizer():
 
 @pytest.mark.parametrize("name", shipped_names())
 def test_every_shipped_config_can_be_described_without_weights(name):
-    tokenizer, size = open_description(name)
+    tokenizer, size = open_without_weights(name)
     assert all(parameter.is_meta for parameter in tokenizer.parameters())
     summary = summarize(tokenizer, size)
     assert summary.encode_multiply_adds > 0

@@ -1,9 +1,11 @@
 """VisualTokenizer: the outer contract in Python."""
 
 import json
+import logging
 
 import pytest
 import torch
+from diffusers.models.modeling_utils import ModelMixin
 
 from tiny import tiny_tokenizer
 from vistok import Layout, VisualTokenizer
@@ -172,6 +174,33 @@ def test_half_precision_loading_keeps_fsq_exact(saved_tokenizer):
     assert loaded.dtype == torch.bfloat16
     e = loaded.encode(pixels(1, 3, 1, 16, 16).bfloat16())
     assert torch.equal(loaded.quantizer.indices_to_codes(e.index).bfloat16().movedim(-1, 1), e.code)
+
+
+@pytest.fixture
+def diffusers_log(caplog):
+    """Records of diffusers' own loggers, which do not reach the root logger."""
+    logger = logging.getLogger("diffusers")
+    logger.addHandler(caplog.handler)
+    yield caplog
+    logger.removeHandler(caplog.handler)
+
+
+def test_casting_warns_of_nothing(image_tokenizer, diffusers_log):
+    # diffusers itself warns of an empty list; when it no longer does, `StrictModel.to` can go
+    ModelMixin.to(image_tokenizer, torch.bfloat16)
+    assert "should be kept in float32: []" in diffusers_log.text
+    diffusers_log.clear()
+    casts = [
+        (torch.float16, (torch.float16,), {}),
+        (torch.bfloat16, (), {"dtype": torch.bfloat16, "device": "cpu"}),
+        (torch.float32, ("cpu", torch.float32, True), {}),
+        (torch.float64, (torch.zeros(1, dtype=torch.float64),), {}),
+    ]
+    for dtype, arguments, keywords in casts:
+        assert image_tokenizer.to(*arguments, **keywords) is image_tokenizer
+        assert image_tokenizer.dtype == dtype
+    assert image_tokenizer.to("meta", torch.float32).device.type == "meta"
+    assert not diffusers_log.records
 
 
 def test_unknown_config_keys_are_refused(saved_tokenizer):

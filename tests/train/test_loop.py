@@ -18,8 +18,8 @@ from vistok.data.codecs.image import read_image
 from vistok.train.loop import train
 from vistok.train.losses.generator import Objective, generator_objective
 from vistok.train.monitor.metrics_log import read_metrics
-from vistok.train.run.checkpoint import checkpoints, load_checkpoint
-from vistok.train.run.finite_check import SKIPPED_IN_A_ROW, Guard, check_resume
+from vistok.train.run.checkpoint import check_world_size, checkpoints, load_checkpoint
+from vistok.train.run.finite_check import SKIPPED_IN_A_ROW, check_grad_norm
 from vistok.train.run.run_folder import RunFolder
 
 
@@ -152,24 +152,27 @@ def test_a_metric_without_weights_is_said_before_anything_is_trained(tmp_path, m
 def test_a_scaler_may_skip_some_steps_but_not_go_on_skipping(tmp_path):
     accelerator = Accelerator(cpu=True)
     accelerator.scaler = torch.amp.GradScaler("cpu")  # which fp16 has on GPUs
-    guard = Guard(accelerator, RunFolder(tmp_path), None)
-    broken = torch.nn.Linear(1, 1)
-    broken.weight.grad = torch.full((1, 1), torch.inf)
+    broken, good = torch.tensor(torch.inf), torch.tensor(1.0)
+
+    def check(norm: torch.Tensor, skipped: int) -> int:
+        return check_grad_norm(norm, skipped, accelerator, step=99, folder=RunFolder(tmp_path))
+
+    skipped = 0
     for step in range(SKIPPED_IN_A_ROW):
-        guard.clipped_norm(broken, step)
-    good = torch.nn.Linear(1, 1)
-    good.weight.grad = torch.ones(1, 1)
-    guard.clipped_norm(good, SKIPPED_IN_A_ROW)
-    for step in range(SKIPPED_IN_A_ROW):
-        guard.clipped_norm(broken, step)
-    with pytest.raises(FloatingPointError, match="norm of the gradients is"):
-        guard.clipped_norm(broken, 99)
+        skipped = check(broken, skipped)
+        assert skipped == step + 1
+    assert check(good, skipped) == 0
+    with pytest.raises(FloatingPointError, match="norm of the gradients is inf at step 99"):
+        check(broken, skipped)
+    accelerator.scaler = None
+    with pytest.raises(FloatingPointError, match="norm of the gradients is inf at step 99"):
+        check(broken, 0)
 
 
 def test_a_run_that_never_saved_may_be_corrected(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    folder.claim(tiny_run(batch_size=64).to_tree())
-    notes = folder.claim(tiny_run(batch_size=2).to_tree())
+    folder.prepare(tiny_run(batch_size=64).to_tree())
+    notes = folder.prepare(tiny_run(batch_size=2).to_tree())
     assert notes == ["train.batch_size: 64 -> 2 (nothing was trained yet)"]
 
 
@@ -177,15 +180,15 @@ def test_fewer_steps_than_done_and_another_world_size_are_not_silent(tmp_path, c
     train(tiny_run(), tmp_path / "run", show_progress=False)
     with pytest.raises(ValueError, match="lies before the run"):
         train(tiny_run(steps=3), tmp_path / "run", show_progress=False)
-    check_resume({"step": 6, "world_size": 2}, world_size=1)
-    assert "had 2 process(es) so far and goes on with 1" in caplog.text
+    check_world_size({"step": 6, "world_size": 2}, world_size=1)
+    assert "had 2 process(es) before and resumes with 1" in caplog.text
 
 
 def test_broken_gradients_stop_the_run_before_they_reach_the_weights(tmp_path, monkeypatch):
     """A loss can be finite where its gradient is not: the root of zero, for one."""
 
-    def broken(output, *others):
-        good = generator_objective(output, *others)
+    def broken(output, *others, **more):
+        good = generator_objective(output, *others, **more)
         zero = (output.pixels - output.pixels.detach()).square().sum()
         return Objective(good.loss + zero.sqrt() * 1e-3, good.terms)
 
@@ -207,7 +210,7 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(tmp_path):
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="is not empty and holds no run"):
+    with pytest.raises(ValueError, match="is not empty and does not hold a run"):
         train(tiny_run(), other, show_progress=False)
 
 
@@ -255,7 +258,7 @@ def test_bf16_trains_and_fp16_without_an_accelerator_is_refused(tmp_path):
     train(tiny_run(mixed_precision="bf16", steps=2), tmp_path / "bf16", "cpu", False)
     state = last_state(tmp_path / "bf16")
     assert {weight.dtype for weight in state["model"].values()} == {torch.float32}
-    with pytest.raises(ValueError, match=r"mixed_precision=fp16 is not to be had on cpu"):
+    with pytest.raises(ValueError, match=r"mixed_precision=fp16 is not supported on cpu"):
         train(tiny_run(mixed_precision="fp16"), tmp_path / "fp16", "cpu", False)
 
 

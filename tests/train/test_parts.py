@@ -94,7 +94,7 @@ def test_only_whole_checkpoints_count_and_the_newest_stay(tmp_path):
 
 def test_the_best_checkpoint_is_spared(tmp_path):
     for step in (5, 10, 15, 20):
-        save_checkpoint(tmp_path, {"step": step}, {}, keep_last=1, spared=5)
+        save_checkpoint(tmp_path, {"step": step}, {}, keep_last=1, protect_step=5)
     assert [path.name for path in checkpoints(tmp_path)] == ["step-00000005", "step-00000020"]
 
 

@@ -1,18 +1,19 @@
-"""Bottleneck and Quantizer: the one interface of everything that sits between encoder and decoder.
+"""Bottleneck, Continuous and Quantizer: the interface of what sits between encoder and decoder.
 
 A bottleneck sees vectors `(*batch, dim)`, channels last, and never time or space. It returns a
-`Quantized`, whose fields are the same for every kind. Discrete bottlenecks are `Quantizer`s, and
-obey
+`Quantized`, whose fields are the same for every kind. Continuous bottlenecks are `Continuous`, and
+have a posterior. Discrete ones are `Quantizer`s, and obey
 
     indices_to_codes(quantizer(x).indices) == quantizer(x).codes
     quantizer(quantizer(x).codes).indices == quantizer(x).indices        where `idempotent`
     0 <= indices < codebook_size
     the gradient of the codes reaches x
-    a vector's result does not depend on the other vectors of its batch (in eval mode)
+    the result of a vector does not depend on the other vectors of its batch (in eval mode)
 
 Arithmetic runs in fp32 (fp64 stays fp64) whatever the caller's dtype or autocast; codes come back
 in the caller's dtype, losses in fp32. Losses are active in train mode; in eval mode they are zeros
-under the same keys. A new quantizer implements `_quantize` and `indices_to_codes`, nothing else.
+under the same keys. A new quantizer implements `_quantize` and `indices_to_codes`, a new continuous
+bottleneck `_quantize` and `posterior`.
 """
 
 from abc import ABC, abstractmethod
@@ -31,15 +32,15 @@ MAX_BITS = 62
 
 
 class NonFiniteLatentsError(ValueError, FloatingPointError):
-    """NaN or infinity in what should be quantized: a wrong input, or a training gone astray."""
+    """Latents with NaN or infinite values: the input is wrong, or training has diverged."""
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """What a bottleneck returns.
+    """The result of a bottleneck, the same fields for every kind.
 
     Attributes:
-        codes: what the decoder receives, (*batch, code_dim), in the caller's dtype.
+        codes: the decoder's input, (*batch, code_dim), in the caller's dtype.
         indices: (*batch, num_groups) int64, or None when the bottleneck is continuous.
         loss: weighted sum of the terms, a fp32 scalar; zero when no term is active.
         terms: each term unweighted, fp32 scalars; the keys never change with the mode.
@@ -55,11 +56,11 @@ torch.export.register_dataclass(Quantized)
 
 
 class Bottleneck(nn.Module, ABC):
-    """Vectors from the encoder to vectors for the decoder.
+    """A module that turns the encoder's vectors into vectors for the decoder.
 
     Attributes:
-        dim: channels that arrive from the encoder.
-        code_dim: channels that leave for the decoder.
+        dim: channels that the encoder must emit.
+        code_dim: channels that the decoder receives.
     """
 
     dim: int
@@ -72,7 +73,7 @@ class Bottleneck(nn.Module, ABC):
             x: encoder output, channels last.
 
         Raises:
-            ValueError: the last axis is not `dim` long.
+            ValueError: the last axis does not have length `dim`.
             NonFiniteLatentsError: NaN or infinity in `x`.
         """
         if x.shape[-1] != self.dim:
@@ -90,8 +91,8 @@ class Bottleneck(nn.Module, ABC):
 
     @torch.no_grad()
     def _check_finite(self, x: Tensor) -> None:
-        """Name broken latents here, where they are still known to be latents."""
-        # One cheap pass: a finite sum has finite terms. Only a sum that is not needs a second look.
+        """Check here, where the error can still say that the latents are at fault."""
+        # One cheap pass: a finite sum has finite terms. Only another sum needs a second look.
         if x.sum().isfinite() or x.isfinite().all():
             return
         raise NonFiniteLatentsError(
@@ -102,20 +103,28 @@ class Bottleneck(nn.Module, ABC):
 
     @abstractmethod
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
-        """The method itself, on fp32 (or fp64) vectors outside autocast."""
+        """Apply the method itself to fp32 (or fp64) vectors, outside autocast."""
 
-    def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian | None:
-        """The distribution over latents that a continuous bottleneck reads from `x`."""
-        return None
+
+class Continuous(Bottleneck):
+    """A bottleneck of continuous latents, whose results have no indices."""
+
+    @abstractmethod
+    def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
+        """Return the distribution over latents that the encoder's output describes.
+
+        Args:
+            x: encoder output, channels last, in fp32 or wider.
+        """
 
 
 class Quantizer(Bottleneck):
-    """A discrete bottleneck.
+    """A discrete bottleneck, whose codes have indices.
 
     Attributes:
         num_groups: indices per vector.
         group_sizes: number of codes of each group.
-        idempotent: whether quantizing codes gives their own indices again.
+        idempotent: whether quantizing codes returns their own indices.
         stateful: whether a forward pass in train mode changes the codebook.
     """
 
@@ -125,36 +134,36 @@ class Quantizer(Bottleneck):
 
     @property
     def num_groups(self) -> int:
-        """Indices per vector."""
+        """Number of indices per vector."""
         return len(self.group_sizes)
 
     @property
     def codebook_size(self) -> int:
-        """Codes per group (the largest, where groups differ)."""
+        """Number of codes per group; of the largest group where they differ."""
         return max(self.group_sizes)
 
     @property
     def bits(self) -> float:
-        """Nominal bits per vector."""
+        """Nominal number of bits per vector."""
         return sum(log2(size) for size in self.group_sizes)
 
     @property
     def residual_scale(self) -> Tensor | float:
-        """How much smaller than its input the residual of a stage is; see `Residual`."""
+        """Size of a stage's residual relative to its input; see `Residual`."""
         return 1.0
 
     @abstractmethod
     def indices_to_codes(
         self, indices: Int64[Tensor, "*batch num_groups"]
     ) -> Float[Tensor, "*batch code_dim"]:
-        """Codes of the given indices, fp32.
+        """Return the codes of the given indices, fp32.
 
         Raises:
-            ValueError: an index outside its codebook, or another number of groups.
+            ValueError: an index outside its codebook, or the wrong number of groups.
         """
 
     def check_indices(self, indices: Tensor) -> None:
-        """Raise where indices have another number of groups or leave their codebook."""
+        """Raise unless there is one index per group, each within its codebook."""
         if torch.compiler.is_compiling() or indices.is_meta:
             return
         if indices.shape[-1] != self.num_groups:
@@ -170,6 +179,6 @@ class Quantizer(Bottleneck):
 
 
 def project(linear: nn.Linear, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch out"]:
-    """`linear(x)`, with the weights cast to the dtype of `x`."""
+    """Return `linear(x)`, with the weights cast to the dtype of `x`."""
     bias = None if linear.bias is None else linear.bias.to(x.dtype)
     return F.linear(x, linear.weight.to(x.dtype), bias)

@@ -1,4 +1,4 @@
-"""Every bottleneck by the name that configs call it by."""
+"""The family of bottlenecks: every class by the `kind` that selects it in configs."""
 
 from .bottleneck import Bottleneck
 from .bsq import BSQ

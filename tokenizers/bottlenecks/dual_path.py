@@ -1,22 +1,20 @@
-"""Two paths through one network: continuous latents, and their quantized form (arXiv 2508.09857).
+"""Dual path: continuous latents and their quantized form from one network (arXiv 2508.09857).
 
     continuous    moments -> posterior -> latents                   -> decoder
     discrete      moments -> posterior -> mode -> quantizer -> codes -> decoder
 
-Both arrive at the same decoder, so codes have the channels of the latents. As a bottleneck this is
-the discrete path; `continuous` is the other one. Which of them a training step takes is the
-training's choice: see `VisualTokenizer.forward`.
+Both paths share the decoder, so codes have the channels of the latents. As a bottleneck this is the
+discrete path; `continuous` is the other one. The training run chooses the path of each step: see
+`VisualTokenizer.forward`.
 """
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from .bottleneck import Bottleneck, Quantized, Quantizer
-from .nested import build_continuous, build_quantizer
-from .posterior import Gaussian
+from .bottleneck import Bottleneck, Continuous, Quantized, Quantizer
+from .composition import check_part
 
 PathName = Literal["discrete", "continuous"]
 
@@ -25,45 +23,46 @@ class DualPath(Quantizer):
     """A continuous bottleneck, and a quantizer of its latents.
 
     Args:
-        continuous: options of the continuous bottleneck, with `kind`.
-        quantizer: options of the quantizer, with `kind`; it takes and gives as many channels as the
-            latents have. `multi_token` with `dim` joins a wide latent to narrow codes.
+        continuous: the continuous bottleneck; in configs its options, with `kind`.
+        quantizer: the quantizer, whose input and output have the channels of the latents; in
+            configs its options, with `kind`. `MultiToken` with `dim` joins a wide latent to narrow
+            codes.
     """
 
-    def __init__(self, continuous: Mapping[str, Any], quantizer: Mapping[str, Any]) -> None:
+    def __init__(self, continuous: Continuous, quantizer: Quantizer) -> None:
         super().__init__()
-        self.continuous = build_continuous(continuous)
-        self.quantizer = build_quantizer(quantizer)
+        self.continuous = check_part("continuous", continuous, Continuous, "KL(16)")
+        self.quantizer = check_part("quantizer", quantizer, Quantizer, "FSQ((8, 5, 5))")
         channels = self.continuous.code_dim
         if (self.quantizer.dim, self.quantizer.code_dim) != (channels, channels):
             raise ValueError(
-                f"the quantizer must take and give the {channels} channels of the latents, but "
-                f"takes {self.quantizer.dim} and gives {self.quantizer.code_dim}; wrap it as "
-                f"{{kind: multi_token, num_tokens: 1, dim: {channels}, quantizer: ...}}"
+                f"the quantizer's input and output must have the {channels} channels of the "
+                f"latents, got {self.quantizer.dim} and {self.quantizer.code_dim}; wrap it in "
+                f"multi_token with num_tokens=1 and dim={channels}"
             )
         self.dim, self.code_dim = self.continuous.dim, channels
         self.group_sizes = self.quantizer.group_sizes
         self.stateful = self.quantizer.stateful
         self.idempotent = self.quantizer.idempotent and self.dim == channels
 
-    def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
-        """That of the continuous path."""
-        posterior = self.continuous.posterior(x)
-        assert posterior is not None, "continuous bottlenecks have one"
-        return posterior
-
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
-        return self.quantizer(self.posterior(x).mode())
+        return self.quantizer(self.continuous.posterior(x).mode())
 
     def indices_to_codes(
         self, indices: Int64[Tensor, "*batch num_groups"]
     ) -> Float[Tensor, "*batch code_dim"]:
-        """Codes of the given indices, fp32."""
+        """Return the codes of the given indices, fp32."""
         return self.quantizer.indices_to_codes(indices)
 
 
 def paths_of(bottleneck: Bottleneck) -> dict[PathName, Bottleneck]:
-    """Every way from the encoder to the decoder; the first one is taken where nobody chooses."""
+    """Return the paths from the encoder to the decoder by name, the default one first."""
     if isinstance(bottleneck, DualPath):
         return {"discrete": bottleneck, "continuous": bottleneck.continuous}
     return {"discrete" if isinstance(bottleneck, Quantizer) else "continuous": bottleneck}
+
+
+def continuous_part(bottleneck: Bottleneck) -> Continuous | None:
+    """Return the bottleneck of the continuous path, or None for one that is only discrete."""
+    continuous = paths_of(bottleneck).get("continuous")
+    return continuous if isinstance(continuous, Continuous) else None

@@ -1,4 +1,4 @@
-"""Fixed-sigma noise (the sigma-VAE, arXiv 2412.08635): latents with noise of one given strength.
+"""Fixed-sigma bottleneck (the sigma-VAE, arXiv 2412.08635): latents with noise of fixed strength.
 
     train: code = x + sigma noise        eval: code = x        KL up to a constant: mean x^2 / 2
 
@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .bottleneck import Bottleneck, Quantized
+from .bottleneck import Continuous, Quantized
 from .posterior import Gaussian
 
 
-class FixedSigma(Bottleneck):
+class FixedSigma(Continuous):
     """Gaussian latents of constant variance: a sample in train mode, the mode in eval mode.
 
     Args:
@@ -32,14 +32,14 @@ class FixedSigma(Bottleneck):
         if latent_channels < 1:
             raise ValueError(f"latent_channels must be >= 1, got {latent_channels}")
         if sigma <= 0:
-            raise ValueError(f"sigma must be > 0, got {sigma}; for no noise use kind plain")
+            raise ValueError(f"sigma must be > 0, got {sigma}; for no noise use kind: plain")
         if kl_weight < 0:
             raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
         self.dim = self.code_dim = latent_channels
         self.sigma, self.kl_weight = sigma, kl_weight
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
-        """N(x, sigma^2)."""
+        """Return N(x, sigma^2), whose log-variance is constant."""
         return Gaussian(x, torch.full_like(x, 2 * log(self.sigma)))
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:

@@ -12,11 +12,14 @@ The codes of an even number of levels are not symmetric (8 levels: -1, -0.75, ..
 variant of arXiv 2411.19842 spaces them evenly over [-1, 1]:
 
     h = (L - 1) / 2        s = 0        code = (q + o) / h                                       (3)
+
+Below, both are written as code = (q + c) / w: c = 0, w = floor(L / 2) in (1); c = o, w = h in (3).
+The method is `quantize_exact`, which compiled code runs; `quantize_fast` equals it in eager mode.
 """
 
 from collections.abc import Sequence
 from math import atanh, gcd, log2, prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int32, Int64
@@ -39,6 +42,16 @@ PRESETS = {
 EXACT_IN_FP32 = 2**24
 
 
+class Constants(NamedTuple):
+    """The constants of (1) or (3), one value per channel."""
+
+    h: Float[Tensor, "channels"]
+    o: Float[Tensor, "channels"]
+    s: Float[Tensor, "channels"]
+    c: Float[Tensor, "channels"]
+    w: Float[Tensor, "channels"]
+
+
 class FSQ(Quantizer):
     """Finite scalar quantization.
 
@@ -47,14 +60,14 @@ class FSQ(Quantizer):
             preset of `codebook_size`.
         codebook_size: instead of levels, one of 2^8, 2^10, 2^12, 2^14, 2^16 or 64000: the paper's
             level set of about that many codes.
-        symmetric: codes evenly spaced over [-1, 1] for even numbers of levels, too.
-        squash: what maps latents to the range of the codes: "tanh" as in the paper, or "clamp",
-            where the code is simply the nearest one (for inputs of known range, and in Residual).
+        symmetric: space the codes of even numbers of levels evenly over [-1, 1], too.
+        squash: how latents are mapped to the range of the codes: "tanh" as in the paper, or
+            "clamp", which takes the nearest code (for inputs of known range, and in Residual).
     """
 
     levels: Int64[Tensor, "dim"]
     basis: Int64[Tensor, "dim"]
-    constants: Int32[Tensor, "5 dim"]
+    constant_bits: Int32[Tensor, "5 dim"]
 
     def __init__(
         self,
@@ -71,61 +84,71 @@ class FSQ(Quantizer):
         self.idempotent = squash == "clamp"
         self.dim = self.code_dim = len(levels)
         self.group_sizes = (prod(levels),)
-        # Integer buffers, so that casting the model to half precision leaves them exact.
+        # Integer buffers, so that casting the model to half precision leaves them exact: the
+        # constants are stored as the bits of their fp32 values.
         basis = [prod(levels[:j]) for j in range(len(levels))]
+        constants = torch.tensor(_constants(levels, symmetric), dtype=torch.float32)
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
         self.register_buffer("basis", torch.tensor(basis), persistent=False)
-        # (h, o, s) of (1), and code = (q + c) / w, per channel; their bits as integers, likewise.
-        h = [(L - 1) / 2 * (1.0 if symmetric else 1 + EPS) for L in levels]
-        o = [0.5 if L % 2 == 0 else 0.0 for L in levels]
-        s = [0.0 if symmetric else atanh(a / b) for a, b in zip(o, h, strict=True)]
-        c = o if symmetric else [0.0] * len(levels)
-        w = h if symmetric else [float(L // 2) for L in levels]
-        bits = torch.tensor([h, o, s, c, w], dtype=torch.float32).view(torch.int32)
-        self.register_buffer("constants", bits, persistent=False)
+        self.register_buffer("constant_bits", constants.view(torch.int32), persistent=False)
 
     @property
     def residual_scale(self) -> Float[Tensor, "dim"]:
         """The next stage of a residual quantizer divides every step into as many levels again."""
         return 1 / self.levels.float()
 
-    def bound(self, z: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        """Squash `z` so that rounding gives one of the levels, counted from the middle."""
-        h, o, s, c, w = self._constants(z)
-        if self.squash == "clamp":
-            return torch.clamp(z * w - c, -h - o, h - o)
-        # (1) b(z) = h tanh(z + s) - o
-        return torch.addcmul(-o, torch.tanh(z + s), h)
-
-    def _constants(self, z: Tensor, repeats: int = 1) -> list[Tensor]:
-        """[h, o, s, c, w] in the dtype of `z`, for so many vectors in a row."""
-        table = self.constants.view(torch.float32).to(z.dtype)
-        return list((table if repeats == 1 else table.repeat(1, repeats)).unbind())
+    def constants(self, dtype: torch.dtype) -> Constants:
+        """Return the constants of every channel."""
+        return Constants(*self.constant_bits.view(torch.float32).to(dtype).unbind())
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
-        if self.squash == "tanh" and not torch.compiler.is_compiling():
-            codes, q = self._rounded_tanh(x)
-        else:
-            b = self.bound(x)
-            q = b.detach().round()
-            codes = self._codes(straight_through(b, q))
+        # a compiler fuses the exact form by itself
+        fast = self.squash == "tanh" and not torch.compiler.is_compiling()
+        codes, q = self.quantize_fast(x) if fast else self.quantize_exact(x)
         return Quantized(codes, self._indices(q), x.new_zeros((), dtype=torch.float32), {})
 
-    def _rounded_tanh(self, x: Float[Tensor, "*batch dim"]) -> tuple[Tensor, Tensor]:
-        """(1) by hand, which a compiler would do by itself: fewer passes, one saved tensor."""
-        repeats, wide = 1, x
-        if x.device.type == "cpu" and x.is_contiguous():
-            # a processor broadcasts over many channels at several times the speed of a few
-            repeats = gcd(x.numel() // self.dim, 32)
-            wide = x.view(-1, repeats * self.dim)
-        constants = self._constants(x, repeats)
-        codes, q = _RoundedTanh.apply(wide, *constants)  # pyright: ignore[reportGeneralTypeIssues]
-        return codes.view_as(x), q.view_as(x)
+    # ---- exact: the method ----------------------------------------------------------------------
+
+    def quantize_exact(
+        self, z: Float[Tensor, "*batch dim"]
+    ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch dim"]]:
+        """Return codes and q, as (1) and (3) have them."""
+        b = self.bound(z)
+        q = b.detach().round()
+        return self._codes(straight_through(b, q)), q
+
+    def bound(self, z: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
+        """Squash `z` so that rounding gives one of the levels, counted from the middle."""
+        h, o, s, c, w = self.constants(z.dtype)
+        if self.squash == "clamp":
+            return torch.clamp(z * w - c, -h - o, h - o)
+        # (1)
+        return h * torch.tanh(z + s) - o
 
     def _codes(self, q: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
-        _, _, _, c, w = self._constants(q)
-        # (3), where c = o; in (1) c = 0
-        return (q + c) / w if self.symmetric else q / w
+        constants = self.constants(q.dtype)
+        return (q + constants.c) / constants.w
+
+    # ---- fast: the same for "tanh" in eager mode ------------------------------------------------
+
+    def quantize_fast(
+        self, z: Float[Tensor, "*batch dim"]
+    ) -> tuple[Float[Tensor, "*batch dim"], Float[Tensor, "*batch dim"]]:
+        """Return what `quantize_exact` returns, in fewer passes and with one saved tensor.
+
+        On a CPU this takes two thirds of the time and half of the memory
+        (benchmarks/results/quantizers.md).
+        """
+        rows, constants = z, list(self.constants(z.dtype))
+        if z.device.type == "cpu" and z.is_contiguous():
+            # a CPU broadcasts constants much faster over rows of 32 vectors than of one
+            vectors = gcd(z.numel() // self.dim, 32)
+            constants = [constant.repeat(vectors) for constant in constants]
+            rows = z.view(-1, vectors * self.dim)
+        codes, q = _RoundedTanh.apply(rows, *constants)  # pyright: ignore[reportGeneralTypeIssues]
+        return codes.view_as(z), q.view_as(z)
+
+    # ---- indices --------------------------------------------------------------------------------
 
     def _indices(self, q: Float[Tensor, "*batch dim"]) -> Int64[Tensor, "*batch 1"]:
         half = self.levels // 2
@@ -136,14 +159,14 @@ class FSQ(Quantizer):
         return ((q.long() + half) * self.basis).sum(dim=-1, keepdim=True)
 
     def indices_to_codes(self, indices: Int64[Tensor, "*batch 1"]) -> Float[Tensor, "*batch dim"]:
-        """Codes of the given indices, fp32."""
+        """Return the codes of the given indices, fp32."""
         self.check_indices(indices)
         digits = indices // self.basis % self.levels
         return self._codes((digits - self.levels // 2).float())
 
 
 class _RoundedTanh(torch.autograd.Function):
-    """Codes and q of (1) or (3), and dL/dz = dL/dcode (h / w) (1 - tanh^2(z + s))."""
+    """Codes and q of (1) or (3) in one node; dL/dz = dL/dcode (h / w) (1 - tanh^2(z + s))."""
 
     @staticmethod
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -161,8 +184,18 @@ class _RoundedTanh(torch.autograd.Function):
         return torch.ops.aten.tanh_backward(gradient * slope, tanh), None, None, None, None, None
 
 
+def _constants(levels: Sequence[int], symmetric: bool) -> list[list[float]]:
+    """Return rows h, o, s, c and w of the channels, in double precision."""
+    h = [(L - 1) / 2 * (1.0 if symmetric else 1 + EPS) for L in levels]
+    o = [0.5 if L % 2 == 0 else 0.0 for L in levels]
+    s = [0.0 if symmetric else atanh(a / b) for a, b in zip(o, h, strict=True)]
+    c = o if symmetric else [0.0] * len(levels)
+    w = h if symmetric else [float(L // 2) for L in levels]
+    return [h, o, s, c, w]
+
+
 def _levels(levels: Sequence[int] | None, codebook_size: int | None) -> tuple[int, ...]:
-    """The level set that the options ask for, checked."""
+    """Return the level set that the options describe, checked."""
     if codebook_size is not None:
         if levels is not None:
             raise ValueError("give levels or codebook_size, not both")

@@ -5,17 +5,19 @@
 
 The code is e_k; its gradient g reaches x and all rows of E through p, and e_k directly. Terms:
 
-    double = mean (code - x)^2        felt by both sides, through p
+    double = mean (code - x)^2        with gradients to both, through p
     commitment, codebook              as in VQ, between x and e_k
-    S = mean entropy of q,   A = entropy of mean q,   q = softmax(l / t)                         (3)
+    S and A of entropy_loss.py, of the assignment q = softmax(l / t)                             (3)
 
     loss = double_weight double + commitment_weight commitment + codebook_weight codebook
-         + entropy_weight (sample_entropy_weight S - codebook_entropy_weight A)
+         + entropy_weight (sample_entropy_weight S - codebook_entropy_weight A)                  (4)
 
 The N x K logits exist for a chunk of vectors at a time; the backward pass computes them again.
 Provenance: the terms are those of the released code, whose total is the paper's double quantization
 loss; the temperature 0.01 of (3) is Open-MAGVIT2's.
 """
+
+from typing import ClassVar, Unpack
 
 import torch
 import torch.nn.functional as F
@@ -23,30 +25,29 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...distributed import all_reduce_mean
-from .binary_entropy import negative_plogp
 from .bottleneck import Quantized, Quantizer
 from .codebook import check_codebook, codebook_term, commitment_term, most_similar_codes
+from .entropy_loss import EntropyLoss, EntropyOptions
 
 # Logits per chunk: 16 MiB in fp32.
 CHUNK_ELEMENTS = 2**22
 
 
 class IBQ(Quantizer):
-    """Index backpropagation quantization.
+    """Index backpropagation quantization, with the options of `EntropyLoss` as further keywords.
 
     Args:
         codebook_size: number of codes.
         codebook_dim: channels of a code, and of the latents.
         commitment_weight: weight of the pull of latents towards their codes.
         codebook_weight: weight of the pull of codes towards their latents.
-        double_weight: weight of the distance that both feel through the soft assignment.
-        temperature: of the soft assignment behind the entropies.
-        entropy_weight: weight of sample entropy - codebook entropy; 0 does not compute it.
-        sample_entropy_weight: weight of the first within it.
-        codebook_entropy_weight: weight of the second within it.
-        entropy_eps: added to probabilities in the logarithm of the codebook entropy.
+        double_weight: weight of the distance between latents and codes that pulls on both, through
+            the soft assignment.
     """
+
+    keywords: ClassVar[type[EntropyLoss]] = EntropyLoss
+    # codes are chosen by dot products, where a longer code may win over the vector's own
+    idempotent = False
 
     def __init__(
         self,
@@ -55,24 +56,15 @@ class IBQ(Quantizer):
         commitment_weight: float = 0.25,
         codebook_weight: float = 1.0,
         double_weight: float = 1.0,
-        temperature: float = 0.01,
-        entropy_weight: float = 0.1,
-        sample_entropy_weight: float = 1.0,
-        codebook_entropy_weight: float = 1.0,
-        entropy_eps: float = 1e-5,
+        **keywords: Unpack[EntropyOptions],
     ) -> None:
         super().__init__()
         check_codebook(codebook_size, codebook_dim)
-        if temperature <= 0:
-            raise ValueError(f"temperature must be > 0, got {temperature}")
+        self.entropy_loss = self.keywords(**keywords)
         self.dim = self.code_dim = codebook_dim
         self.group_sizes = (codebook_size,)
         self.commitment_weight, self.codebook_weight = commitment_weight, codebook_weight
-        self.double_weight, self.temperature = double_weight, temperature
-        self.entropy_weight = entropy_weight
-        self.sample_entropy_weight = sample_entropy_weight
-        self.codebook_entropy_weight = codebook_entropy_weight
-        self.entropy_eps = entropy_eps
+        self.double_weight = double_weight
         self.codebook = nn.Parameter(torch.randn(codebook_size, codebook_dim))
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
@@ -86,13 +78,13 @@ class IBQ(Quantizer):
             # (2): the difference is zero, but its gradient is that of p E
             codes = hard + (soft - soft.detach()).view_as(x)
             if self._uses_entropy:
-                codebook_entropy = negative_plogp(all_reduce_mean(mean), self.entropy_eps)
+                codebook_entropy = self.entropy_loss.codebook_entropy(mean)
         loss, terms = self._losses(x, hard, codes, sample, codebook_entropy)
         return Quantized(codes, indices.view(*x.shape[:-1], 1), loss, terms)
 
     @property
     def _uses_entropy(self) -> bool:
-        return self.training and self.entropy_weight != 0
+        return self.training and self.entropy_loss.entropy_weight != 0
 
     def _losses(
         self, x: Tensor, hard: Tensor, codes: Tensor, sample: Tensor, codebook_entropy: Tensor
@@ -101,14 +93,12 @@ class IBQ(Quantizer):
         commitment = commitment_term(x, hard) if self.training else zero
         codebook = codebook_term(x, hard) if self.training else zero
         double = (codes - x).square().mean() if self.training else zero
-        entropy = (
-            self.sample_entropy_weight * sample - self.codebook_entropy_weight * codebook_entropy
-        )
+        # (4)
         loss = (
             self.double_weight * double
             + self.commitment_weight * commitment
             + self.codebook_weight * codebook
-            + self.entropy_weight * entropy
+            + self.entropy_loss.loss(sample, codebook_entropy)
         )
         terms = {
             "commitment": commitment,
@@ -122,7 +112,7 @@ class IBQ(Quantizer):
     def _soft(
         self, x: Float[Tensor, "N dim"], codebook: Float[Tensor, "K dim"]
     ) -> tuple[Float[Tensor, "N dim"], Float[Tensor, ""], Float[Tensor, "K"]]:
-        """P E of every vector (2), S, and the mean of q (3)."""
+        """Return p E of every vector (2), and of (3) the entropy S and the mean of q."""
         rows = max(1, CHUNK_ELEMENTS // len(codebook))
         if len(x) <= rows:
             soft, entropy, q = self._soft_chunk(x, codebook)
@@ -140,16 +130,16 @@ class IBQ(Quantizer):
         self, x: Float[Tensor, "n dim"], codebook: Float[Tensor, "K dim"]
     ) -> tuple[Float[Tensor, "n dim"], Float[Tensor, ""], Float[Tensor, "K"]]:
         logits = x @ codebook.t()
-        # E is held: its own gradient in (2) is hard^T g, and arrives with e_k
+        # E is detached: its own gradient in (2) is hard^T g, and arrives with e_k
         soft = logits.softmax(dim=1) @ codebook.detach()
         if not self._uses_entropy:
             return soft, x.new_zeros(()), x.new_zeros(len(codebook))
         # (3)
-        log_q = (logits / self.temperature).log_softmax(dim=1)
+        log_q = (logits / self.entropy_loss.temperature).log_softmax(dim=1)
         q = log_q.exp()
         return soft, -(q * log_q).sum(), q.sum(dim=0)
 
     def indices_to_codes(self, indices: Int64[Tensor, "*batch 1"]) -> Float[Tensor, "*batch dim"]:
-        """Codes of the given indices, fp32."""
+        """Return the codes of the given indices, fp32."""
         self.check_indices(indices)
         return F.embedding(indices.squeeze(-1), self.codebook).float()

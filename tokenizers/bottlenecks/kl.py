@@ -4,7 +4,7 @@ The encoder emits C means and, by `logvar`,
 
     per_channel    C log-variances, one for each mean
     uniform        1 log-variance for all channels of a position (LTX-Video, arXiv 2501.00103)
-    constant       1 channel that is dropped; the log-variance is -30, which is no noise
+    constant       1 channel that is ignored; the log-variance is -30, practically no noise
 """
 
 from typing import Literal
@@ -13,12 +13,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .bottleneck import Bottleneck, Quantized
+from .bottleneck import Continuous, Quantized
 from .codebook import check_choice
 from .posterior import MIN_LOGVAR, Gaussian, gaussian_from_moments
 
 
-class KL(Bottleneck):
+class KL(Continuous):
     """Diagonal Gaussian latents: a sample in train mode, the mode in eval mode.
 
     Args:

@@ -2,21 +2,20 @@
 
     x = (x_1, ..., x_c), contiguous channels;    code = (Q_1(x_1), ..., Q_c(x_c))                (1)
 
-Every Q_i is of the same kind and has weights of its own. With `dim`, two linear layers join a wide
+Every Q_i is of the same kind and has its own weights. With `dim`, two linear layers join a wide
 latent to the narrow codes (OneVAE: 256 channels to 2 x 6 of FSQ and back):
 
     code = W_out (Q_1(y_1), ..., Q_c(y_c)) + b_out,    y = W_in x + b_in                         (2)
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from .bottleneck import Quantized, Quantizer, project
-from .nested import build_inner
+from .composition import make_copies
 
 
 class MultiToken(Quantizer):
@@ -25,19 +24,20 @@ class MultiToken(Quantizer):
     The loss and every term are means over the quantizers.
 
     Args:
-        quantizer: options of each quantizer, with `kind`.
+        quantizer: makes one of them, such as `lambda: FSQ((8, 5, 5))`; called once per token. In
+            configs the options of one, with `kind`.
         num_tokens: number of quantizers.
         dim: channels of the latents and of the codes, joined to the quantizers by linear layers;
             None leaves them out.
     """
 
     def __init__(
-        self, quantizer: Mapping[str, Any], num_tokens: int = 2, dim: int | None = None
+        self, quantizer: Callable[[], Quantizer], num_tokens: int = 2, dim: int | None = None
     ) -> None:
         super().__init__()
         if dim is not None and dim < 1:
             raise ValueError(f"dim must be >= 1, got {dim}")
-        inner = build_inner(quantizer, num_tokens, "num_tokens")
+        inner = make_copies(quantizer, num_tokens, "num_tokens")
         self.quantizers = nn.ModuleList(inner)
         self.inner_dim, self.inner_code_dim = inner[0].dim, inner[0].code_dim
         self.inner_groups = inner[0].num_groups
@@ -53,13 +53,13 @@ class MultiToken(Quantizer):
 
     @property
     def residual_scale(self) -> Tensor | float:
-        """That of the quantizers inside."""
+        """Scale of the quantizers inside, one number or one per channel."""
         inner = self.quantizers[0]
         assert isinstance(inner, Quantizer), "built as quantizers"
         scale = inner.residual_scale
         if not isinstance(scale, Tensor):
             return scale
-        # behind a projection channels are mixed, and have one scale
+        # The projection mixes the channels, so that they have one scale.
         return scale.mean() if self.project_in else scale.repeat(len(self.quantizers))
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
@@ -86,7 +86,7 @@ class MultiToken(Quantizer):
     def indices_to_codes(
         self, indices: Int64[Tensor, "*batch num_groups"]
     ) -> Float[Tensor, "*batch code_dim"]:
-        """Codes of the given indices, fp32."""
+        """Return the codes of the given indices, fp32."""
         self.check_indices(indices)
         parts = indices.split(self.inner_groups, dim=-1)
         codes = torch.cat([_codes(q, p) for q, p in zip(self.quantizers, parts, strict=True)], -1)

@@ -1,14 +1,14 @@
-"""Plain bottleneck: the encoder's channels as they are, for a deterministic autoencoder."""
+"""Plain bottleneck: the encoder's output unchanged, for a deterministic autoencoder."""
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .bottleneck import Bottleneck, Quantized
+from .bottleneck import Continuous, Quantized
 from .posterior import Gaussian
 
 
-class Plain(Bottleneck):
+class Plain(Continuous):
     """Continuous latents without noise or loss.
 
     Args:
@@ -22,7 +22,7 @@ class Plain(Bottleneck):
         self.dim = self.code_dim = latent_channels
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
-        """A point at `x`."""
+        """Return the distribution without uncertainty whose mean is `x`."""
         return Gaussian(x, None)
 
     def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:

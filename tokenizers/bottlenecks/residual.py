@@ -4,21 +4,20 @@
 
 Any quantizer serves as Q. s_i = scale^i keeps the ever smaller residuals in its range: 1 for
 learned codebooks, which adapt; 1/2 for signs; 1 / levels for FSQ, whose next stage then divides
-every step into as many again (use squash: clamp there, since tanh bends what codes approximate).
+every step into as many again (use squash="clamp" there, since tanh bends what codes approximate).
 
-A prefix of the indices decodes to the coarser code. With quantizer dropout, training sees these
-codes, too: with that probability a batch is cut after a random number of stages.
+A prefix of the indices decodes to a coarser code. With quantizer dropout, training sees these
+codes as well: with that probability a batch is cut after a random number of stages.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from .bottleneck import Quantized, Quantizer
-from .nested import build_inner
+from .composition import make_copies
 from .straight_through import straight_through
 
 
@@ -28,16 +27,20 @@ class Residual(Quantizer):
     The loss and every term are sums over the stages.
 
     Args:
-        quantizer: options of each stage, with `kind`.
+        quantizer: makes one stage, such as `lambda: FSQ((8, 5, 5))`; called once per stage. In
+            configs the options of a stage, with `kind`.
         num_quantizers: number of stages.
         quantizer_dropout: probability, in train mode, that a batch keeps only its first stages.
             The indices still name all of them.
-        scale: ratio of the scales of one stage and the one before; None takes the quantizer's own.
+        scale: ratio of the scales of a stage and the one before; None uses the quantizer's own.
     """
+
+    # the first stage may take another code for the sum of all stages' codes
+    idempotent = False
 
     def __init__(
         self,
-        quantizer: Mapping[str, Any],
+        quantizer: Callable[[], Quantizer],
         num_quantizers: int = 4,
         quantizer_dropout: float = 0.0,
         scale: float | None = None,
@@ -47,12 +50,12 @@ class Residual(Quantizer):
             raise ValueError(f"quantizer_dropout must lie in [0, 1], got {quantizer_dropout}")
         if scale is not None and scale <= 0:
             raise ValueError(f"scale must be > 0, got {scale}")
-        stages = build_inner(quantizer, num_quantizers, "num_quantizers")
+        stages = make_copies(quantizer, num_quantizers, "num_quantizers")
         self.stages = nn.ModuleList(stages)
         if stages[0].code_dim != stages[0].dim:
             raise ValueError(
-                f"quantizer: codes of a stage must be as long as its latents, "
-                f"got {stages[0].code_dim} and {stages[0].dim}"
+                "the input and output of quantizer must have equally many channels, "
+                f"got {stages[0].dim} and {stages[0].code_dim}"
             )
         self.quantizer_dropout, self.scale = quantizer_dropout, scale
         self.dim = self.code_dim = stages[0].dim
@@ -65,19 +68,19 @@ class Residual(Quantizer):
         results: list[Quantized] = []
         for i, stage in enumerate(self.stages):
             scale = ratio**i
-            # (1); residuals see earlier codes as constants, so that x feels every stage's losses
+            # (1); earlier codes are constants here, so that every stage's loss reaches x
             result = stage((x - total) / scale)
             results.append(result)
             code = scale * result.codes
             total = total + code.detach()
             through = through + (code if kept is None else code * (i < kept))
-        # each stage passes the gradient on; their mean is one gradient, not num_quantizers of them
+        # Every stage passes the gradient on; the mean over stages makes it one gradient again.
         mean = through / (len(results) if kept is None else kept)
         codes = straight_through(mean, through)
         return Quantized(codes, _joined_indices(results), *_summed_losses(results))
 
     def _kept(self, x: Tensor) -> Tensor | None:
-        """How many stages this batch keeps, where that may be fewer than all."""
+        """Draw the number of stages that this batch keeps, or return None where it keeps all."""
         if not self.training or self.quantizer_dropout == 0:
             return None
         stages = len(self.stages)
@@ -91,7 +94,10 @@ class Residual(Quantizer):
     def indices_to_codes(
         self, indices: Int64[Tensor, "*batch groups"]
     ) -> Float[Tensor, "*batch dim"]:
-        """Codes of the given indices, fp32; a prefix (whole stages) gives the coarser codes."""
+        """Return the codes of the given indices, fp32.
+
+        Indices of the first stages alone are a prefix, which decodes to coarser codes.
+        """
         per_stage = _quantizer(self.stages[0]).num_groups
         given = indices.shape[-1]
         if given == 0 or given > self.num_groups or given % per_stage:

@@ -1,4 +1,4 @@
-"""The families of published checkpoints that can be converted, by the name that users give."""
+"""The supported families of published checkpoints, by their name on the command line."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -12,14 +12,14 @@ CONVERTERS: dict[str, type[Converter]] = {"wetok": WeTokConverter}
 
 
 def make_converter(family: str, options: Mapping[str, Any]) -> Converter:
-    """The converter of a family.
+    """Make the converter of a family.
 
     Args:
         family: one of `CONVERTERS`.
-        options: of that family; None stands for its default.
+        options: options of the family; None stands for the default.
 
     Raises:
-        ValueError: an unknown family, or an option that it has no use for.
+        ValueError: an unknown family, or an option that has no effect on it.
     """
     if family not in CONVERTERS:
         raise ValueError(

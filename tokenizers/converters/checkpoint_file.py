@@ -1,4 +1,4 @@
-"""Reading other people's checkpoints: tensors by name, and nothing that could run code."""
+"""Reading foreign checkpoints: tensors by name, and nothing that could execute code."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -13,7 +13,7 @@ Tensors = dict[str, Tensor]
 
 
 def read_checkpoint(path: Path) -> Tensors:
-    """Tensors of a `.safetensors` file, or of a torch file, as such or under `state_dict`.
+    """Read the tensors of a `.safetensors` or torch file, at its top level or under `state_dict`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -25,7 +25,7 @@ def read_checkpoint(path: Path) -> Tensors:
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict) or not state:
-        raise ValueError(f"{path} holds no tensors by name, nor a state_dict of them")
+        raise ValueError(f"{path} holds neither tensors by name nor a state_dict")
     for name, value in state.items():
         if not isinstance(value, Tensor):
             raise ValueError(
@@ -38,16 +38,16 @@ def _read_safetensors(path: Path) -> object:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ValueError(f"{path} is no valid safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a valid safetensors file: {error}") from error
 
 
 def _read_torch(path: Path) -> object:
-    # Mapped into memory, so that only the tensors that are used are read; old files cannot be.
+    # Memory-mapped, so that only tensors in use are read; files of the old format cannot be.
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except (UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"{path} cannot be read as tensors and plain values alone ({reason}); if you trust "
-            "where it comes from, save its state_dict to a file of its own"
+            "its origin, save its state_dict to a separate file"
         ) from error

@@ -1,4 +1,4 @@
-"""Converter: what all families of published checkpoints have in common."""
+"""Converter: the common interface of all families of published checkpoints."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -15,14 +15,14 @@ from ..tokenizer import VisualTokenizer
 
 @dataclass(frozen=True)
 class Conversion:
-    """A checkpoint, converted.
+    """The result of converting a checkpoint.
 
     Attributes:
-        source: the file.
-        tokenizer: in eval mode, on the CPU.
-        weights: which weights it has, in words.
-        used: how many tensors of the file it took.
-        ignored: how many tensors of the file were left out, by reason.
+        source: the checkpoint.
+        tokenizer: the tokenizer, in eval mode, on the CPU.
+        weights: which of the weights in the file were used, in words.
+        used: number of tensors of the file that were used.
+        ignored: number of tensors of the file that were left out, by reason.
     """
 
     source: Path
@@ -32,13 +32,13 @@ class Conversion:
     ignored: dict[str, int]
 
     def save(self, folder: Path) -> None:
-        """Save the tokenizer, with a word on its provenance in the card.
+        """Save the tokenizer, with its provenance in the card.
 
         Raises:
-            ValueError: the folder holds a tokenizer already.
+            ValueError: the folder already holds a tokenizer.
         """
         if (folder / "config.json").exists():
-            raise ValueError(f"{folder} holds a tokenizer already; choose another --output")
+            raise ValueError(f"{folder} already holds a tokenizer; choose another --output")
         self.tokenizer.save_pretrained(folder)
         with self.source.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -47,18 +47,18 @@ class Conversion:
 
 
 class Converter(ABC):
-    """Reads the checkpoints of one family, and writes them again.
+    """Reader and writer of the checkpoints of one family.
 
     Subclasses are frozen dataclasses whose fields are the options of the family.
     """
 
     @abstractmethod
     def read(self, checkpoint: Path) -> Conversion:
-        """The tokenizer in a published checkpoint; every tensor has a use or a reason to have none.
+        """Read a published checkpoint; every tensor is used, or left out for a reason.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: the file holds something else.
+            ValueError: the file is not a checkpoint of this family.
         """
 
     @abstractmethod
@@ -66,44 +66,44 @@ class Converter(ABC):
         """Write a tokenizer as a checkpoint under the published names.
 
         Returns:
-            The file that was written.
+            Path of the written file.
 
         Raises:
-            ValueError: the tokenizer has another architecture than this family.
+            ValueError: the architecture of the tokenizer is not one of this family.
         """
 
 
 def account(
     state: Mapping[str, Tensor], used: set[str], rules: Mapping[str, Callable[[str], bool]]
 ) -> dict[str, int]:
-    """Count what was not used by the rule that excuses it.
+    """Count the unused tensors by the reason for leaving them out.
 
     Args:
-        state: the file.
-        used: names that found their place.
-        rules: reason -> whether it holds for a name; the first one counts.
+        state: tensors of the file.
+        used: names of the tensors that were used.
+        rules: for each reason, whether it applies to a name; the first one counts.
 
     Raises:
-        ValueError: a tensor without use and without excuse.
+        ValueError: no reason applies to an unused tensor.
     """
     reasons = {
         name: next((reason for reason, holds in rules.items() if holds(name)), None)
         for name in state.keys() - used
     }
-    strangers = sorted(name for name, reason in reasons.items() if reason is None)
-    if strangers:
+    unknown = sorted(name for name, reason in reasons.items() if reason is None)
+    if unknown:
         raise ValueError(
-            f"{len(strangers)} tensor(s) of the checkpoint have no place in the model: "
-            f"{', '.join(strangers[:5])}{', …' if len(strangers) > 5 else ''}"
+            f"{len(unknown)} tensor(s) of the checkpoint have no place in the model: "
+            f"{', '.join(unknown[:5])}{', …' if len(unknown) > 5 else ''}"
         )
     return dict(Counter(reason for reason in reasons.values() if reason is not None))
 
 
 def load_exactly(tokenizer: VisualTokenizer, weights: Mapping[str, Tensor], source: Path) -> None:
-    """Put weights into a tokenizer on the meta device, in fp32.
+    """Load weights into a tokenizer on the meta device, in fp32.
 
     Raises:
-        ValueError: a weight is missing, or has another shape than the tokenizer's.
+        ValueError: a weight is missing, or its shape is not the tokenizer's.
     """
     for name, own in tokenizer.state_dict().items():
         if name in weights and weights[name].shape != own.shape:

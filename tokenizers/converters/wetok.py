@@ -1,14 +1,21 @@
-"""WeTok's checkpoints (arXiv 2508.05599): the published files, training files, and back.
+"""WeTok's checkpoints (arXiv 2508.05599): reading published and training files, and writing them.
 
-A file is `{"state_dict": ...}` of a Lightning module. It holds the raw weights, the discriminator,
-the LPIPS network, and moving averages under the raw names without dots:
+A file is `{"state_dict": ...}` of a Lightning module. Some names in a network of two levels, ours
+beside the reference's:
+
+    encoder.stages.1.resample.conv.weight      encoder.down.0.downsample.weight
+    decoder.stages.0.blocks.0.conv1.weight     decoder.mid_block.0.conv1.weight
+    decoder.stages.2.adaptive_norm.gamma.bias  decoder.adaptive.0.gamma.bias
+
+A file holds the raw weights, the discriminator, the LPIPS network, and moving averages under the
+raw names without dots:
 
     encoder.down.1.block.0.conv1.weight  ->  model_ema.encoderdown1block0conv1weight
 
-The rule cannot be inverted, so names are always built from the raw ones. Second-stage files have no
-average of the encoder, which was frozen, and was the raw one while the decoder learnt: what has no
-average is taken raw. Files of the autoregressive models carry the tokenizer, raw, behind
-`first_stage_model.`. All sizes are read off the tensors; only the bits of a group are in no file.
+This rule cannot be inverted, so names are always derived from the raw ones. Files of the second
+stage have no average of the encoder, which is frozen there: tensors without average are used raw.
+Files of the autoregressive models hold the tokenizer, raw, below `first_stage_model.`. All sizes
+are inferred from the tensors, except for the number of bits of a group, which no file holds.
 """
 
 import re
@@ -27,11 +34,11 @@ from .wetok_architecture import PADDED, Architecture, architecture_of, infer_arc
 AUTOREGRESSIVE = "first_stage_model."
 FILE_NAME = "WeTok.ckpt"
 
-# The prefix of moving averages, and what is stored besides the weights.
+# The prefix of moving averages, and the entries besides weights.
 EMA = "model_ema."
 EMA_DECAY, EMA_NUM_UPDATES = EMA + "decay", EMA + "num_updates"
 
-# Ours -> theirs, by the half of the network. A level counts from full resolution down, in both.
+# Ours -> theirs, by network. Levels are counted from full resolution downwards in both.
 LEVEL = {
     "encoder": {
         "blocks.": "down.{level}.block.",
@@ -45,17 +52,17 @@ LEVEL = {
 }
 MIDDLE = {"blocks.": "mid_block."}
 SHORTCUT = {1: ("shortcut.1.", "nin_shortcut."), 3: ("shortcut.1.", "conv_shortcut.")}
-# Layers that the 3-D variant keeps inside a module that pads.
+# Layers that the 3-D variant wraps in a module that pads.
 CONVOLUTION = r"(conv_in|conv_out|conv1|conv2|downsample|nin_shortcut|conv_shortcut)"
 
 
 @dataclass(frozen=True)
 class WeTokConverter(Converter):
-    """Converts WeTok's checkpoints.
+    """The converter of WeTok's checkpoints.
 
     Attributes:
-        weights: "ema" takes moving averages where the file has them, "raw" never.
-        bits_per_group: bits behind one index; 8 in all published models.
+        weights: "ema" uses moving averages where the file has them, "raw" never.
+        bits_per_group: bits per index; 8 in all published models.
     """
 
     weights: str = "ema"
@@ -68,7 +75,7 @@ class WeTokConverter(Converter):
             raise ValueError(f"bits_per_group must be >= 1, got {self.bits_per_group}")
 
     def read(self, checkpoint: Path) -> Conversion:
-        """The tokenizer in a checkpoint."""
+        """Read a checkpoint: moving averages or raw weights, as the options say."""
         state = read_checkpoint(checkpoint)
         embedded = any(name.startswith(AUTOREGRESSIVE) for name in state)
         state = {name.removeprefix(AUTOREGRESSIVE): tensor for name, tensor in state.items()}
@@ -87,10 +94,16 @@ class WeTokConverter(Converter):
         load_exactly(tokenizer, weights, checkpoint)
         averaged = sum(name.startswith(EMA) for name in used)
         kinds = f"{averaged} averaged and {len(used) - averaged} raw tensors"
-        return Conversion(checkpoint, tokenizer.eval(), kinds, len(used), ignored)
+        return Conversion(
+            source=checkpoint,
+            tokenizer=tokenizer.eval(),
+            weights=kinds,
+            used=len(used),
+            ignored=ignored,
+        )
 
     def write(self, tokenizer: VisualTokenizer, folder: Path) -> Path:
-        """Write raw weights and, because the reference evaluates those, the same as averages."""
+        """Write raw weights, and the same as averages, which the reference evaluates."""
         architecture = architecture_of(tokenizer)
         own = tokenizer.state_dict()
         state: Tensors = {}
@@ -102,13 +115,13 @@ class WeTokConverter(Converter):
         state[EMA_NUM_UPDATES] = torch.tensor(-1, dtype=torch.int32)
         path = folder / FILE_NAME
         if path.exists():
-            raise ValueError(f"{path} exists already; choose another --output")
+            raise ValueError(f"{path} already exists; choose another --output")
         folder.mkdir(parents=True, exist_ok=True)
         torch.save({"state_dict": state}, path)
         return path
 
     def _chosen(self, name: str, state: Mapping[str, Tensor]) -> str:
-        """The tensor of the file that stands for a weight."""
+        """Return the name of the tensor in the file that is used for a weight."""
         averaged = ema_name(name)
         return averaged if self.weights == "ema" and averaged in state else name
 
@@ -116,8 +129,8 @@ class WeTokConverter(Converter):
         groups, rest = divmod(latent_channels, self.bits_per_group)
         if rest:
             raise ValueError(
-                f"the latents have {latent_channels} channels, no multiple of bits_per_group "
-                f"{self.bits_per_group}; it is log2 of n_embed in the training config"
+                f"the latents have {latent_channels} channels, which is not a multiple of "
+                f"bits_per_group {self.bits_per_group}: log2 of n_embed in the training config"
             )
         encoder, decoder = architecture.options()
         quantizer = {
@@ -133,11 +146,11 @@ class WeTokConverter(Converter):
 
 
 def _excuses(raw: set[str], embedded: bool) -> dict[str, Callable[[str], bool]]:
-    """Why a tensor of a file may have no use."""
+    """Return the reasons for leaving a tensor out, each with the names it applies to."""
     averages = {ema_name(name) for name in raw}
     return {
         "raw weights that have an average": raw.__contains__,
-        "averages, raw weights were asked for": averages.__contains__,
+        "averages, raw weights were requested": averages.__contains__,
         "discriminator": lambda name: name.startswith(
             ("loss.discriminator.", EMA + "lossdiscriminator")
         ),
@@ -150,12 +163,12 @@ def _excuses(raw: set[str], embedded: bool) -> dict[str, Callable[[str], bool]]:
 
 
 def _with_time(weight: Tensor) -> Tensor:
-    """2-D kernels as 3-D ones that see one frame."""
+    """Return a 2-D kernel as a 3-D one over a single frame; others unchanged."""
     return weight.unsqueeze(2) if weight.ndim == 4 else weight
 
 
 def reference_names(architecture: Architecture, names: Iterable[str]) -> dict[str, str]:
-    """Our names -> the reference's; one to one, so that it can be read both ways."""
+    """Return the reference's name for each of ours; one to one, so that it can be inverted."""
     table = {name: _reference_name(architecture, name) for name in names}
     assert len(set(table.values())) == len(table), "two tensors would share a name"
     return table
@@ -168,7 +181,7 @@ def _reference_name(architecture: Architecture, name: str) -> str:
         levels = len(architecture.multipliers)
         number = int(stage[1])
         level = number - 1 if half == "encoder" else levels - number
-        # One stage beyond the levels stands in the middle, next to the latents.
+        # The stage beyond the levels is the middle one, next to the latents.
         renames = MIDDLE if level == levels else LEVEL[half]
         inside = stage[2]
         for ours, theirs in renames.items():
@@ -182,5 +195,5 @@ def _reference_name(architecture: Architecture, name: str) -> str:
 
 
 def ema_name(name: str) -> str:
-    """The name of a weight's moving average."""
+    """Return the name of a weight's moving average."""
     return EMA + name.replace(".", "")

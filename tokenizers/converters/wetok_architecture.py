@@ -1,4 +1,4 @@
-"""The sizes of a WeTok: read off a checkpoint's shapes, or off a tokenizer's layers."""
+"""The sizes of a WeTok, inferred from a checkpoint's shapes or a tokenizer's layers."""
 
 import re
 from collections.abc import Mapping
@@ -8,14 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
-from ...component import options_model, validate
+from ...component import validate
+from ...component_options import options_model
 from ...models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ...models.published.wetok import wetok_options
 from ..bottlenecks.gq import GQ
 from ..bottlenecks.lfq import LFQ
 from ..tokenizer import VisualTokenizer
 
-# The 3-D variant keeps every convolution inside a module that pads.
+# The 3-D variant wraps every convolution in a module that pads.
 PADDED = "conv_1"
 
 
@@ -25,11 +26,11 @@ class Architecture:
 
     Attributes:
         width: channels at full resolution.
-        multipliers: factor on the width per level.
-        blocks: residual blocks per level.
+        multipliers: factor on the width of each level.
+        blocks: number of residual blocks per level.
         generative: whether the decoder receives noise.
-        times: factors in time of the 3-D variant, or None.
-        shortcut_kernel: of convolutions on shortcuts.
+        times: temporal compression of each level of the 3-D variant, or None.
+        shortcut_kernel: kernel of convolutions on shortcuts.
     """
 
     width: int
@@ -41,26 +42,26 @@ class Architecture:
 
     @property
     def is_video(self) -> bool:
-        """Whether this is the 3-D variant."""
+        """True for the 3-D variant."""
         return self.times is not None
 
     def options(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Options of encoder and decoder."""
+        """Return the options of encoder and decoder."""
         return wetok_options(
-            self.width,
-            self.multipliers,
-            self.blocks,
-            self.generative,
-            self.times,
-            self.shortcut_kernel,
+            width=self.width,
+            multipliers=self.multipliers,
+            blocks=self.blocks,
+            generative=self.generative,
+            times=self.times,
+            shortcut_kernel=self.shortcut_kernel,
         )
 
 
 def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architecture:
-    """Read the sizes off the shapes of the encoder's and decoder's tensors.
+    """Infer the sizes from the shapes of the encoder's and decoder's tensors.
 
     Raises:
-        ValueError: a tensor is missing, or shapes that no WeTok has.
+        ValueError: a tensor is missing, or the shapes are not those of a WeTok.
     """
 
     def shape(name: str) -> tuple[int, ...]:
@@ -70,7 +71,7 @@ def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architectur
     levels = _count(state, r"encoder\.down\.(\d+)\.")
     widths = [shape(f"encoder.down.{level}.block.0.conv1")[0] for level in range(levels)]
     if any(w % width for w in widths):
-        raise ValueError(f"{source}: level widths {widths} are no multiples of {width}")
+        raise ValueError(f"{source}: level widths {widths} are not multiples of {width}")
     times = None
     if len(shape("encoder.conv_in")) == 5:
         rows = [shape(f"decoder.up.{level}.upsample.conv1")[0] for level in range(1, levels)]
@@ -86,10 +87,10 @@ def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architectur
 
 
 def architecture_of(tokenizer: VisualTokenizer) -> Architecture:
-    """The sizes of a tokenizer that is a WeTok.
+    """Return the sizes of a tokenizer that is a WeTok.
 
     Raises:
-        ValueError: it is not one.
+        ValueError: the tokenizer is not a WeTok.
     """
     encoder, decoder = tokenizer.config["encoder_config"], tokenizer.config["decoder_config"]
     table = tokenizer.encoder.stage_table
@@ -111,14 +112,14 @@ def architecture_of(tokenizer: VisualTokenizer) -> Architecture:
     )
     if not is_wetok:
         raise ValueError(
-            "this tokenizer is no WeTok: its layers are not those that the reference builds, "
-            "or its bottleneck is neither gq nor lfq"
+            "this tokenizer is not a WeTok: its layers are not those of the reference, or its "
+            "bottleneck is neither gq nor lfq"
         )
     return found
 
 
 def _complete(network: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options with their defaults, but for what only an untrained network knows."""
+    """Complete options with their defaults, except for those that only affect initialization."""
     derived = frozenset({"out_channels" if network is CausalEncoder else "in_channels"})
     model = options_model(network, "causal", derived)
     return validate(model, options).model_dump(exclude={"zero_init"})
@@ -130,7 +131,7 @@ def _count(state: Mapping[str, Tensor], pattern: str) -> int:
 
 
 def shape_of(state: Mapping[str, Tensor], layer: str, source: Path) -> tuple[int, ...]:
-    """Shape of a layer's weight.
+    """Return the shape of a layer's weight.
 
     Raises:
         ValueError: the file has no such layer.
@@ -138,4 +139,4 @@ def shape_of(state: Mapping[str, Tensor], layer: str, source: Path) -> tuple[int
     for name in (f"{layer}.weight", f"{layer}.{PADDED}.weight"):
         if name in state:
             return tuple(state[name].shape)
-    raise ValueError(f"{source} is no WeTok checkpoint: it has no {layer}.weight")
+    raise ValueError(f"{source} is not a WeTok checkpoint: it has no {layer}.weight")

@@ -1,8 +1,8 @@
-"""Which path of a dual-path tokenizer a training step takes: a function of the step alone.
+"""The path of a dual-path tokenizer that a training step takes: a function of the step alone.
 
-So all ranks take the same one, and a resumed run the one that an undisturbed run would have taken.
-OneVAE (arXiv 2508.09857) trains both paths together and does not say how; these modes and the
-default, both at every step, are our choice.
+All ranks therefore take the same path, and a resumed run the one that an uninterrupted run would
+have taken. OneVAE (arXiv 2508.09857) trains both paths together and does not say how; these modes
+and the default, both at every step, are our choice.
 """
 
 from typing import Literal
@@ -16,11 +16,11 @@ PathMode = Literal["both", "discrete", "continuous", "alternate", "sampled"]
 def path_of_step(
     mode: PathMode, discrete_share: float, seed: int, step: int
 ) -> PathName | Literal["both"]:
-    """The path of a step.
+    """Return the path of a step.
 
     Args:
         mode: both, or one of them at every step; in turn, the discrete one at odd steps; or drawn.
-        discrete_share: how often the discrete one is drawn.
+        discrete_share: probability of drawing the discrete one.
         seed: of the run.
         step: counted from 1.
     """

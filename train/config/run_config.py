@@ -18,7 +18,8 @@ from pydantic import (
 )
 from pydantic import NonNegativeInt as Count
 
-from ...component import build, family_union, options_model
+from ...component import ComponentError, build
+from ...component_options import family_union, options_model
 from ...config import Tree
 from ...data.training.crop import CropRules
 from ...eval.metrics.catalog import check_metrics
@@ -43,6 +44,18 @@ class Model(ConfigSection):
     encoder: family_union(ENCODERS, derived=frozenset({"out_channels"}))  # pyright: ignore[reportInvalidTypeForm]
     bottleneck: family_union(BOTTLENECKS)  # pyright: ignore[reportInvalidTypeForm]
     decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
+
+    def build(self) -> VisualTokenizer:
+        """Make the untrained tokenizer.
+
+        Raises:
+            ComponentError: a component refused its settings; names their path in the config.
+        """
+        options = self.model_dump(mode="json")
+        try:
+            return VisualTokenizer(options["encoder"], options["bottleneck"], options["decoder"])
+        except ComponentError as error:
+            raise ComponentError(f"model.{error}") from error
 
 
 class WeightedSource(ConfigSection):
@@ -208,6 +221,11 @@ class Train(ConfigSection):
         )
 
     @property
+    def discriminator_lr(self) -> float:
+        """Peak learning rate of the discriminator."""
+        return self.adversarial.lr or self.lr
+
+    @property
     def optimizer_config(self) -> OptimizerConfig:
         """Kind and options of the optimizers."""
         return build(OPTIMIZERS, self.optimizer.model_dump(), "train.optimizer")
@@ -326,6 +344,11 @@ class RunConfig(ConfigSection):
             return self.build_tokenizer().temporal_compression > 1
 
     @property
+    def held_out_size(self) -> int:
+        """Side of the held-out crops, in pixels."""
+        return self.eval.size or self.data.size
+
+    @property
     def is_dual_path(self) -> bool:
         """Whether the tokenizer has a continuous and a discrete path."""
         return self.model.bottleneck.kind == "dual_path"
@@ -343,8 +366,7 @@ class RunConfig(ConfigSection):
 
     def build_tokenizer(self) -> VisualTokenizer:
         """The untrained tokenizer."""
-        tree = self.to_tree()["model"]
-        return VisualTokenizer(tree["encoder"], tree["bottleneck"], tree["decoder"])
+        return self.model.build()
 
 
 # What may change between the starts of one run, because it changes no weight.

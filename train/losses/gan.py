@@ -1,4 +1,4 @@
-"""Adversary: the discriminator of a run, with the rules and the state of the game against it."""
+"""GAN: the discriminator of a run, LeCam's averages of its logits, and the adversarial options."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ from .options import Adversarial
 
 
 @dataclass(frozen=True)
-class Adversary:
-    """What both objectives know of the discriminator.
+class GAN:
+    """Everything the objectives of tokenizer and discriminator share.
 
     Attributes:
         discriminator: the network, outside of any distributed wrapper.
-        lecam: moving averages of its logits; their `state_dict` belongs into checkpoints.
+        lecam: moving averages of its logits; their `state_dict` belongs in checkpoints.
         options: losses, weights and steps.
     """
 
@@ -28,7 +28,7 @@ class Adversary:
     options: Adversarial
 
     def factor(self, step: int) -> float:
-        """The share in which the game counts: 0 before the start, then rising linearly to 1.
+        """Return the factor on the adversarial losses: 0 before the start, then a ramp up to 1.
 
         Args:
             step: optimizer steps taken so far.
@@ -38,13 +38,17 @@ class Adversary:
             return 0.0
         return min(1.0, done / max(1, self.options.warmup_steps))
 
+    def active(self, step: int) -> bool:
+        """Return whether the adversarial losses have started, so that they have a gradient."""
+        return self.factor(step) > 0
+
     @contextmanager
     def frozen(self) -> Iterator[Discriminator]:
-        """The network without gradients for its weights, while the generator is judged.
+        """Yield the network without gradients for its weights, for the tokenizer's loss.
 
-        Layers that follow the data (batch statistics, power iteration) go on following it. A
-        sharded network settles at its first call which weights have gradients: it computes them
-        all, and its player drops them before its own step.
+        Layers that follow the data (batch statistics, power iteration) keep following it. A sharded
+        network decides at its first call which weights have gradients: it computes them all, and
+        the loop drops them before the discriminator's own step.
         """
         if any(isinstance(weight, DTensor) for weight in self.discriminator.parameters()):
             yield self.discriminator
@@ -56,11 +60,12 @@ class Adversary:
             self.discriminator.requires_grad_(True)
 
 
-def build_adversary(options: Adversarial, device: torch.device) -> Adversary:
-    """An untrained discriminator in train mode, and averages that have seen nothing.
+def build_gan(options: Adversarial, device: torch.device) -> GAN:
+    """Build an untrained discriminator in train mode, with LeCam averages of zero.
 
     Raises:
-        ValueError: statistics over all ranks are asked for where torch has none, on CPUs.
+        ValueError: sync_batch normalization was chosen for several CPU processes, where torch has
+            none.
     """
     if (
         options.discriminator.norm == "sync_batch"
@@ -69,7 +74,7 @@ def build_adversary(options: Adversarial, device: torch.device) -> Adversary:
     ):
         raise ValueError(
             "train.adversarial.discriminator.norm=sync_batch takes statistics over GPUs only; "
-            "take batch or group on several CPU processes"
+            "use batch or group on several CPU processes"
         )
     discriminator = options.build_discriminator().to(device)
-    return Adversary(discriminator, LeCam(options.lecam_decay).to(device), options)
+    return GAN(discriminator, LeCam(options.lecam_decay).to(device), options)

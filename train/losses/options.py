@@ -3,7 +3,8 @@
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 from pydantic import NonNegativeInt as Count
 
-from ...component import build, family_union, options_model
+from ...component import build
+from ...component_options import family_union, options_model
 from ...eval.features.lpips_network import Trunk
 from ...models.discriminators.catalog import DISCRIMINATORS
 from ...models.discriminators.discriminator import Discriminator

@@ -1,11 +1,11 @@
-"""The best tokenizer of a run so far, by a score on held-out data: kept in `best/`."""
+"""BestCheckpoint: keeps the tokenizer with the best held-out score of a run in `best/`."""
 
 import json
 from pathlib import Path
 
 from ...output_file import replaced_folder
 from ...tokenizers.tokenizer import VisualTokenizer
-from ..config.run_config import RunConfig
+from ..config.run_config import Eval
 
 LOWER_IS_BETTER = ("lpips_alex", "lpips_vgg", "rfid", "kid", "rfvd")
 
@@ -14,37 +14,38 @@ class BestCheckpoint:
     """Keeps the tokenizer with the best score, and the score beside it in `best.json`.
 
     Args:
-        folder: where; what stands there from an earlier start counts, if it was scored alike.
-        config: the run; its `eval` says what is compared, and on what.
-        resume_step: the step that the run goes on from; later ones are forgotten.
+        folder: `best/` of the run; its score from an earlier start counts if the metric and the
+            data are the same.
+        options: the metric to compare, and the held-out data.
+        size: side of the held-out crops, in pixels.
+        resume_step: the step that the run resumes from; scores of later steps are forgotten.
 
     Attributes:
-        metric: what is compared.
-        step: when the best score was taken; None before the first one.
-        value: the score.
+        metric: name of the metric that is compared.
+        step: step of the best score; None before the first one.
+        value: the best score.
     """
 
-    def __init__(self, folder: Path, config: RunConfig, resume_step: int) -> None:
-        options = config.eval
+    def __init__(self, folder: Path, options: Eval, size: int, resume_step: int) -> None:
         self.folder, self.metric = folder, options.best_metric
-        # Scores of other images are no competitors.
+        # Scores are comparable only on the same images.
         self.scored = {
             "metric": options.best_metric,
             "source": options.source,
-            "size": options.size or config.data.size,
+            "size": size,
             "limit": options.limit,
         }
         self.step: int | None = None
         self.value = 0.0
         note = folder / "best.json"
         if note.exists():
-            kept = json.loads(note.read_text(encoding="utf-8"))
-            alike = all(kept.get(name) == value for name, value in self.scored.items())
-            if alike and kept["step"] <= resume_step:
-                self.step, self.value = kept["step"], kept["value"]
+            stored = json.loads(note.read_text(encoding="utf-8"))
+            comparable = all(stored.get(name) == value for name, value in self.scored.items())
+            if comparable and stored["step"] <= resume_step:
+                self.step, self.value = stored["step"], stored["value"]
 
-    def offer(self, step: int, value: float, tokenizer: VisualTokenizer) -> None:
-        """Keep a tokenizer if its score is better than all before."""
+    def update(self, step: int, value: float, tokenizer: VisualTokenizer) -> None:
+        """Save a tokenizer if its score is better than all before."""
         lower = self.metric in LOWER_IS_BETTER
         if self.step is not None and (value >= self.value if lower else value <= self.value):
             return

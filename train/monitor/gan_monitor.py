@@ -1,4 +1,4 @@
-"""GANMonitor: says aloud when the discriminator costs more than it should."""
+"""GANMonitor: warn once when PSNR drops after the discriminator starts."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -10,47 +10,47 @@ TOLERATED_DB = 1.0
 
 
 class GANMonitor:
-    """Compares the training PSNR after the adversary's start with the best one before it.
+    """Compare the training PSNR after the discriminator's start with the best one before it.
 
-    The paths of a dual-path tokenizer are compared each with itself.
+    Each path of a dual-path tokenizer is compared with itself.
 
     Args:
-        start_step: steps before the adversary counts.
-        past: lines of the log before this start.
+        start_step: last step before the discriminator counts.
+        past: rows of metrics.jsonl from before this start of the run.
     """
 
     def __init__(self, start_step: int, past: Iterable[Mapping[str, Any]] = ()) -> None:
         self.start_step = start_step
         self.before: dict[str, float] = {}
         self._warned = False
-        for entry in past:
-            for name in _compared(entry):
-                self._remember(name, entry)
+        for row in past:
+            for name in _psnr_names(row):
+                self._remember(name, row)
 
-    def look(self, entry: Mapping[str, Any]) -> None:
-        """Take notice of a line of the log; warn once."""
-        for name in _compared(entry):
-            self._remember(name, entry)
-            loss = self.before[name] - entry[name]
-            if loss > TOLERATED_DB and entry["step"] > self.start_step and not self._warned:
+    def update(self, row: Mapping[str, Any]) -> None:
+        """Take in one row of metrics.jsonl; warn at the first drop beyond the tolerance."""
+        for name in _psnr_names(row):
+            self._remember(name, row)
+            drop = self.before[name] - row[name]
+            if drop > TOLERATED_DB and row["step"] > self.start_step and not self._warned:
                 self._warned = True
                 log.warning(
                     "the discriminator has driven PSNR down by %.1f dB since its start (%s %.2f dB "
                     "now, step %d): lower train.losses.adversarial_weight, raise "
                     "train.adversarial.start_step, or set train.adversarial.warmup_steps",
-                    loss,
+                    drop,
                     name,
-                    entry[name],
-                    entry["step"],
+                    row[name],
+                    row["step"],
                 )
 
-    def _remember(self, name: str, entry: Mapping[str, Any]) -> None:
-        """The best before the start, or the first of all where the adversary plays from step 1."""
-        if entry["step"] <= self.start_step or name not in self.before:
-            self.before[name] = max(entry[name], self.before.get(name, entry[name]))
+    def _remember(self, name: str, row: Mapping[str, Any]) -> None:
+        """Keep the best value before the start, or the first one if the start is at step 1."""
+        if row["step"] <= self.start_step or name not in self.before:
+            self.before[name] = max(row[name], self.before.get(name, row[name]))
 
 
-def _compared(entry: Mapping[str, Any]) -> list[str]:
-    """The training PSNR, or that of every path: their mean moves with the paths that were taken."""
-    names = [name for name in entry if name.endswith("train_psnr")]
+def _psnr_names(row: Mapping[str, Any]) -> list[str]:
+    """Return the training PSNR, or that of every path: their mean depends on the paths taken."""
+    names = [name for name in row if name.endswith("train_psnr")]
     return names if len(names) == 1 else [name for name in names if name != "train_psnr"]

@@ -61,21 +61,22 @@ def _line(entry: dict[str, Any]) -> str:
 
 def metrics_row(
     step: int,
+    *,
     means: Mapping[str, float],
-    rates: Mapping[str, float],
+    lrs: Mapping[str, float],
     speed: Mapping[str, float],
     scores: Mapping[str, float | None],
-    use: Mapping[str, float],
+    codebook_use: Mapping[str, float],
 ) -> dict[str, Any]:
-    """One line of metrics.jsonl.
+    """Assemble one row of metrics.jsonl.
 
     Args:
-        step: the last one the line speaks of.
-        means: loss and terms, over the steps since the last line and over all ranks.
-        rates: learning rates.
-        speed: of the ThroughputMeter.
-        scores: on held-out data; None where one was not taken at this step.
-        use: of the codebooks, over the steps since the last line.
+        step: the last step that the row covers.
+        means: loss and terms, over the steps since the last row and over all ranks.
+        lrs: learning rates by name.
+        speed: from the ThroughputMeter.
+        scores: on held-out data; None where one was not computed at this step.
+        codebook_use: over the steps since the last row; empty for continuous tokenizers.
     """
     return {
         "step": step,
@@ -83,11 +84,10 @@ def metrics_row(
         **{
             f"{path}train_psnr": _psnr(means[f"{path}l2"]) for path in PATHS if f"{path}l2" in means
         },
-        **rates,
+        **lrs,
         **speed,
         "memory_gib": peak_memory_gib(),
-        # null when continuous
-        **{name: use.get(name) for name in CODEBOOK_METRICS},
+        **{name: codebook_use.get(name) for name in CODEBOOK_METRICS},
         **{f"eval_{name}": score for name, score in scores.items()},
     }
 

@@ -1,4 +1,4 @@
-"""Means of the figures of a run between two lines of its log, over all steps and all ranks."""
+"""Running means of losses and terms between two logged steps, over all steps and all ranks."""
 
 from collections.abc import Mapping
 
@@ -9,14 +9,14 @@ from ...distributed import all_reduce_sum, rank_and_world_size
 
 
 class RunningMeans:
-    """Adds figures up where they are; nothing waits for the device before somebody asks."""
+    """Running means kept on the device; nothing synchronizes until they are computed."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
     def add(self, terms: Mapping[str, Tensor]) -> None:
-        """Count one micro-step's figures, scalars without a graph."""
+        """Add the terms of one micro-batch, scalars without a graph."""
         for name, value in terms.items():
             if name not in self._sums:
                 self._sums[name] = torch.zeros_like(value, dtype=torch.float32)
@@ -24,8 +24,8 @@ class RunningMeans:
             self._sums[name] += value
             self._counts[name] += 1
 
-    def taken(self) -> dict[str, float]:
-        """The means since the last call, the same on every rank; all ranks must call this."""
+    def compute_and_reset(self) -> dict[str, float]:
+        """Return the means since the last call, equal on every rank; all ranks must call this."""
         if not self._sums:
             return {}
         names = list(self._sums)

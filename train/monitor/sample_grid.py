@@ -1,4 +1,4 @@
-"""Sample grids: originals above what became of them, as one PNG; clips as strips of frames."""
+"""Sample grids: originals above their reconstructions, as one PNG; clips as strips of frames."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,14 +14,14 @@ FRAMES_SHOWN = 5
 
 
 def write_sample_grid(
-    path: Path,
+    file: Path,
     originals: UInt8[Tensor, "B 3 T H W"],
     *reconstructions: UInt8[Tensor, "B 3 T H W"],
 ) -> None:
     """Draw a batch: images side by side in rows, or every clip in rows of frames.
 
     Args:
-        path: of the PNG.
+        file: the PNG.
         originals: the first row.
         reconstructions: a row each: one, or one for each path of a dual-path tokenizer.
     """
@@ -35,9 +35,9 @@ def write_sample_grid(
             for versions in zip(originals, *reconstructions, strict=True)
             for clip in versions
         ]
-    write_image(path, stack_rows(rows))
+    write_image(file, stack_rows(rows))
 
 
 def stack_rows(rows: Sequence[UInt8[Tensor, "N 3 H W"]]) -> UInt8[Tensor, "3 Hg Wg"]:
-    """Rows of equally many images as one image with white gaps."""
+    """Stack rows of equally many images into one image with white gaps."""
     return make_grid(torch.cat(list(rows)), nrow=len(rows[0]), padding=4, pad_value=255)

@@ -17,16 +17,16 @@ def check_trackers(names: Sequence[str]) -> None:
         if find_spec(name) is None:
             raise ValueError(
                 f"train.trackers names {name}, which is not installed: pip install "
-                f"'vistok[{name}]', or leave it out of train.trackers"
+                f"'vistok[{name}]', or remove it from train.trackers"
             )
 
 
 def start_trackers(accelerator: Accelerator, start_step: int, run: Path) -> None:
-    """Open every tracker; what a killed run had logged beyond its checkpoint is hidden.
+    """Open all trackers, hiding what a killed run had logged beyond its checkpoint.
 
     Args:
-        accelerator: was told their names.
-        start_step: the step that the run goes on from.
+        accelerator: was given their names.
+        start_step: the step that the run resumes from.
         run: folder of the run, whose name Weights & Biases shows.
     """
     options: dict[str, Any] = {
@@ -37,12 +37,12 @@ def start_trackers(accelerator: Accelerator, start_step: int, run: Path) -> None
 
 
 def _run_id(run: Path) -> str:
-    """The same for every start of a run, another for every folder."""
+    """Return an id that is the same for every start of a run and different for every folder."""
     return hashlib.sha256(str(run.resolve()).encode()).hexdigest()[:16]
 
 
 def close_trackers(accelerator: Accelerator) -> None:
-    """Write what is left; the processes stay together, as another stage may follow."""
+    """Flush all trackers; the processes stay together, as another stage may follow."""
     for tracker in accelerator.trackers:
         tracker.finish()
     accelerator.wait_for_everyone()

@@ -1,8 +1,10 @@
-"""Looking at a run from outside: scores on held-out data, and sample grids."""
+"""Validation during a run: scores on held-out data, and sample grids."""
 
 import logging
+from pathlib import Path
 
 import torch
+from jaxtyping import UInt8
 from torch import Tensor
 
 from ...data.pixels import to_pixels, to_uint8
@@ -10,99 +12,121 @@ from ...distributed import rank_and_world_size
 from ...eval.harness.evaluate import evaluate
 from ...eval.metrics.catalog import CODEBOOK_METRICS, MetricContext, open_metrics
 from ...eval.metrics.sample_std import sample_std
-from ...eval.protocol import CANONICAL
+from ...eval.protocols.protocol import CANONICAL
 from ...eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
-from ..config.run_config import RunConfig
-from ..run.run_folder import RunFolder
+from ..config.path_mode import PathMode
+from ..config.run_config import Eval
 from .sample_grid import write_sample_grid
 
 log = logging.getLogger(__name__)
 
 
-def score_names(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[str, ...]:
-    """What is scored, the same all through a run.
+def check_scores(options: Eval, size: int, frames: int, device: str) -> None:
+    """Raise, before any work, if the network of a metric has no weights.
 
-    The plain names are those of the first path that is trained; where the continuous path is
-    trained beside it, its metrics follow as `continuous_psnr` and so on.
+    Args:
+        options: held-out data and metrics.
+        size: side of the held-out crops, in pixels.
+        frames: frames per clip.
+        device: where the metrics are computed.
+
+    Raises:
+        ValueError: a metric is unavailable; names it and the reason.
     """
-    second = () if len(_paths(config, tokenizer)) == 1 else _continuous(config)
-    spread = ("sample_std",) if tokenizer.decoder.generative else ()
-    return (*_metrics(config), *second, *spread)
-
-
-def _paths(config: RunConfig, tokenizer: VisualTokenizer) -> tuple[PathName, ...]:
-    """Of the tokenizer's paths those that the run trains."""
-    mode = config.train.path_mode
-    return (mode,) if mode in ("discrete", "continuous") else tokenizer.paths
-
-
-def _metrics(config: RunConfig) -> tuple[str, ...]:
-    """What `evaluate` is asked for."""
-    return tuple(dict.fromkeys((*config.eval.metrics, *CODEBOOK_METRICS)))
-
-
-def _continuous(config: RunConfig) -> dict[str, str]:
-    """Scores of the continuous path, beside the names of their metrics; it has no codebook."""
-    names = (name for name in config.eval.metrics if name not in CODEBOOK_METRICS)
-    return {f"continuous_{name}": name for name in names}
-
-
-def check_scores(config: RunConfig, device: str) -> None:
-    """Raise, before any work, where a metric's network has no weights to be had."""
-    if config.eval.source is None:
+    if options.source is None:
         return
-    size, frames = config.eval.size or config.data.size, config.data.frames
-    conditions = MetricContext(CANONICAL, size, frames, device, config.train.seed, False)
-    for name, reason in open_metrics(_metrics(config), conditions).unavailable.items():
+    context = MetricContext(
+        protocol=CANONICAL, size=size, frames=frames, device=device, seed=0, force=False
+    )
+    for name, reason in open_metrics(_metrics(options), context).unavailable.items():
         raise ValueError(f"eval.metrics names {name}, which is unavailable: {reason}")
 
 
-def held_out_scores(
-    config: RunConfig, tokenizer: VisualTokenizer, shown: Tensor
-) -> dict[str, float]:
-    """Score a tokenizer on the run's held-out data; all ranks must call this and share the work.
+class Validation:
+    """Scores and sample grids of the averaged weights of a run.
 
-    A metric that this data does not allow (too few samples, for one) is left out and said aloud:
-    that is no reason to lose a run.
+    The plain names are those of the first path that is trained; where the continuous path is
+    trained beside it, its metrics follow as `continuous_psnr` and so on.
 
     Args:
-        config: of the run.
-        tokenizer: its averaged weights.
-        shown: the clips of the sample grids, on which the spread of generative decoders is taken.
+        options: held-out data and metrics.
+        path_mode: the paths of dual-path tokenizers that the run trains.
+        preview: clips of the sample grids, on which the spread of generative decoders is measured.
+        size: side of the held-out crops, in pixels.
+        frames: frames per clip.
     """
-    assert config.eval.source is not None, "called only where held-out data is configured"
-    row, *others = evaluate(
-        config.eval.source,
-        [TokenizerReconstructor(path, tokenizer, path=path) for path in _paths(config, tokenizer)],
-        size=config.eval.size or config.data.size,
-        frames=config.data.frames,
-        batch_size=config.eval.batch_size,
-        metrics=_metrics(config),
-        limit=config.eval.limit,
-        device=str(tokenizer.device),
-        fingerprints=False,
-        pictures=False,
-    )
-    for name in config.eval.metrics:
-        if name in row.unavailable and rank_and_world_size()[0] == 0:
-            log.warning("%s is not scored: it %s", name, row.unavailable[name])
-    scores = {name: row.metrics[name] for name in _metrics(config) if name in row.metrics}
-    for other in others:
-        named = _continuous(config).items()
-        scores |= {score: other.metrics[name] for score, name in named if name in other.metrics}
-    if tokenizer.decoder.generative:
-        codes = tokenizer.encode(to_pixels(shown).to(tokenizer.device)).codes
-        scores["sample_std"] = sample_std(tokenizer, codes).item()
-    return scores
+
+    def __init__(
+        self,
+        options: Eval,
+        *,
+        path_mode: PathMode,
+        preview: UInt8[Tensor, "B 3 T H W"],
+        size: int,
+        frames: int,
+    ) -> None:
+        self.options, self.path_mode = options, path_mode
+        self.preview, self.size, self.frames = preview, size, frames
+
+    def names(self, tokenizer: VisualTokenizer) -> tuple[str, ...]:
+        """Return the names of all scores, the same throughout a run."""
+        second = () if len(self._paths(tokenizer)) == 1 else _continuous(self.options)
+        spread = ("sample_std",) if tokenizer.decoder.generative else ()
+        return (*_metrics(self.options), *second, *spread)
+
+    def scores(self, tokenizer: VisualTokenizer) -> dict[str, float]:
+        """Score a tokenizer on the held-out data; all ranks must call this and share the work.
+
+        A metric that this data does not allow (with too few samples, for example) is left out with
+        a warning: that is no reason to lose a run.
+        """
+        assert self.options.source is not None, "called only where held-out data is configured"
+        row, *others = evaluate(
+            self.options.source,
+            [TokenizerReconstructor(name, tokenizer, path=name) for name in self._paths(tokenizer)],
+            size=self.size,
+            frames=self.frames,
+            batch_size=self.options.batch_size,
+            metrics=_metrics(self.options),
+            limit=self.options.limit,
+            device=str(tokenizer.device),
+            fingerprints=False,
+            examples=False,
+        )
+        for name in self.options.metrics:
+            if name in row.unavailable and rank_and_world_size()[0] == 0:
+                log.warning("%s is not scored: it %s", name, row.unavailable[name])
+        scores = {n: row.metrics[n] for n in _metrics(self.options) if n in row.metrics}
+        for other in others:
+            names = _continuous(self.options).items()
+            scores |= {score: other.metrics[name] for score, name in names if name in other.metrics}
+        if tokenizer.decoder.generative:
+            codes = tokenizer.encode(to_pixels(self.preview).to(tokenizer.device)).codes
+            scores["sample_std"] = sample_std(tokenizer, codes).item()
+        return scores
+
+    @torch.no_grad()
+    def draw(self, file: Path, tokenizer: VisualTokenizer) -> None:
+        """Write a sample grid: the originals, and a row for every path that is trained."""
+        pixels = to_pixels(self.preview).to(tokenizer.device)
+        paths = self._paths(tokenizer)
+        restored = [to_uint8(tokenizer.reconstruct(pixels, path)).cpu() for path in paths]
+        write_sample_grid(file, self.preview, *restored)
+
+    def _paths(self, tokenizer: VisualTokenizer) -> tuple[PathName, ...]:
+        """Return those of a tokenizer's paths that the run trains."""
+        mode = self.path_mode
+        return (mode,) if mode in ("discrete", "continuous") else tokenizer.paths
 
 
-@torch.no_grad()
-def draw_samples(
-    config: RunConfig, folder: RunFolder, step: int, tokenizer: VisualTokenizer, clips: Tensor
-) -> None:
-    """Write the sample grid of a step: a row for every path that is trained."""
-    pixels, paths = to_pixels(clips).to(tokenizer.device), _paths(config, tokenizer)
-    restored = [to_uint8(tokenizer.reconstruct(pixels, path)).cpu() for path in paths]
-    write_sample_grid(folder.samples / f"step-{step:08d}.png", clips, *restored)
+def _metrics(options: Eval) -> tuple[str, ...]:
+    """Return all metrics that `evaluate` computes, the use of the codebooks included."""
+    return tuple(dict.fromkeys((*options.metrics, *CODEBOOK_METRICS)))
+
+
+def _continuous(options: Eval) -> dict[str, str]:
+    """Return the metrics of the continuous path by the names of their scores."""
+    names = (name for name in options.metrics if name not in CODEBOOK_METRICS)
+    return {f"continuous_{name}": name for name in names}

@@ -68,8 +68,8 @@ class EMA(Generic[Model]):
                 whole.copy_(part.full_tensor() if isinstance(part, DTensor) else part)
         return self.shadow
 
-    def load(self, state: dict[str, Tensor], num_updates: int) -> None:
-        """Go on from a shadow's weights."""
+    def load_state_dict(self, state: dict[str, Tensor], num_updates: int) -> None:
+        """Restore the shadow's weights and the number of updates."""
         self.shadow.load_state_dict(state)
         self.num_updates = num_updates
         if self._slices is not None:

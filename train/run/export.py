@@ -1,8 +1,8 @@
-"""The end of a run: the averaged weights as a tokenizer that others can load.
+"""Export: the averaged weights of a finished run as a tokenizer that others can load.
 
-Continuous tokenizers carry the mean and spread of every latent channel over the training data:
-diffusion models on top of them want latents of mean 0 and variance 1 per channel (see
-`VisualTokenizer.normalize`). Sums are float64, over all ranks, divided once.
+Continuous tokenizers carry the mean and standard deviation of every latent channel over the
+training data: diffusion models on top of them want latents of mean 0 and variance 1 per channel
+(see `VisualTokenizer.normalize`). Sums are float64, over all ranks, divided once.
 """
 
 import json
@@ -11,44 +11,42 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from jaxtyping import UInt8
 from torch import Tensor
 
 from ...data.pixels import to_pixels
-from ...data.training.training_set import TrainingSet
 from ...distributed import all_reduce_sum
 from ...output_file import replaced_folder
 from ...tokenizers.tokenizer import VisualTokenizer
-from ..config.run_config import RunConfig
 from .run_folder import FINISHED_NOTE, RunFolder
-from .training_data import training_batches
+from .training_data import TrainingData
 
 
 def save_tokenizer(
-    config: RunConfig,
-    folder: RunFolder,
-    tokenizer: VisualTokenizer,
-    dataset: TrainingSet,
-    accelerator: Accelerator,
+    folder: RunFolder, tokenizer: VisualTokenizer, training_data: TrainingData
 ) -> None:
-    """Write `tokenizer/`, with the statistics of its latents where it has a continuous path.
+    """Write `tokenizer/`, with the statistics of its latents if it has a continuous path.
 
-    The note of its step appears and disappears with it: `RunFolder.finished` asks for it.
+    The note of its step is written with it, for `RunFolder.finished`. All ranks must call this.
+
+    Args:
+        folder: of the run.
+        tokenizer: the averaged weights.
+        training_data: the clips on which latents are measured.
     """
-    samples = config.train.latent_statistics_samples
+    options = training_data.options
+    samples = options.latent_statistics_samples
     if samples and "continuous" in tokenizer.paths:
-        count = -(-samples // (config.train.batch_size * accelerator.num_processes))
-        batches = training_batches(config, dataset, accelerator, batches=count)
-        statistics = measure_latents(tokenizer, batches)
+        count = -(-samples // (options.batch_size * training_data.world_size))
+        statistics = measure_latents(tokenizer, training_data.batches(num_batches=count))
         configurable: Any = tokenizer
         configurable.register_to_config(
             latents_mean=list(statistics.mean), latents_std=list(statistics.std)
         )
-    if accelerator.is_main_process:
+    if training_data.rank == 0:
         with replaced_folder(folder.tokenizer) as partial:
             tokenizer.save_pretrained(partial)
-            note = json.dumps({"step": config.train.steps}) + "\n"
+            note = json.dumps({"step": options.steps}) + "\n"
             (partial / FINISHED_NOTE).write_text(note, encoding="utf-8")
 
 
@@ -58,8 +56,8 @@ class LatentStatistics:
 
     Attributes:
         mean: per channel.
-        std: per channel, of the whole population.
-        num_samples: clips that were encoded, on all ranks together.
+        std: per channel, of the population (divided by n).
+        num_samples: number of clips encoded, on all ranks together.
     """
 
     mean: tuple[float, ...]
@@ -71,11 +69,11 @@ class LatentStatistics:
 def measure_latents(
     tokenizer: VisualTokenizer, batches: Iterable[UInt8[Tensor, "_ 3 _ _ _"]]
 ) -> LatentStatistics:
-    """Encode this rank's batches and combine with the other ranks; all of them must call this.
+    """Measure the latents of all ranks' batches together; all ranks must call this.
 
     Args:
         tokenizer: the trained tokenizer, in eval mode.
-        batches: training data as it comes.
+        batches: this rank's training data.
 
     Raises:
         ValueError: there are no batches on any rank, or latents that are not finite.

@@ -1,7 +1,8 @@
-"""Guards: what stops a run before it loses something, naming step and last good checkpoint."""
+"""Checks that losses, gradients and latents are finite; they name step and last good checkpoint."""
 
-import logging
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
@@ -11,84 +12,80 @@ from torch.nn.utils import clip_grad_norm_
 from ...tokenizers.bottlenecks.bottleneck import NonFiniteLatentsError
 from ..losses.generator import Objective
 from ..optimization.sharding import whole
-from .checkpoint import State
 from .run_folder import RunFolder
 
-log = logging.getLogger(__name__)
-
-# Steps in a row that a gradient scaler may skip while it looks for its scale.
+# Steps in a row that a gradient scaler (fp16) may skip while it searches for its scale.
 SKIPPED_IN_A_ROW = 20
 
 
-def check_precision(accelerator: Accelerator) -> None:
-    """Raise where accelerate would quietly train in fp32 instead."""
-    precision = accelerator.mixed_precision
-    if precision != "no" and not accelerator.native_amp:
-        raise ValueError(
-            f"train.mixed_precision={precision} is not to be had on {accelerator.device.type}; "
-            "take bf16 or no"
-        )
+@contextmanager
+def at_step(step: int, folder: RunFolder) -> Iterator[None]:
+    """Add step and last good checkpoint to the error of a bottleneck that got broken latents.
+
+    Raises:
+        NonFiniteLatentsError: instead of the one raised inside.
+    """
+    try:
+        yield
+    except NonFiniteLatentsError as error:
+        raise NonFiniteLatentsError(f"at step {step}: {error}; {_last_good(folder)}") from error
 
 
-def check_resume(state: State, world_size: int) -> None:
-    """Say aloud in what a run that goes on from a checkpoint differs from an undisturbed one."""
-    if world_size != state["world_size"]:
-        log.warning(
-            "this run had %d process(es) so far and goes on with %d: from here on batches are "
-            "others than in an undisturbed run",
-            state["world_size"],
-            world_size,
-        )
+def check_finite(objective: Objective, step: int, folder: RunFolder) -> None:
+    """Stop the run before a broken loss reaches the weights.
+
+    Raises:
+        FloatingPointError: the loss is not finite; names all its terms.
+    """
+    if torch.isfinite(objective.loss):
+        return
+    values = ", ".join(f"{name}={value.item():g}" for name, value in objective.terms.items())
+    raise FloatingPointError(
+        f"the loss is {objective.loss.item()} at step {step} ({values}); "
+        f"{_last_good(folder)}. Lower train.lr or train.grad_clip_norm"
+    )
 
 
-class Guard:
-    """Stops a run whose figures are no longer finite, naming step, term and last good checkpoint.
+def clip_grad_norm(network: nn.Module, max_norm: float | None) -> Tensor:
+    """Clip the gradients of a network in place, sharded or not; None clips nothing.
+
+    Returns:
+        The norm of all gradients together before clipping.
+    """
+    return whole(clip_grad_norm_(network.parameters(), math.inf if max_norm is None else max_norm))
+
+
+def check_grad_norm(
+    grad_norm: Tensor, skipped: int, accelerator: Accelerator, *, step: int, folder: RunFolder
+) -> int:
+    """Stop the run before broken gradients reach the weights.
+
+    A gradient scaler (fp16) skips the step of broken gradients by itself and lowers its scale; only
+    many in a row mean that no scale helps.
 
     Args:
-        accelerator: takes the steps; its scaler (fp16) skips broken ones by itself.
+        grad_norm: norm of all gradients of a network.
+        skipped: the count that the last call for this network returned, 0 at first.
+        accelerator: knows whether there is a scaler.
+        step: of the run.
         folder: of the run.
-        grad_clip_norm: what the norm of all gradients together is bounded to; None bounds nothing.
+
+    Returns:
+        The number of steps in a row that were skipped, this one included.
+
+    Raises:
+        FloatingPointError: the norm is not finite, and there is no scaler or it skipped too many.
     """
-
-    def __init__(
-        self, accelerator: Accelerator, folder: RunFolder, grad_clip_norm: float | None
-    ) -> None:
-        self.accelerator, self.folder = accelerator, folder
-        self.grad_clip_norm = math.inf if grad_clip_norm is None else grad_clip_norm
-        self._skipped = 0
-
-    def check_loss(self, objective: Objective, step: int) -> None:
-        """Stop before a broken loss reaches the weights."""
-        if torch.isfinite(objective.loss):
-            return
-        values = ", ".join(f"{name}={value.item():g}" for name, value in objective.terms.items())
+    if torch.isfinite(grad_norm):
+        return 0
+    allowed = 0 if accelerator.scaler is None else SKIPPED_IN_A_ROW
+    if skipped >= allowed:
         raise FloatingPointError(
-            f"the loss is {objective.loss.item()} at step {step} ({values}); "
-            f"{self._last_good()}. Lower train.lr or train.grad_clip_norm"
+            f"the norm of the gradients is {grad_norm.item()} at step {step}; "
+            f"{_last_good(folder)}. Lower train.lr, or inspect the data of this step"
         )
+    return skipped + 1
 
-    def clipped_norm(self, network: nn.Module, step: int) -> Tensor:
-        """Bound the gradients, and stop before broken ones reach the weights.
 
-        With a scaler (fp16) a broken step is skipped and the next one scaled less; only many in a
-        row are a sign that no scale helps.
-
-        Returns:
-            The norm of all gradients together before they were bounded.
-        """
-        norm = whole(clip_grad_norm_(network.parameters(), self.grad_clip_norm))
-        self._skipped = 0 if torch.isfinite(norm) else self._skipped + 1
-        allowed = 0 if self.accelerator.scaler is None else SKIPPED_IN_A_ROW
-        if self._skipped > allowed:
-            raise FloatingPointError(
-                f"the norm of the gradients is {norm.item()} at step {step}; {self._last_good()}. "
-                "Lower train.lr, or look at the data of this step"
-            )
-        return norm
-
-    def latents_error(self, error: ValueError, step: int) -> NonFiniteLatentsError:
-        """The same error, with what the loop knows."""
-        return NonFiniteLatentsError(f"at step {step}: {error}; {self._last_good()}")
-
-    def _last_good(self) -> str:
-        return f"last good checkpoint: {self.folder.newest_checkpoint() or 'none yet'}"
+def _last_good(folder: RunFolder) -> str:
+    return f"last good checkpoint: {folder.newest_checkpoint() or 'none yet'}"

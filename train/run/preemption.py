@@ -1,7 +1,7 @@
-"""Leaving a run politely: SIGTERM and SIGUSR1 ask it to save after the current step.
+"""Graceful shutdown on SIGTERM and SIGUSR1: the run saves after the current step and exits.
 
-Before the first step and after the last checkpoint there is nothing to save: there they leave at
-once, with code 0 as well.
+Before the first step and after the last checkpoint there is nothing to save: there the process
+exits at once, with code 0 as well.
 """
 
 import logging
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def exit_on_signal() -> Iterator[None]:
-    """Leave with code 0 where no step is being taken."""
+    """Exit with code 0 on a stop signal while no training step is running."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         log.warning("stopped by signal %d before there was anything to save", number)
@@ -39,14 +39,14 @@ def exit_on_signal() -> Iterator[None]:
 
 
 class PreemptionHandler:
-    """Remembers, while entered, that a stop was asked for."""
+    """Remember, while entered, that a stop was requested."""
 
     def __init__(self) -> None:
         self.requested = False
         self._previous: dict[int, Any] = {}
 
     def on_any_rank(self, accelerator: Accelerator) -> bool:
-        """Whether some rank was asked, so that all of them leave at the same step."""
+        """Return whether a rank received a stop signal, so that all leave at the same step."""
         if accelerator.num_processes == 1:
             return self.requested
         flag = torch.tensor([self.requested], device=accelerator.device)

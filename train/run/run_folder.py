@@ -1,4 +1,4 @@
-"""The folder of a run, and the rule that nothing of another run is overwritten."""
+"""The folder of a run: its files, and the rule that no other run is overwritten."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from ...output_file import write_text_whole
 from ..config.run_config import KEYS_FREE_ON_RESUME, RunConfig
 from .checkpoint import checkpoint_name, checkpoint_step, checkpoints
 
-# Beside the finished tokenizer, {"step": its last one}: a run that is extended keeps the old
-# tokenizer until the new one takes its place.
+# Beside the finished tokenizer, {"step": the last one}: an extended run keeps the old tokenizer
+# until the new one replaces it.
 FINISHED_NOTE = "finished.json"
 
 
@@ -31,25 +31,29 @@ class RunFolder:
         self.best = root / "best"
 
     def newest_checkpoint(self) -> Path | None:
-        """The checkpoint to go on from, if there is one."""
+        """Return the checkpoint to resume from, if there is one."""
         return max(checkpoints(self.checkpoints), default=None)
 
+    def sample_grid(self, step: int) -> Path:
+        """Return the file of a step's sample grid."""
+        return self.samples / f"step-{step:08d}.png"
+
     def finished(self, steps: int) -> bool:
-        """Whether the run has come to its end, with the tokenizer of its last step."""
+        """Return whether the run has reached its last step and exported that step's tokenizer."""
         newest = self.newest_checkpoint()
         if newest is None or newest.name != checkpoint_name(steps):
             return False
         note = self.tokenizer / FINISHED_NOTE
         return note.is_file() and json.loads(note.read_text(encoding="utf-8"))["step"] == steps
 
-    def claim(self, config: Tree) -> list[str]:
-        """Take the folder for a run, or take it up again; what is refused changes nothing in it.
+    def prepare(self, config: Tree) -> list[str]:
+        """Create the folder, or check that it holds the same run; a refusal changes nothing in it.
 
         Returns:
             Notes about settings that changed since the run was started.
 
         Raises:
-            ValueError: the folder holds another run, more steps of this one than it is to have, or
+            ValueError: the folder holds another run, one with more steps than are asked for now, or
                 something else altogether.
         """
         notes: list[str] = []
@@ -57,7 +61,7 @@ class RunFolder:
             notes = self._compare(config)
         elif self.root.exists() and any(self.root.iterdir()):
             raise ValueError(
-                f"output folder {self.root} is not empty and holds no run; "
+                f"output folder {self.root} is not empty and does not hold a run; "
                 "choose another --output, or empty it yourself"
             )
         self.root.mkdir(parents=True, exist_ok=True)
@@ -94,15 +98,15 @@ class RunFolder:
 
 
 def stored_config(path: Path) -> RunConfig:
-    """The config that a run wrote; settings that are newer than the run have their defaults.
+    """Read the config that a run wrote; settings newer than the run have their defaults.
 
     Raises:
-        ValueError: it is no config that this version can read.
+        ValueError: this version cannot read it.
     """
     try:
         return validate(RunConfig, load_config(path))
     except ValueError as error:
         raise ValueError(
-            f"{path} is no run config that this version of vistok can read; take the version that "
-            f"wrote it, or another folder:\n{error}"
+            f"{path} is not a run config that this version of vistok can read; use the version "
+            f"that wrote it, or another folder:\n{error}"
         ) from error

@@ -1,75 +1,100 @@
-"""The data of a run: what it trains on, and the clips that its sample grids show."""
+"""The data of a run: its training set, and the clips of its sample grids."""
 
 import logging
+from dataclasses import dataclass
 
 import torch
-from accelerate import Accelerator
+from jaxtyping import UInt8
 from torch import Tensor
 
 from ...data.evaluation_set import EvaluationSet, evaluation_batches
 from ...data.sources.source import list_source
-from ...data.training.loader import TrainingLoader, training_loader
+from ...data.training.loader import TrainingLoader
 from ...data.training.order import BatchPositions, SampleIndex
 from ...data.training.training_set import TrainingSet, WeightedFiles
-from ..config.run_config import RunConfig
+from ..config.run_config import Data, Train
 
 log = logging.getLogger(__name__)
 
 GRID_SAMPLES = 8
 
 
-def open_training_set(config: RunConfig) -> TrainingSet:
-    """List the sources, and say what of them is not used."""
-    data = config.data
+@dataclass(frozen=True)
+class TrainingData:
+    """The training set of a run, and how this rank reads it.
+
+    Attributes:
+        dataset: the training set.
+        data: reading processes, and how many unreadable files are accepted.
+        options: batch size, accumulation and steps.
+        rank: of this process.
+        world_size: number of processes.
+    """
+
+    dataset: TrainingSet
+    data: Data
+    options: Train
+    rank: int = 0
+    world_size: int = 1
+
+    def batches(self, start_step: int = 0, num_batches: int | None = None) -> TrainingLoader:
+        """Return this rank's batches from a step of the run on.
+
+        Step k of a run starts at micro-step k * accumulation_steps.
+
+        Args:
+            start_step: optimizer steps taken so far.
+            num_batches: number of batches; None continues to the end of the run.
+        """
+        first = start_step * self.options.accumulation_steps
+        end = self.options.steps * self.options.accumulation_steps
+        positions = BatchPositions(
+            batch_size=self.options.batch_size,
+            start_step=first,
+            stop_step=end if num_batches is None else first + num_batches,
+            rank=self.rank,
+            world_size=self.world_size,
+            groups=self.dataset.schedule,
+        )
+        return TrainingLoader(self.dataset, positions, self.data.workers, self.data.max_bad)
+
+
+def open_training_data(
+    data: Data, options: Train, rank: int = 0, world_size: int = 1
+) -> TrainingData:
+    """List the sources of the training data, and warn about files in them that are not used."""
     sources: list[WeightedFiles] = []
     for source, weight in data.sources:
         listing = list_source(source)
         if listing.skipped:
-            log.warning("%d file(s) of %s are no images or videos", len(listing.skipped), source)
+            log.warning("%d file(s) of %s are not images or videos", len(listing.skipped), source)
         sources.append(WeightedFiles(listing.files, weight))
-    dataset = TrainingSet(
-        sources, data.crop_rules, config.train.seed, data.cache_files, data.workers
-    )
+    dataset = TrainingSet(sources, data.crop_rules, options.seed, data.cache_files, data.workers)
     listed = {file.path for source in sources for file in source.files}
     unused = len(listed) - len(dataset.files)
     if unused:
         log.warning("%d file(s) left out: data.frames=%d takes videos", unused, data.frames)
-    return dataset
+    return TrainingData(dataset, data, options, rank=rank, world_size=world_size)
 
 
-def training_batches(
-    config: RunConfig,
-    dataset: TrainingSet,
-    accelerator: Accelerator,
-    start_step: int = 0,
-    batches: int | None = None,
-) -> TrainingLoader:
-    """This rank's batches from a step of the run on: to its end, or so many of them.
+def preview_clips(
+    dataset: TrainingSet, source: str | None, size: int, frames: int
+) -> UInt8[Tensor, "B 3 T H W"]:
+    """Return the clips of all sample grids of a run, held-out ones if there are any.
 
-    Step k of a run begins at micro-step k * accumulation_steps.
+    Args:
+        dataset: the training set.
+        source: held-out data, if there is any.
+        size: side of the held-out crops, in pixels.
+        frames: frames per held-out clip.
+
+    Raises:
+        ValueError: no file of the held-out data can be read.
     """
-    options = config.train
-    first = start_step * options.accumulation_steps
-    end = options.steps * options.accumulation_steps if batches is None else first + batches
-    positions = BatchPositions(
-        options.batch_size,
-        first,
-        end,
-        accelerator.process_index,
-        accelerator.num_processes,
-        dataset.schedule,
-    )
-    return training_loader(dataset, positions, config.data.workers, config.data.max_bad)
-
-
-def preview_clips(config: RunConfig, dataset: TrainingSet) -> Tensor:
-    """The clips that every sample grid of the run shows: held-out ones where there are some."""
-    if config.eval.source is None:
+    if source is None:
         return torch.stack([dataset[SampleIndex(position)] for position in range(GRID_SAMPLES)])
-    files = list_source(config.eval.source).files
-    size = config.eval.size or config.data.size
-    heldout = EvaluationSet(files, size, config.data.frames, limit=GRID_SAMPLES)
+    heldout = EvaluationSet(list_source(source).files, size, frames, limit=GRID_SAMPLES)
     for batch in evaluation_batches(heldout, GRID_SAMPLES):
         if batch.clips is not None:
             return batch.clips
-    raise ValueError(f"eval.source={config.eval.source}: no file could be read")
+    raise ValueError(f"eval.source={source}: no file could be read")

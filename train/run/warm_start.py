@@ -1,7 +1,7 @@
-"""Where a run's weights come from, when it does not begin with random ones.
+"""Warm start: the weights of a run that does not start from random ones.
 
-A later stage starts from an earlier run or from a published tokenizer. What differs between the two
-models is declared (`adapt`) and reported; nothing else may differ.
+A later stage starts from an earlier run or from a published tokenizer. Differences between the two
+models are declared (`start.adapt`) and reported; none are allowed beyond these.
 """
 
 import logging
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ...tokenizers.adaptation import adapt_state
 from ...tokenizers.tokenizer import VisualTokenizer
-from ..config.run_config import RunConfig, Start
-from ..losses.gan import Adversary
+from ..config.run_config import Start
+from ..losses.gan import GAN
 from .checkpoint import State, load_checkpoint
 from .run_folder import RunFolder, stored_config
 
@@ -18,29 +18,29 @@ log = logging.getLogger(__name__)
 
 
 def load_warm_start(
-    config: RunConfig, tokenizer: VisualTokenizer, previous: Path | None
+    tokenizer: VisualTokenizer, start: Start, previous: Path | None, has_discriminator: bool
 ) -> State | None:
-    """Give a tokenizer the weights that its run starts from.
+    """Load the weights that a run starts from into its tokenizer.
 
     Args:
-        config: the run; its `start` says where from, and how the models may differ.
         tokenizer: the model to be trained, with random weights.
-        previous: folder of the stage before, for `start.source: previous`.
+        start: source of the weights, and how the models may differ.
+        previous: folder of the previous stage, for `start.source: previous`.
+        has_discriminator: whether the run has an adversarial loss.
 
     Returns:
-        What `carry_discriminator` takes over; None where the discriminator begins anew.
+        The state for `carry_discriminator`; None where the discriminator starts from scratch.
 
     Raises:
         ValueError: the source does not fit, beyond what `start.adapt` allows, or there is no
             discriminator to carry over, or no use for one.
         FileNotFoundError: there is no such source.
     """
-    start = config.start
     carries = start.discriminator == "carry"
-    if carries and not config.train.losses.adversarial_weight:
+    if carries and not has_discriminator:
         raise ValueError(
             "start.discriminator=carry has no effect with train.losses.adversarial_weight=0; "
-            "set the weight, or take start.discriminator=fresh"
+            "set the weight, or use start.discriminator=fresh"
         )
     source = _source_folder(start, previous)
     checkpoint = RunFolder(Path(source)).newest_checkpoint()
@@ -49,7 +49,7 @@ def load_warm_start(
         origin = _trained(checkpoint, state["ema" if start.weights == "ema" else "model"])
     elif start.weights == "raw" or carries:
         raise ValueError(
-            f"start.source={source} is no run with checkpoints: start.weights=raw and "
+            f"start.source={source} is not a run with checkpoints: start.weights=raw and "
             "start.discriminator=carry need one, a finished tokenizer has neither"
         )
     else:
@@ -64,21 +64,21 @@ def load_warm_start(
     return {part: state[part] for part in ("discriminator", "lecam")}
 
 
-def carry_discriminator(adversary: Adversary, carried: State) -> None:
-    """Go on with an earlier run's discriminator, and with LeCam's averages of its logits.
+def carry_discriminator(gan: GAN, carried: State) -> None:
+    """Continue with an earlier run's discriminator, and with LeCam's averages of its logits.
 
     Raises:
         ValueError: it is another network.
     """
     try:
-        adversary.discriminator.load_state_dict(carried["discriminator"])
+        gan.discriminator.load_state_dict(carried["discriminator"])
     except RuntimeError as error:
         raise ValueError(
             "start.discriminator=carry: the discriminator of start.source is another network than "
-            "train.adversarial.discriminator describes; take its options, or "
+            "train.adversarial.discriminator describes; use its options, or "
             "start.discriminator=fresh"
         ) from error
-    adversary.lecam.load_state_dict(carried["lecam"])
+    gan.lecam.load_state_dict(carried["lecam"])
 
 
 def _source_folder(start: Start, previous: Path | None) -> str:
@@ -91,13 +91,13 @@ def _source_folder(start: Start, previous: Path | None) -> str:
 
 
 def _finished_tokenizer(source: str) -> str:
-    """Where a run without checkpoints has its tokenizer: one in stages, or one tidied up."""
+    """Return the tokenizer folder of a source without checkpoints, such as the top of stages."""
     inside = RunFolder(Path(source)).tokenizer
     return str(inside) if (inside / "config.json").is_file() else source
 
 
 def _trained(checkpoint: Path, weights: State) -> VisualTokenizer:
-    """The tokenizer of a checkpoint."""
+    """Build the tokenizer of a checkpoint and load its weights."""
     tokenizer = stored_config(checkpoint / "config.yaml").build_tokenizer()
     tokenizer.load_state_dict(weights)
     return tokenizer

@@ -10,14 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
+from video_frames import count_frames
 from vistok.data.codecs import video, video_stream
 from vistok.data.codecs.frame import FrameConverter
 from vistok.data.codecs.image import read_image
-from vistok.data.codecs.video import count_frames, probe_video, read_clip, read_frames
+from vistok.data.codecs.video import probe_video, read_clip, read_frames
 from vistok.data.codecs.video_stream import VideoStream
 from vistok.data.codecs.write import write_video
 from vistok.data.sources.bundled import SAMPLES
-from vistok.data.sources.media import media_file
+from vistok.data.sources.source import list_source
 
 CLIP = SAMPLES / "videos" / "iss_astronaut_0.mp4"
 
@@ -186,13 +187,13 @@ def test_a_frame_that_needs_too_much_decoding_is_refused(tmp_path, monkeypatch):
 
 def test_a_large_frame_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(video_stream, "MAX_FRAME_PIXELS", 100 * 100)
-    with pytest.raises(OSError, match="frames of 256 x 144 pixels, more than the 10000"):
+    with pytest.raises(OSError, match="frames of 256 x 144 pixels, more than the maximum of 10000"):
         next(read_frames(CLIP))
 
 
 def test_a_stream_without_a_container_is_a_video(tmp_path):
     path = write(tmp_path / "raw.h264", frames=20, g="5")
-    file = media_file(path)
+    (file,) = list_source(path).files
     assert (file.kind, count_frames(path)) == ("video", 20)
     assert torch.equal(read_clip(path, 2, 11), torch.stack(list(read_frames(path)), 1)[:, 11:13])
 
@@ -200,7 +201,7 @@ def test_a_stream_without_a_container_is_a_video(tmp_path):
 def test_frames_that_change_their_size_are_refused():
     convert = FrameConverter()
     convert(av.VideoFrame(32, 16, "yuv420p"))
-    with pytest.raises(ValueError, match=r"frames change from \(32, 16\) to \(16, 16\)"):
+    with pytest.raises(ValueError, match=r"the frame size changes from \(32, 16\) to \(16, 16\)"):
         convert(av.VideoFrame(16, 16, "yuv420p"))
 
 

@@ -16,8 +16,9 @@ import pytest
 import torch
 
 from ranged_server import serve
+from video_frames import count_frames
 from vistok.data.codecs.image import read_image
-from vistok.data.codecs.video import count_frames, read_clip
+from vistok.data.codecs.video import read_clip
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.parquet_table import MAX_GROUP_BYTES
 from vistok.data.sources.source import list_source
@@ -91,7 +92,7 @@ def check_laws(location) -> None:
     copy = pickle.loads(pickle.dumps(location))
     assert copy == location
     assert hash(copy) == hash(location)
-    assert (str(copy), copy.stamp()) == (str(location), location.stamp())
+    assert (str(copy), copy.fingerprint()) == (str(location), location.fingerprint())
     with copy.open() as again:
         assert again.read() == data
 
@@ -159,7 +160,8 @@ def test_training_from_tars_is_shuffled_resumable_and_free_of_workers(tmp_path):
             TrainingSet([WeightedFiles(list_source(s).of_kind("image"))], CropRules(32), seed=1)
             for s in (tmp_path / "shard.tar", f"{url}/shard.tar")
         )
-        order = [local.file_at(SampleIndex(position)).key for position in range(8)]
+        samples = [local.pool_at(SampleIndex(position)) for position in range(8)]
+        order = [pool[position].key for pool, position in samples]
         assert sorted(order[:4]) == sorted(order[4:]) != order[4:]
         whole = list(training_loader(local, BatchPositions(2, 0, 4), workers=0))
         resumed = list(training_loader(remote, BatchPositions(2, 2, 4), workers=2))
@@ -198,9 +200,9 @@ def test_a_tar_that_ends_early_gives_its_whole_members_and_a_report(tmp_path):
     assert 0 < len(listing.files) < 5
     for file in listing.files:
         read_image(file.location)
-    assert "cut off inside" in listing.skipped[-1].reason
+    assert "truncated inside" in listing.skipped[-1].reason
     (tmp_path / "noise.tar").write_bytes(b"no tar at all" * 1000)
-    with pytest.raises(ValueError, match="holds no image or video"):
+    with pytest.raises(ValueError, match="contains no image or video"):
         list_source(tmp_path / "noise.tar")
     with tarfile.open(tmp_path / "packed.tar.gz", "w:gz") as tar:
         add(tar, "0.jpg", IMAGES[0].read_bytes())
@@ -236,16 +238,16 @@ def test_a_table_with_row_groups_too_large_for_random_access_is_refused(tmp_path
     assert MAX_GROUP_BYTES == 512 * 2**20
     monkeypatch.setattr(parquet_table, "MAX_GROUP_BYTES", 10_000)
     write_parquet(tmp_path / "table.parquet", struct=False)
-    with pytest.raises(ValueError, match="write the table again with row_group_size"):
+    with pytest.raises(ValueError, match="smaller row groups, for example row_group_size=100"):
         list_source(tmp_path / "table.parquet")
 
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "name,caption\nx,y\n", r"a\.csv:2: no path; one column must be called path"),
+        ("a.csv", "name,caption\nx,y\n", r"a\.csv:2: no path; one column must be named path"),
         ("a.jsonl", "[1]\n", r"a\.jsonl:1: must be a JSON object"),
-        ("a.jsonl", "{\n", r"a\.jsonl:1: no JSON"),
+        ("a.jsonl", "{\n", r"a\.jsonl:1: not valid JSON"),
     ],
 )
 def test_a_list_that_cannot_be_read_names_the_line(name, text, message, tmp_path):
@@ -276,6 +278,6 @@ def test_a_server_without_ranges_is_refused_not_misread(tmp_path):
         moved = type(file.location)(
             f"http://127.0.0.1:{server.server_address[1]}/shard.tar", file.location.span
         )
-        with pytest.raises(OSError, match="does not serve ranges"):
+        with pytest.raises(OSError, match="does not support range requests"):
             read_image(moved)
         server.shutdown()

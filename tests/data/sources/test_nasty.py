@@ -101,7 +101,7 @@ REFUSED = {
     "lfs_pointer.mp4": "git-lfs pointer",
     "libtiff_segfault.tif": "header is damaged",
     "negative_size.ppm": "header is damaged",
-    "text_named.mp4": "no image or video by its first bytes",
+    "text_named.mp4": "not an image or video, by its first bytes",
     "timeout-6646305047838720": "truncated",
     "truncated.jpg": "truncated",
     "truncated.png": "truncated",
@@ -118,10 +118,11 @@ READER = f"""
 import json, sys, time
 sys.path.insert(0, {str(SUPPORT)!r})
 from peak_memory import peak_bytes
+from video_frames import count_frames
 from vistok.data.codecs.image import read_image
 from vistok.data.sources.media import READ_ERRORS
 from vistok.data.sources.source import list_source
-from vistok.data.codecs.video import count_frames, read_frames
+from vistok.data.codecs.video import read_frames
 
 def read(file):
     entry = {{"kind": file.kind, "animated": file.animated, "size": None, "frames": 0}}

@@ -29,7 +29,7 @@ def test_content_decides_not_the_name(tmp_path):
     assert {f.key: f.kind for f in listing.files} == {"clip": "video", "picture": "image"}
     assert sorted(bad.reason for bad in listing.skipped) == [
         "empty file",
-        "no image or video by its first bytes",
+        "not an image or video, by its first bytes",
     ]
 
 
@@ -68,7 +68,7 @@ def test_a_missing_source_is_refused(source, error, message):
 
 def test_a_source_without_media_is_refused(tmp_path):
     (tmp_path / "notes.md").write_text("hello")
-    with pytest.raises(ValueError, match=r"holds no image or video \(1 other file\(s\)\)"):
+    with pytest.raises(ValueError, match=r"contains no image or video \(1 other file\(s\)\)"):
         list_source(tmp_path)
 
 

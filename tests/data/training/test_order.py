@@ -33,20 +33,20 @@ def test_epochs_and_seeds_differ():
 
 @given(WEIGHTS, st.integers(0, 3 * BLOCK))
 def test_a_draw_knows_how_many_equal_ones_stand_before_it(weights, index):
-    draws = WeightedSchedule(tuple(weights), "key")
-    choice, before = draws.at(index)
+    schedule = WeightedSchedule(tuple(weights), "key")
+    choice, before = schedule.at(index)
     assert weights[choice] > 0
-    again, after = next((c, b) for c, b in map(draws.at, range(index + 1, index + 10**6))
+    again, after = next((c, b) for c, b in map(schedule.at, range(index + 1, index + 10**6))
                         if c == choice)  # fmt: skip
     assert (again, after) == (choice, before + 1)
 
 
-def test_draws_follow_their_weights():
-    draws = WeightedSchedule((1.0, 2.0, 0.0, 5.0), "key")
-    counts = Counter(draws.at(index)[0] for index in range(20_000))
+def test_choices_follow_their_weights():
+    schedule = WeightedSchedule((1.0, 2.0, 0.0, 5.0), "key")
+    counts = Counter(schedule.at(index)[0] for index in range(20_000))
     assert counts[2] == 0
-    # 4 standard deviations of a share among 20 000 draws are below 0.015
-    for choice, weight in enumerate(draws.weights):
+    # 4 standard deviations of a share among 20 000 choices are below 0.015
+    for choice, weight in enumerate(schedule.weights):
         assert counts[choice] / 20_000 == pytest.approx(weight / 8, abs=0.015)
 
 

@@ -14,10 +14,11 @@ from PIL import Image
 from vistok.data.codecs.image import image_size
 from vistok.data.resize import adm_resize, adm_size
 from vistok.data.sources.bundled import SAMPLES
+from vistok.data.sources.media import MediaFile, bad_limit
 from vistok.data.sources.source import list_source
 from vistok.data.training.buckets import nearest_shapes
-from vistok.data.training.crop import CropRules, cut
-from vistok.data.training.loader import bad_limit, training_loader
+from vistok.data.training.crop import CropRules, crop_frames
+from vistok.data.training.loader import training_loader
 from vistok.data.training.order import BatchPositions, SampleIndex
 from vistok.data.training.training_set import TrainingSet, WeightedFiles
 
@@ -25,6 +26,11 @@ from vistok.data.training.training_set import TrainingSet, WeightedFiles
 def training_set(source="samples:train", rules=None, seed=3, **options) -> TrainingSet:
     files = WeightedFiles(list_source(source).files)
     return TrainingSet([files], rules or CropRules(32), seed, **options)
+
+
+def file_at(dataset: TrainingSet, index: SampleIndex) -> MediaFile:
+    pool, position = dataset.pool_at(index)
+    return pool[position]
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +65,10 @@ def test_an_epoch_on_any_number_of_ranks_holds_every_file_once(dataset, world, b
     num_files = len(dataset.files)
     steps = math.ceil(num_files * (epoch + 1) / (world * batch))
     seen = [
-        (place.position, dataset.file_at(place).path)
+        (index.position, file_at(dataset, index).path)
         for rank in range(world)
         for step in BatchPositions(batch, 0, steps, rank, world, dataset.schedule)
-        for place in step
+        for index in step
     ]
     first, last = epoch * num_files, (epoch + 1) * num_files
     assert Counter(path for position, path in seen if first <= position < last) == Counter(
@@ -110,7 +116,7 @@ def test_sources_are_drawn_by_their_weights():
     heldout = WeightedFiles(list_source("samples:heldout").files, weight=1.0)
     weighted = TrainingSet([images, heldout], CropRules(32), seed=0)
     first = {file.path for file in images.files} - {file.path for file in heldout.files}
-    drawn = [weighted.file_at(SampleIndex(position)).path for position in range(2000)]
+    drawn = [file_at(weighted, SampleIndex(position)).path for position in range(2000)]
     # of the 15 pictures 4 are held out, so 11/15 of three quarters
     assert sum(path in first for path in drawn) / 2000 == pytest.approx(0.55, abs=0.05)
 
@@ -130,7 +136,7 @@ def test_clips_come_from_videos_only():
     clips = training_set("samples:all", CropRules(32, frames=5, stride=2, short_side=48))
     assert {file.kind for file in clips.files} == {"video"}
     assert clips[SampleIndex(0)].shape == (3, 5, 32, 32)
-    with pytest.raises(ValueError, match="needs videos, but the source holds only images"):
+    with pytest.raises(ValueError, match="needs videos, but the source contains only images"):
         training_set("samples:images", CropRules(32, frames=5))
     with pytest.raises(ValueError, match=r"image_ratio=0\.5 needs images"):
         training_set("samples:videos", CropRules(32, frames=5, image_ratio=0.5))
@@ -156,15 +162,15 @@ def test_the_size_of_a_resize_is_known_beforehand(width, height, side):
 )  # fmt: skip
 def test_every_picture_gives_a_crop_of_the_shape(width, height, shape, short_side, crop):
     rules = CropRules(32, short_side=short_side, crop=crop)
-    clip = cut([Image.new("RGB", (width, height))] * 2, shape, rules, random.Random(0))
+    clip = crop_frames([Image.new("RGB", (width, height))] * 2, shape, rules, random.Random(0))
     assert clip.shape == (3, 2, *shape)
 
 
-def test_a_centre_crop_is_the_middle():
-    picture = Image.new("RGB", (8, 4))
-    picture.paste("white", (2, 0, 6, 4))
+def test_a_center_crop_is_the_middle():
+    image = Image.new("RGB", (8, 4))
+    image.paste("white", (2, 0, 6, 4))
     rules = CropRules(4, crop="center", flip=False)
-    assert cut([picture], (4, 4), rules, random.Random(0)).eq(255).all()
+    assert crop_frames([image], (4, 4), rules, random.Random(0)).eq(255).all()
 
 
 def test_small_pictures_are_enlarged_to_the_crop():
@@ -182,7 +188,7 @@ def half_bad(tmp_path):
 def test_a_file_that_cannot_be_read_gives_way_aloud(half_bad, caplog):
     loader = training_loader(training_set(half_bad), BatchPositions(2, 0, 3), workers=1)
     assert all(clips.shape == (2, 3, 1, 32, 32) for clips in loader)
-    assert caplog.text.count("left out") == 1, "once, not at every draw"
+    assert caplog.text.count("skipping") == 1, "once, not for every sample"
     (bad,) = loader.bad_files.values()
     assert bad.path.endswith("a.png")
     assert bad.exception == "UnidentifiedImageError"

@@ -1,4 +1,4 @@
-"""The battery: every test on every subject; one that cannot be made says why and stops nothing."""
+"""The battery: every diagnostic on every reconstructor; one that cannot run gives the reason."""
 
 from fractions import Fraction
 
@@ -8,24 +8,30 @@ import torch
 from planted import Planted, moving, photos
 from vistok.data.codecs.write import write_image, write_video
 from vistok.data.sources.source import list_source
-from vistok.eval.diagnostics.battery import TESTS, gather_material, run_battery, run_diagnostics
+from vistok.eval.diagnostics.battery import (
+    DIAGNOSTICS,
+    gather_inputs,
+    run_battery,
+    run_diagnostics,
+)
 from vistok.eval.diagnostics.diagnostic import DiagnosticInputs
 from vistok.eval.diagnostics.flicker import Flicker
 from vistok.eval.diagnostics.seams import Seams
+from vistok.eval.reconstructors.catalog import open_all
 from vistok.eval.reconstructors.folder import Folder
 from vistok.eval.reconstructors.identity import Identity
 
 
-def test_every_test_answers_for_every_subject():
-    material = DiagnosticInputs(photos(64, 1), moving(64, 9))
-    findings = run_battery([Identity(), Planted()], material)
+def test_every_diagnostic_answers_for_every_reconstructor():
+    inputs = DiagnosticInputs(photos(64, 1), moving(64, 9))
+    findings = run_battery([Identity(), Planted()], inputs)
     assert [(f.test, f.tokenizer) for f in findings] == [
-        (test.name, name) for test in TESTS for name in ("identity", "planted")
+        (test.name, name) for test in DIAGNOSTICS for name in ("identity", "planted")
     ]
     for finding in findings:
         assert bool(finding.numbers) != bool(finding.unavailable)
     assert {f.unavailable for f in findings if f.test == "flat_field"} == {
-        "needs pictures of at least 86 pixels, got 64"
+        "needs images of at least 86 pixels, got 64"
     }
 
 
@@ -34,23 +40,24 @@ def test_finished_reconstructions_cannot_be_examined(tmp_path):
     (finding,) = run_battery(
         [Folder(str(tmp_path))], DiagnosticInputs(photos(32, 1), None), [Flicker()]
     )
-    assert "finished reconstructions" in finding.unavailable
+    assert "existing reconstructions" in finding.unavailable
 
 
-def test_material_is_the_first_readable_pictures_and_clips(tmp_path):
-    material = gather_material(list_source("samples:all"), 32)
-    assert material.pictures.shape == (4, 3, 1, 32, 32)
-    assert material.clips.shape == (2, 3, 17, 32, 32)
-    only_clips = gather_material(list_source("samples:videos"), 32)
-    assert only_clips.pictures.shape == (2, 3, 1, 32, 32)
+def test_inputs_are_the_first_readable_images_and_clips(tmp_path):
+    inputs = gather_inputs(list_source("samples:all"), 32)
+    assert inputs.images.shape == (4, 3, 1, 32, 32)
+    assert inputs.clips.shape == (2, 3, 17, 32, 32)
+    only_clips = gather_inputs(list_source("samples:videos"), 32)
+    assert only_clips.images.shape == (2, 3, 1, 32, 32)
     (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    with pytest.raises(ValueError, match="no picture and no clip of 17 frames"):
-        gather_material(list_source(tmp_path), 32)
+    with pytest.raises(ValueError, match="no readable image and no readable clip of 17 frames"):
+        gather_inputs(list_source(tmp_path), 32)
 
 
-def test_subjects_are_examined_by_their_names_and_told_apart():
+def test_findings_carry_the_unique_names_of_their_reconstructors():
     names = ["identity", "bicubic:f=2", "bicubic:f=2"]
-    findings = run_diagnostics("samples:heldout", names, 48, "cpu", torch.float32)
+    reconstructors = open_all(names, "cpu", torch.float32)
+    findings = run_diagnostics("samples:heldout", reconstructors, size=48)
     assert [finding.tokenizer for finding in findings if finding.test == "drift"] == [
         "identity",
         "bicubic:f=2",
@@ -62,11 +69,11 @@ def test_subjects_are_examined_by_their_names_and_told_apart():
 
 def test_clips_have_the_frames_of_the_evaluation_and_what_cannot_be_read_is_said(tmp_path):
     write_video(tmp_path / "short.mp4", moving(64, 9)[0].unbind(1), fps=Fraction(10))
-    short = run_diagnostics(str(tmp_path), ["identity"], 64, "cpu", torch.float32, frames=9)
+    short = run_diagnostics(tmp_path, [Identity()], size=64, frames=9)
     assert any(finding.numbers for finding in short)
-    findings = run_diagnostics(str(tmp_path), ["identity"], 64, "cpu", torch.float32)
-    assert [finding.test for finding in findings] == [test.name for test in TESTS]
-    assert all("no clip of 17 frames" in finding.unavailable for finding in findings)
+    findings = run_diagnostics(tmp_path, [Identity()], size=64)
+    assert [finding.test for finding in findings] == [test.name for test in DIAGNOSTICS]
+    assert all("no readable clip of 17 frames" in finding.unavailable for finding in findings)
 
 
 @pytest.mark.parametrize(
@@ -90,5 +97,5 @@ def test_a_test_that_fails_stops_no_other(error, words):
 
 
 def test_names_of_tests_are_told_apart():
-    assert len({test.name for test in TESTS}) == len(TESTS)
-    assert Seams.name in {test.name for test in TESTS}
+    assert len({test.name for test in DIAGNOSTICS}) == len(DIAGNOSTICS)
+    assert Seams.name in {test.name for test in DIAGNOSTICS}

@@ -19,19 +19,17 @@ def noisy(x):
 
 
 def test_planted_jumps_are_found_with_period_and_phase():
-    material = DiagnosticInputs(photos(48), moving(48, 17))
-    finding = ChunkJumps().run_diagnostics(Planted(brighter_chunks), material)
+    inputs = DiagnosticInputs(photos(48), moving(48, 17))
+    finding = ChunkJumps().run(Planted(brighter_chunks), inputs)
     assert finding.numbers["ratio"] > max(1.5, finding.numbers["chance_ratio"])
     assert finding.numbers["period_frames"] == 4
-    assert "after frame 0 and every 4 frames" in finding.reading
+    assert "after frame 0 and every 4 frames" in finding.summary
 
 
 @pytest.mark.parametrize("artifact", [lambda x: x, noisy])
-def test_the_pictures_and_plain_noise_have_no_jumps(artifact):
-    finding = ChunkJumps().run_diagnostics(
-        Planted(artifact), DiagnosticInputs(photos(48), moving(48, 17))
-    )
-    assert finding.reading.startswith("no regular jumps")
+def test_the_images_and_plain_noise_have_no_jumps(artifact):
+    finding = ChunkJumps().run(Planted(artifact), DiagnosticInputs(photos(48), moving(48, 17)))
+    assert finding.summary.startswith("no regular jumps")
 
 
 def test_the_strongest_period_is_that_of_the_peaks():
@@ -40,7 +38,7 @@ def test_the_strongest_period_is_that_of_the_peaks():
     assert strongest_period(error) == (3.0, 5, 2)
 
 
-def test_pictures_have_no_chunks():
+def test_images_have_no_chunks():
     for clips in (None, moving(32, 5)):
         with pytest.raises(NotExaminedError, match="clips of at least 9 frames"):
-            ChunkJumps().run_diagnostics(Planted(), DiagnosticInputs(photos(32), clips))
+            ChunkJumps().run(Planted(), DiagnosticInputs(photos(32), clips))

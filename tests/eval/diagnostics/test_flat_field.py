@@ -20,8 +20,8 @@ def checkerboard(stride: int, strength: float):
 
 @pytest.mark.parametrize("stride", STRIDES)
 def test_a_pattern_is_found_at_its_stride(stride):
-    material = DiagnosticInputs(photos(128), None)
-    finding = FlatField().run_diagnostics(Planted(checkerboard(stride, 8.0)), material)
+    inputs = DiagnosticInputs(photos(128), None)
+    finding = FlatField().run(Planted(checkerboard(stride, 8.0)), inputs)
     strengths = {s: finding.numbers[f"stride_{s}_levels"] for s in STRIDES}
     share = 1 / stride
     # Impulses every s pixels have harmonics at s/2, s/4, ...: those count for the shorter strides.
@@ -29,13 +29,13 @@ def test_a_pattern_is_found_at_its_stride(stride):
     assert total == pytest.approx(8.0 * (share * (1 - share)) ** 0.5, rel=0.01)
     assert all(value < 1e-3 for s, value in strengths.items() if s > stride)
     assert strengths[stride] > 0.3
-    assert "a pattern repeats" in finding.reading
+    assert "a pattern repeats" in finding.summary
 
 
-def test_the_pictures_themselves_are_clean():
-    finding = FlatField().run_diagnostics(Planted(), DiagnosticInputs(photos(96), None))
+def test_the_images_themselves_are_clean():
+    finding = FlatField().run(Planted(), DiagnosticInputs(photos(96), None))
     assert max(finding.numbers.values()) < 1e-4
-    assert "no visible pattern" in finding.reading
+    assert "no visible pattern" in finding.summary
 
 
 def test_a_sine_has_its_closed_form_strength_and_noise_is_spread():
@@ -49,13 +49,13 @@ def test_a_sine_has_its_closed_form_strength_and_noise_is_spread():
     assert stride_patterns(noise)[2] == pytest.approx((3 / n**2) ** 0.5, rel=0.3)
 
 
-def test_colours_that_shift_are_told():
-    finding = FlatField().run_diagnostics(
+def test_colors_that_shift_are_told():
+    finding = FlatField().run(
         Planted(lambda x: (x + 5).clamp(max=250)), DiagnosticInputs(photos(96), None)
     )
     assert finding.numbers["colour_error_levels"] > 4
 
 
-def test_small_pictures_are_not_examined():
+def test_small_images_are_not_examined():
     with pytest.raises(NotExaminedError, match="at least 86 pixels, got 64"):
-        FlatField().run_diagnostics(Planted(), DiagnosticInputs(photos(64), None))
+        FlatField().run(Planted(), DiagnosticInputs(photos(64), None))

@@ -1,4 +1,4 @@
-"""Flicker: what changes from frame to frame of a still picture is measured in grey levels."""
+"""Flicker: what changes from frame to frame of a still image is measured in gray levels."""
 
 import pytest
 import torch
@@ -13,14 +13,12 @@ def breathing(x):
 
 
 def test_planted_flicker_is_measured():
-    finding = Flicker().run_diagnostics(Planted(breathing), DiagnosticInputs(photos(32), None))
+    finding = Flicker().run(Planted(breathing), DiagnosticInputs(photos(32), None))
     assert finding.numbers["flicker_levels"] == pytest.approx(2.0, abs=1e-3)
-    assert "changes by 2.00 grey levels" in finding.reading
+    assert "changes by 2.00 gray levels" in finding.summary
 
 
-def test_a_blurred_but_steady_picture_does_not_flicker():
-    finding = Flicker().run_diagnostics(
-        Planted(lambda x: x.roll(1, -1)), DiagnosticInputs(photos(32), None)
-    )
+def test_a_blurred_but_steady_image_does_not_flicker():
+    finding = Flicker().run(Planted(lambda x: x.roll(1, -1)), DiagnosticInputs(photos(32), None))
     assert finding.numbers == {"flicker_levels": 0.0, "worst_transition_levels": 0.0}
-    assert finding.reading == "a still picture stays still"
+    assert finding.summary == "a still image stays still"

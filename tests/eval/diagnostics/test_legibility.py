@@ -9,7 +9,7 @@ from planted import Planted, photos
 from vistok.eval.diagnostics.diagnostic import DiagnosticInputs, NotExaminedError
 from vistok.eval.diagnostics.legibility import (
     Legibility,
-    _reading,
+    _summary,
     character_error_rate,
     render_page,
 )
@@ -26,12 +26,12 @@ def blurred(x):
 
 @needs_tesseract
 def test_blurred_text_is_misread_and_clean_text_is_not():
-    material = DiagnosticInputs(photos(128), None)
-    clean = Legibility().run_diagnostics(Planted(), material).numbers
-    coded = Legibility().run_diagnostics(Planted(blurred), material)
+    inputs = DiagnosticInputs(photos(128), None)
+    clean = Legibility().run(Planted(), inputs).numbers
+    coded = Legibility().run(Planted(blurred), inputs)
     assert clean["cer_14px_before"] == clean["cer_14px_after"] < 0.05
     assert coded.numbers["cer_14px_before"] < 0.05 < 0.5 < coded.numbers["cer_14px_after"]
-    assert "legible" in coded.reading
+    assert "legible" in coded.summary
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,19 @@ def test_a_page_holds_whole_words_inside_its_margins():
 def test_without_the_program_the_test_says_how_to_get_it(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NotExaminedError, match="tesseract is not installed"):
-        Legibility().run_diagnostics(Planted(), DiagnosticInputs(photos(128), None))
+        Legibility().run(Planted(), DiagnosticInputs(photos(128), None))
 
 
 @pytest.mark.parametrize(
     ("before", "after", "words"),
     [
-        (4 * [0.0], 4 * [0.0], "text is legible from letters of 10 pixels on"),
-        (4 * [0.0], [0.9, 0.9, 0.0, 0.0], "text is legible from letters of 20 pixels on"),
+        (4 * [0.0], 4 * [0.0], "letters of 10 pixels and more are legible"),
+        (4 * [0.0], [0.9, 0.9, 0.0, 0.0], "letters of 20 pixels and more are legible"),
         (4 * [0.0], 4 * [0.9], "not even letters of 28 pixels"),
-        (4 * [0.9], 4 * [0.9], "no text is legible before the round trip"),
-        ([0.9, 0.0, 0.0, 0.0], [0.9, 0.0, 0.0, 0.0], "legible from letters of 14 pixels on"),
+        (4 * [0.9], 4 * [0.9], "no text is legible before reconstruction"),
+        ([0.9, 0.0, 0.0, 0.0], [0.9, 0.0, 0.0, 0.0], "letters of 14 pixels and more are legible"),
         ([0.0, 0.0, 0.0, 0.9], 4 * [0.9], "not even letters of 20 pixels"),
     ],
 )
 def test_only_sizes_that_are_legible_before_say_something(before, after, words):
-    assert words in _reading(before, after)
+    assert words in _summary(before, after)

@@ -23,26 +23,24 @@ def box(radius: int):
 
 @pytest.mark.parametrize("radius", [0, 1, 5, 13])
 def test_the_reach_of_a_filter_is_its_radius(radius):
-    finding = ReceptiveField().run_diagnostics(
-        Planted(box(radius)), DiagnosticInputs(photos(64), None)
-    )
+    finding = ReceptiveField().run(Planted(box(radius)), DiagnosticInputs(photos(64), None))
     assert finding.numbers["reach_px"] == radius
     assert finding.numbers["tile_overlap_px"] == -(-radius // 8) * 8
 
 
-def test_what_sees_the_whole_picture_has_no_exact_overlap():
+def test_what_sees_the_whole_image_has_no_exact_overlap():
     def centred(x):
         return x - x.mean(dim=(3, 4), keepdim=True) + 128
 
-    finding = ReceptiveField().run_diagnostics(Planted(centred), DiagnosticInputs(photos(64), None))
+    finding = ReceptiveField().run(Planted(centred), DiagnosticInputs(photos(64), None))
     assert "tile_overlap_px" not in finding.numbers
     assert finding.numbers["reach_of_99_percent_px"] < 5  # nearly all of the change stays in place
-    assert "no overlap of tiles is exact" in finding.reading
+    assert "no overlap of tiles is exact" in finding.summary
 
 
 def test_a_tokenizer_reaches_no_farther_than_its_stages_say():
     tokenizer = tiny_tokenizer("image", {"kind": "plain", "latent_channels": 4})
-    finding = ReceptiveField().run_diagnostics(
+    finding = ReceptiveField().run(
         TokenizerReconstructor("tiny", tokenizer), DiagnosticInputs(photos(192), None)
     )
     from vistok.models.receptive_field import decoder_radius, encoder_radius

@@ -76,7 +76,7 @@ def test_a_variable_that_names_no_file_is_an_error_not_a_reason_to_look_elsewher
 ):
     weights = published(tmp_path)
     monkeypatch.setenv(weights.variable, str(tmp_path / "nowhere.pth"))
-    with pytest.raises(MissingWeights, match=r"VISTOK_TEST_WEIGHTS=.*nowhere\.pth is no file"):
+    with pytest.raises(MissingWeights, match=r"VISTOK_TEST_WEIGHTS=.*nowhere\.pth is not a file"):
         find(weights)
 
 

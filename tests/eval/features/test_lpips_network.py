@@ -30,7 +30,7 @@ def random_trunk_file(trunk: str, path: Path) -> dict[str, torch.Tensor]:
     return state
 
 
-def pictures() -> tuple[torch.Tensor, torch.Tensor]:
+def images() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
     first = torch.rand(2, 3, 64, 64, generator=generator) * 2 - 1
     return first, (first + torch.randn(first.shape, generator=generator) * 0.2).clamp(-1, 1)
@@ -48,7 +48,7 @@ def test_it_equals_the_package_with_the_same_weights(trunk, tmp_path, monkeypatc
     # The package asks torchvision for pretrained networks; it gets this one.
     monkeypatch.setattr(lpips.pretrained_networks.tv, theirs_name(trunk), lambda pretrained: theirs)
     reference = lpips.LPIPS(net=trunk, verbose=False)
-    a, b = pictures()
+    a, b = images()
     with torch.no_grad():
         assert torch.equal(ours(a, b), reference(a, b))
         assert ours(a, b).min() > 0
@@ -66,7 +66,7 @@ def test_it_is_frozen_and_in_eval_mode(tmp_path, monkeypatch):
     assert not any(module.training for module in network.modules())
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert not any(tensor.is_meta for tensor in network.state_dict().values())
-    a, b = pictures()
+    a, b = images()
     b.requires_grad_()
     network(a, b).sum().backward()
     assert b.grad is not None
@@ -84,7 +84,9 @@ def test_without_the_file_there_is_no_network(tmp_path, monkeypatch):
 def test_a_file_of_another_network_is_refused(tmp_path, monkeypatch):
     random_trunk_file("vgg", tmp_path / "vgg.pth")
     monkeypatch.setenv(TRUNKS["alex"].variable, str(tmp_path / "vgg.pth"))
-    with pytest.raises(ValueError, match=r"does not hold LPIPS's AlexNet trunk: .*features\.12\."):
+    with pytest.raises(
+        ValueError, match=r"does not contain LPIPS's AlexNet trunk: .*features\.12\."
+    ):
         lpips_network("alex")
     (tmp_path / "text.pth").write_text("no weights")
     monkeypatch.setenv(TRUNKS["alex"].variable, str(tmp_path / "text.pth"))

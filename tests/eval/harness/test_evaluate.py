@@ -10,7 +10,7 @@ from PIL import Image
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
-from vistok.eval.protocol import PROTOCOLS
+from vistok.eval.protocols.protocol import PROTOCOLS
 from vistok.eval.reconstructors.catalog import open_reconstructor
 from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.eval.report.report import Report
@@ -40,15 +40,15 @@ def test_noise_of_known_strength_has_the_closed_form_psnr():
     def noisy(pixels):
         generator = torch.Generator().manual_seed(0)
         sign = torch.randint(0, 2, pixels.shape, generator=generator) * 2 - 1
-        grey = torch.zeros_like(pixels)
-        return grey + sign * (20.0 / 127.5) + pixels * 0
+        gray = torch.zeros_like(pixels)
+        return gray + sign * (20.0 / 127.5) + pixels * 0
 
-    def grey(pixels):
+    def gray(pixels):
         return pixels * 0
 
     (a,) = evaluate(SOURCE, noisy, size=64, metrics=("psnr",))
-    (b,) = evaluate(SOURCE, grey, size=64, metrics=("psnr",))
-    # independent errors add: MSE(noisy) = MSE(grey) + 20^2, up to rounding of 127.5 and correlation
+    (b,) = evaluate(SOURCE, gray, size=64, metrics=("psnr",))
+    # independent errors add: MSE(noisy) = MSE(gray) + 20^2, up to rounding of 127.5 and correlation
     mse_a = 255**2 / 10 ** (a.metrics["psnr_pooled"] / 10)
     mse_b = 255**2 / 10 ** (b.metrics["psnr_pooled"] / 10)
     assert mse_a - mse_b == pytest.approx(400, rel=0.1)
@@ -96,7 +96,9 @@ def test_scores_of_other_weights_than_float32_carry_a_caveat(dtype):
     (row,) = evaluate(SOURCE, tokenizer.to(dtype), size=64, metrics=["psnr", "codebook_usage"])
     assert row.caveats.keys() == row.metrics.keys()
     name = str(dtype).removeprefix("torch.")
-    assert set(row.caveats.values()) == {f"the weights were in {name}; the protocol means float32"}
+    assert set(row.caveats.values()) == {
+        f"the weights were in {name}; the protocol requires float32"
+    }
 
 
 def test_rows_keep_the_order_of_the_tokenizers():
@@ -138,7 +140,7 @@ def test_files_that_cannot_be_read_are_listed_not_scored(tmp_path):
         ("./nothing", FileNotFoundError, "no tokenizer at ./nothing"),
     ],
 )
-def test_unknown_subjects_are_refused(spec, error, message):
+def test_unknown_reconstructors_are_refused(spec, error, message):
     with pytest.raises(error, match=message):
         open_reconstructor(spec)
 

@@ -20,13 +20,13 @@ from vistok.eval.harness.row import Row
 SCRIPT = Path(__file__).parents[2] / "support" / "evaluate_ranks.py"
 METRICS = ("psnr", "ssim", "ms_ssim", "lpips_alex", "rfid", "kid", "inception_score")
 OPTIONS = {"size": 176, "limit": 11, "metrics": METRICS}
-SUBJECT = "jpeg:q=20"
+RECONSTRUCTOR = "jpeg:q=20"
 
 pytestmark = pytest.mark.usefixtures("inception_file", "alexnet_file")
 
 
 def score(source: str, batch_size: int) -> Row:
-    (row,) = evaluate(source, SUBJECT, batch_size=batch_size, pictures=False, **OPTIONS)
+    (row,) = evaluate(source, RECONSTRUCTOR, batch_size=batch_size, examples=False, **OPTIONS)
     return row
 
 
@@ -64,7 +64,7 @@ def test_all_metrics_are_independent_of_batches_order_and_processes(reference, t
     network = {"size": 64, "limit": 3, "metrics": ["psnr", "ssim", "codebook_entropy"]}
     empty = {"size": 64, "limit": 1, "metrics": ["psnr"]}
     jobs = [
-        {"source": "samples:images", "tokenizer": SUBJECT, **OPTIONS},
+        {"source": "samples:images", "tokenizer": RECONSTRUCTOR, **OPTIONS},
         {"source": "samples:heldout", "tokenizer": str(tmp_path / "tokenizer"), **network},
         {"source": "samples:heldout", "tokenizer": "bicubic:f=4", **empty},
     ]

@@ -19,7 +19,7 @@ CLIPS = {
     "batch_size": 2,
     "metrics": ["psnr", "ssim", "rfvd", "codebook_entropy"],
     "force": True,
-    "pictures": False,
+    "examples": False,
 }
 
 
@@ -40,14 +40,16 @@ class Counting(TokenizerReconstructor):
 
 def stopped(parts: Path, batches: int = 3, cache: Path | None = None) -> None:
     with pytest.raises(KeyboardInterrupt):
-        evaluate("samples:videos", Counting(stop=batches), parts=parts, cache=cache, **CLIPS)
+        evaluate(
+            "samples:videos", Counting(stop=batches), partial_scores=parts, cache=cache, **CLIPS
+        )
 
 
 def test_only_the_rest_is_scored_and_the_numbers_are_the_same(i3d_file, tmp_path):
     (whole,) = evaluate("samples:videos", Counting(), **CLIPS)
     stopped(tmp_path)
     reconstructor = Counting()
-    (row,) = evaluate("samples:videos", reconstructor, parts=tmp_path, **CLIPS)
+    (row,) = evaluate("samples:videos", reconstructor, partial_scores=tmp_path, **CLIPS)
     assert reconstructor.clips == 7 - 3 * 2
     assert row.metrics == pytest.approx(whole.metrics, rel=1e-9)
     assert row.code_use == whole.code_use
@@ -56,9 +58,9 @@ def test_only_the_rest_is_scored_and_the_numbers_are_the_same(i3d_file, tmp_path
 
 
 def test_speed_is_measured_again_where_nothing_is_left_to_score(i3d_file, tmp_path):
-    (whole,) = evaluate("samples:videos", Counting(), parts=tmp_path, **CLIPS)
+    (whole,) = evaluate("samples:videos", Counting(), partial_scores=tmp_path, **CLIPS)
     again = Counting()
-    (row,) = evaluate("samples:videos", again, parts=tmp_path, **CLIPS)
+    (row,) = evaluate("samples:videos", again, partial_scores=tmp_path, **CLIPS)
     assert again.batches == TIMED_BATCHES
     assert row.encode_samples_per_second > 0 < row.decode_samples_per_second
     assert row.metrics == pytest.approx(whole.metrics, rel=1e-9)
@@ -73,7 +75,7 @@ def test_no_sample_counts_twice_where_parts_overlap(i3d_file, tmp_path, monkeypa
         patch.setattr("vistok.eval.harness.partial_scores.WRITE_EVERY_SECONDS", 0.0)
         stopped(parts, batches=3, **known)  # three parts without features of the originals
     stopped(parts, batches=2)  # needs those; one part, of the samples of the first two
-    (row,) = evaluate("samples:videos", Counting(), parts=parts, **known, **CLIPS)
+    (row,) = evaluate("samples:videos", Counting(), partial_scores=parts, **known, **CLIPS)
     assert row.metrics == pytest.approx(whole.metrics, rel=1e-9)
     assert row.code_use == whole.code_use
 
@@ -84,7 +86,7 @@ def test_no_sample_counts_twice_where_parts_overlap(i3d_file, tmp_path, monkeypa
 def test_scores_of_another_evaluation_are_not_taken(change, i3d_file, tmp_path):
     stopped(tmp_path)
     reconstructor = Counting()
-    evaluate("samples:videos", reconstructor, parts=tmp_path, **{**CLIPS, **change})
+    evaluate("samples:videos", reconstructor, partial_scores=tmp_path, **{**CLIPS, **change})
     assert reconstructor.clips >= 7
 
 
@@ -96,11 +98,11 @@ def test_a_changed_file_is_scored_again(i3d_file, tmp_path):
     for path in sorted((SAMPLES / "videos").iterdir())[:4]:
         (source / path.name).write_bytes(path.read_bytes())
     with pytest.raises(KeyboardInterrupt):
-        evaluate(source, Counting(stop=1), parts=parts, **CLIPS)
+        evaluate(source, Counting(stop=1), partial_scores=parts, **CLIPS)
     first = min(source.iterdir())
     first.write_bytes(first.read_bytes())  # the same bytes at another time
     reconstructor = Counting()
-    evaluate(source, reconstructor, parts=parts, **CLIPS)
+    evaluate(source, reconstructor, partial_scores=parts, **CLIPS)
     assert reconstructor.clips == 4
 
 
@@ -113,14 +115,14 @@ def test_paths_and_tiles_of_one_tokenizer_do_not_share_their_scores(tmp_path):
         TokenizerReconstructor("tiny", both, path="continuous"),
         TokenizerReconstructor("tiny", both, tile=32),
     ]
-    options = {"size": 64, "metrics": ["psnr"], "pictures": False}
-    rows = evaluate("samples:heldout", reconstructors, parts=tmp_path, **options)
+    options = {"size": 64, "metrics": ["psnr"], "examples": False}
+    rows = evaluate("samples:heldout", reconstructors, partial_scores=tmp_path, **options)
     assert [row.settings for row in rows] == [
         "discrete path",
         "continuous path",
         "discrete path, tiles of 32 pixels",
     ]
-    assert len({row.parts for row in rows}) == 3
+    assert len({row.partial_scores for row in rows}) == 3
     assert TokenizerReconstructor("tiny", tiny_tokenizer()).settings is None
 
 
@@ -130,18 +132,22 @@ def test_a_damaged_part_is_named_and_scored_again(i3d_file, tmp_path, caplog):
     assert pq.read_table(part)["value/psnr"].null_count == 0
     part.write_bytes(part.read_bytes()[:100])
     reconstructor = Counting()
-    evaluate("samples:videos", reconstructor, parts=tmp_path, **CLIPS)
+    evaluate("samples:videos", reconstructor, partial_scores=tmp_path, **CLIPS)
     assert reconstructor.clips == 7
     assert "cannot be read, its samples are scored again" in caplog.text
 
 
 def test_only_the_parts_of_finished_rows_are_removed(tmp_path):
-    parts, options = tmp_path / "parts", {"size": 64, "pictures": False}
-    (first,) = evaluate("samples:heldout", "identity", metrics=["psnr"], parts=parts, **options)
-    (second,) = evaluate("samples:heldout", "identity", metrics=["ssim"], parts=parts, **options)
+    parts, options = tmp_path / "parts", {"size": 64, "examples": False}
+    (first,) = evaluate(
+        "samples:heldout", "identity", metrics=["psnr"], partial_scores=parts, **options
+    )
+    (second,) = evaluate(
+        "samples:heldout", "identity", metrics=["ssim"], partial_scores=parts, **options
+    )
     (parts / "notes.txt").write_text("somebody's own")
     remove_partial_scores([first])
-    assert {path.name for path in parts.iterdir()} == {second.parts.name, "notes.txt"}
+    assert {path.name for path in parts.iterdir()} == {second.partial_scores.name, "notes.txt"}
     (parts / "notes.txt").unlink()
     remove_partial_scores([second])
     assert not parts.exists()
@@ -151,5 +157,5 @@ def test_a_functions_scores_are_not_kept(tmp_path):
     def blank(pixels):
         return pixels * 0
 
-    evaluate("samples:heldout", blank, size=64, metrics=["psnr"], parts=tmp_path)
+    evaluate("samples:heldout", blank, size=64, metrics=["psnr"], partial_scores=tmp_path)
     assert not any(tmp_path.iterdir())

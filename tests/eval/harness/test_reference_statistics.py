@@ -12,7 +12,7 @@ from vistok.data.sources.bundled import SAMPLES
 from vistok.eval.features.i3d import I3D
 from vistok.eval.harness.row import Row
 
-CLIPS = {"size": 32, "frames": 9, "metrics": ["rfvd"], "force": True, "pictures": False}
+CLIPS = {"size": 32, "frames": 9, "metrics": ["rfvd"], "force": True, "examples": False}
 
 
 @pytest.fixture
@@ -42,7 +42,9 @@ def score(source: Path, cache: Path | None, **change: object) -> list[Row]:
     return evaluate(source, ["bicubic:f=2", "bicubic:f=4"], cache=cache, **{**CLIPS, **change})
 
 
-def test_the_originals_are_shown_once_for_all_subjects_and_never_again(source, shown, tmp_path):
+def test_the_originals_are_shown_once_for_all_reconstructors_and_never_again(
+    source, shown, tmp_path
+):
     without = score(source, None)
     assert sum(shown) == 5 + 2 * 5
     shown.clear()
@@ -107,7 +109,7 @@ def test_a_store_that_may_not_be_read_is_named_and_costs_no_score(
     score(source, tmp_path / "cache")
     monkeypatch.setattr("vistok.eval.harness.reference_statistics.load_file", refused)
     assert score(source, tmp_path / "cache")[0].metrics["rfvd"] > 0
-    assert "cannot be read and is made again: no permission" in caplog.text
+    assert "cannot be read and is computed again: no permission" in caplog.text
 
 
 def test_damaged_statistics_are_made_again(source, shown, tmp_path):

@@ -13,21 +13,21 @@ from torch_fidelity import calculate_metrics
 from torchmetrics.image import InceptionScore as TheirInceptionScore
 from torchmetrics.image import KernelInceptionDistance
 
-from pictures import random_clips
-from vistok.data.codecs.image import to_picture
+from random_clips import random_clips
+from vistok.data.codecs.image import to_pil
 from vistok.eval.features.inception import Inception
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
 from vistok.eval.metrics.frechet import RFID
 from vistok.eval.metrics.inception_score import InceptionScore
 from vistok.eval.metrics.kid import KID
-from vistok.eval.protocol import PROTOCOLS
+from vistok.eval.protocols.protocol import PROTOCOLS
 
 COUNT = 12
 
 
 @pytest.fixture(scope="module")
 def sets() -> tuple[Tensor, Tensor]:
-    """Two different sets of pictures."""
+    """Two different sets of images."""
     return random_clips(COUNT, 1, 64), random_clips(COUNT, 1, 64, seed=5) // 2
 
 
@@ -51,15 +51,15 @@ def statistics(features: Tensor) -> FeatureStatistics:
     return result
 
 
-def write_pictures(clips: Tensor, folder: Path) -> Path:
+def write_images(clips: Tensor, folder: Path) -> Path:
     folder.mkdir()
     for index, clip in enumerate(clips):
-        to_picture(clip[:, 0]).save(folder / f"{index:05d}.png")
+        to_pil(clip[:, 0]).save(folder / f"{index:05d}.png")
     return folder
 
 
 def test_rfid_equals_torch_fidelitys(network, sets, features, inception_path, tmp_path):
-    folders = [write_pictures(clips, tmp_path / str(i)) for i, clips in enumerate(sets)]
+    folders = [write_images(clips, tmp_path / str(i)) for i, clips in enumerate(sets)]
     # Its loader starts two processes; pin_memory warns where there is no accelerator.
     with warnings.catch_warnings(action="ignore"):
         theirs = calculate_metrics(
@@ -83,7 +83,7 @@ def test_features_do_not_depend_on_what_shares_the_batch(network, sets, features
 
 
 def test_frames_of_clips_count_one_by_one(network, sets, features):
-    clip = sets[0][:3].transpose(0, 2)  # three pictures as one clip
+    clip = sets[0][:3].transpose(0, 2)  # three images as one clip
     with torch.inference_mode():
         found = network.features(clip.float())
     assert found.shape == (1, 3, 2048)
@@ -107,7 +107,7 @@ def test_the_inception_score_equals_torchmetrics_in_the_same_order(network, feat
     weight = network.network.fc.weight
     with warnings.catch_warnings(action="ignore"):  # it says that it keeps features
         theirs = TheirInceptionScore(feature=torch.nn.Identity())
-    both = torch.cat(features)[:20]  # two for each of ten shares; of 12 they make six shares
+    both = torch.cat(features)[:20]  # two for each of ten splits; of 12 they make six splits
     theirs.update(both[:, 0] @ weight.T)
     with torch.random.fork_rng():
         torch.manual_seed(3)
@@ -118,10 +118,10 @@ def test_the_inception_score_equals_torchmetrics_in_the_same_order(network, feat
     assert ours["inception_score_std"] == pytest.approx(std.item(), rel=1e-3)
 
 
-def test_there_are_ten_shares_of_any_number_of_pictures(network, features):
+def test_there_are_ten_splits_of_any_number_of_images(network, features):
     side = statistics(features[0][:11])
     ours = InceptionScore(network, seed=3).numbers(side, side)
-    # Nine shares of one picture score 1; the tenth alone makes the mean and the deviation.
+    # Nine splits of one image score 1; the tenth alone makes the mean and the deviation.
     surplus = ours["inception_score"] - 1
     assert surplus > 1e-6
     assert ours["inception_score_std"] == pytest.approx(surplus * 10**0.5, rel=1e-6)
@@ -140,7 +140,7 @@ def test_half_pixel_resizing_is_another_network_input(network, sets, features, i
     assert torch.allclose(found[:, 0], resized, rtol=1e-4, atol=1e-4)
 
 
-def test_few_pictures_are_named(network):
+def test_few_images_are_named(network):
     assert "overstate" in RFID(network).caveat(9_999)
     assert RFID(network).caveat(10_000) is None
     assert "not weights-inception" in network.caveat
@@ -151,16 +151,16 @@ def test_a_file_of_something_else_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "other.pth"
     torch.save({"fc.weight": torch.zeros(3)}, path)
     monkeypatch.setenv("VISTOK_INCEPTION_WEIGHTS", str(path))
-    with pytest.raises(ValueError, match="does not hold the FID's InceptionV3"):
+    with pytest.raises(ValueError, match="does not contain the FID's InceptionV3"):
         Inception("tf1", "rounded", "cpu")
     path.write_bytes(b"no file of weights")
     with pytest.raises(ValueError, match="cannot be read as weights"):
         Inception("tf1", "rounded", "cpu")
 
 
-def test_pictures_of_one_colour_are_no_reason_to_fail(network):
-    grey = torch.full((2, 3, 1, 64, 64), 127.0)
+def test_images_of_one_color_are_no_reason_to_fail(network):
+    gray = torch.full((2, 3, 1, 64, 64), 127.0)
     with torch.inference_mode():
-        found = network.features(grey)
+        found = network.features(gray)
     side = statistics(found.clone())
     assert RFID(network).numbers(side, side)["rfid"] == pytest.approx(0.0, abs=1e-9)

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from pictures import noisy_pair
+from random_clips import noisy_pair
 from vistok import evaluate
 from vistok.eval.features.lpips_network import TRUNKS, lpips_network
 from vistok.eval.metrics.lpips_metric import LPIPS
-from vistok.eval.protocol import CANONICAL, PROTOCOLS
+from vistok.eval.protocols.protocol import CANONICAL, PROTOCOLS
 
 pytestmark = pytest.mark.usefixtures("alexnet_file")
 

@@ -5,10 +5,11 @@ import torch
 import torch.nn.functional as F
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
-from pictures import noisy_pair
-from vistok.eval.metrics.metric import NotApplicableError, frames_of
+from random_clips import noisy_pair
 from vistok.eval.metrics.ms_ssim import SMALLEST_SIDE, WEIGHTS, MultiScaleSSIM, multi_scale_ssim
-from vistok.eval.protocol import CANONICAL
+from vistok.eval.protocols.image_pair import flatten_frames
+from vistok.eval.protocols.not_applicable import NotApplicableError
+from vistok.eval.protocols.protocol import CANONICAL
 
 
 def naive_ms_ssim(a: torch.Tensor, b: torch.Tensor) -> float:
@@ -35,7 +36,7 @@ def naive_ms_ssim(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def test_ms_ssim_follows_its_equation():
     pair = noisy_pair(clips=2, frames=1, size=192, strength=0.3)
-    a, b = frames_of(pair.originals), frames_of(pair.reconstructions)
+    a, b = flatten_frames(pair.originals), flatten_frames(pair.reconstructions)
     for clip, value in enumerate(multi_scale_ssim(a, b).tolist()):
         channels = [naive_ms_ssim(a[clip, c], b[clip, c]) for c in range(3)]
         assert value == pytest.approx(sum(channels) / 3, abs=1e-9)
@@ -43,14 +44,14 @@ def test_ms_ssim_follows_its_equation():
 
 def test_ms_ssim_lies_near_torchmetrics_which_counts_mirrored_borders():
     pair = noisy_pair(clips=1, frames=1, size=192, strength=0.3)
-    a, b = frames_of(pair.originals).double(), frames_of(pair.reconstructions).double()
+    a, b = flatten_frames(pair.originals).double(), flatten_frames(pair.reconstructions).double()
     theirs = multiscale_structural_similarity_index_measure(b, a, data_range=255.0).item()
     ours = multi_scale_ssim(a, b).item()
     assert ours == pytest.approx(theirs, abs=0.02)
     assert ours < 0.95, "the comparison is of something"
 
 
-def test_a_perfect_match_is_one_and_pictures_without_five_scales_are_refused():
+def test_a_perfect_match_is_one_and_images_without_five_scales_are_refused():
     pair = noisy_pair(clips=1, frames=2, size=SMALLEST_SIDE, strength=0.0)
     metric = MultiScaleSSIM(CANONICAL, SMALLEST_SIDE)
     assert metric.measure(pair)["ms_ssim"].item() == pytest.approx(1.0)

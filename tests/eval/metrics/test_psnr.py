@@ -7,21 +7,21 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio
 
-from pictures import noisy_pair
-from vistok.eval.metrics.image_pair import Pair
-from vistok.eval.metrics.psnr import PSNR, clip_psnr, psnr, squared_errors
-from vistok.eval.protocol import CANONICAL, PROTOCOLS
+from random_clips import noisy_pair
+from vistok.eval.metrics.psnr import PSNR, clip_psnr, psnr_from_mse, squared_errors
+from vistok.eval.protocols.image_pair import Pair
+from vistok.eval.protocols.protocol import CANONICAL, PROTOCOLS
 
 
 def test_psnr_of_a_known_error_is_the_closed_form():
     a = torch.full((1, 3, 1, 8, 8), 100, dtype=torch.uint8)
     b = torch.full((1, 3, 1, 8, 8), 110, dtype=torch.uint8)
     (error,) = squared_errors(a, b).flatten().tolist()
-    assert psnr(error) == pytest.approx(20 * math.log10(255 / 10))
+    assert psnr_from_mse(error) == pytest.approx(20 * math.log10(255 / 10))
 
 
 def test_psnr_of_a_perfect_match_is_infinite():
-    assert psnr(0.0) == math.inf
+    assert psnr_from_mse(0.0) == math.inf
 
 
 def test_the_psnr_of_a_clip_is_the_mean_over_its_frames():
@@ -35,7 +35,7 @@ def test_the_psnr_of_a_clip_is_the_mean_over_its_frames():
             ).item()
             for t in range(4)
         ]
-        assert measured["psnr"][clip].item() == pytest.approx(sum(map(psnr, one)) / 4)
+        assert measured["psnr"][clip].item() == pytest.approx(sum(map(psnr_from_mse, one)) / 4)
         assert clip_psnr(one) == pytest.approx(measured["psnr"][clip].item())
         assert measured["squared_error"][clip].item() == pytest.approx(sum(one) / 4)
 
@@ -46,7 +46,7 @@ def test_tokenbench_takes_one_error_per_clip():
     assert PSNR(CANONICAL).measure(pair)["psnr"].item() == math.inf
     error = squared_errors(pair.originals, pair.reconstructions).mean().item()
     measured = PSNR(PROTOCOLS["tokenbench"]).measure(pair)["psnr"].item()
-    assert measured == pytest.approx(psnr(error))
+    assert measured == pytest.approx(psnr_from_mse(error))
 
 
 def test_vidtok_adds_its_epsilon_to_the_error_of_values_in_0_1():
@@ -104,7 +104,7 @@ def truncated(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     return tuple(((x + 1) / 2 * 255).astype(np.uint8)[:, :, 0].transpose(0, 2, 3, 1) for x in both)
 
 
-def test_truncation_changes_95_grey_levels_of_an_untouched_original():
+def test_truncation_changes_95_gray_levels_of_an_untouched_original():
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 1, 16, 16).repeat(1, 3, 1, 1, 1)
     pair = Pair(levels, levels, None)
     before, _ = pair.values("truncated")

@@ -6,12 +6,12 @@ import scipy.linalg
 import torch
 
 from extractor_files import write_script
-from pictures import random_clips
+from random_clips import random_clips
 from vistok import evaluate
 from vistok.eval.features.i3d import I3D, load_i3d
 from vistok.eval.metrics.feature_statistics import FeatureStatistics
 from vistok.eval.metrics.frechet import RFVD
-from vistok.eval.metrics.metric import NotApplicableError
+from vistok.eval.protocols.not_applicable import NotApplicableError
 
 CLIPS = {"size": 32, "frames": 9, "metrics": ["psnr", "rfvd"]}
 
@@ -65,7 +65,7 @@ def test_without_the_file_the_metric_says_where_to_get_it():
 
 def test_files_that_are_no_i3d_are_refused(i3d_file):
     i3d_file.write_bytes(b"no TorchScript")
-    with pytest.raises(ValueError, match="is no TorchScript file"):
+    with pytest.raises(ValueError, match="is not a TorchScript file"):
         I3D("rounded", 9, "cpu")
     write_script(torch.nn.Identity(), i3d_file)
     with pytest.raises(NotApplicableError, match="does not take clips of 9 frames"):

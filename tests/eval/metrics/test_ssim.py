@@ -5,11 +5,11 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from pictures import noisy_pair
-from vistok.eval.metrics.image_pair import Pair
-from vistok.eval.metrics.metric import NotApplicableError
+from random_clips import noisy_pair
 from vistok.eval.metrics.ssim import SSIM, similarity_maps
-from vistok.eval.protocol import CANONICAL, PROTOCOLS
+from vistok.eval.protocols.image_pair import Pair
+from vistok.eval.protocols.not_applicable import NotApplicableError
+from vistok.eval.protocols.protocol import CANONICAL, PROTOCOLS
 
 GAUSSIAN = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
 
@@ -59,7 +59,7 @@ def test_ssim_equals_scikit_images_under_the_protocols_settings(name, options):
         assert measured[clip].item() == pytest.approx(np.mean(frames), abs=1e-9)
 
 
-def test_vidtok_averages_large_pictures_down_first():
+def test_vidtok_averages_large_images_down_first():
     pair = noisy_pair(clips=1, frames=1, size=512, strength=0.3)
     small = Pair(*(x[..., ::1, ::1] for x in (pair.originals, pair.reconstructions)), pair.pixels)
     plain = SSIM(CANONICAL, 512).measure(small)["ssim"].item()
@@ -67,7 +67,7 @@ def test_vidtok_averages_large_pictures_down_first():
     assert pooled > plain + 0.05  # averaging takes noise away
 
 
-def test_ssim_of_a_perfect_match_is_one_and_small_pictures_are_refused():
+def test_ssim_of_a_perfect_match_is_one_and_small_images_are_refused():
     pair = noisy_pair(clips=2, frames=2, size=16, strength=0.0)
     assert SSIM(CANONICAL, 16).measure(pair)["ssim"].tolist() == pytest.approx([1.0, 1.0])
     with pytest.raises(NotApplicableError, match="at least 11 x 11 pixels, got 8 x 8"):

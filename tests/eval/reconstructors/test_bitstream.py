@@ -1,4 +1,4 @@
-"""Payload sizes: what a file says beside its picture is not counted, all of the picture is."""
+"""Payload sizes: what a file says beside its image is not counted, all of the image is."""
 
 import io
 
@@ -19,7 +19,7 @@ EXIF = Image.Exif()
 EXIF[270] = "a description " * 20
 
 
-def picture(side: int = 96) -> Image.Image:
+def image(side: int = 96) -> Image.Image:
     return Image.open(SAMPLES / "images" / "kodim09.jpg").convert("RGB").resize((side, side))
 
 
@@ -33,9 +33,9 @@ def file(image: Image.Image, kind: str, **options) -> bytes:
     ("kind", "payload"), [("JPEG", jpeg_payload), ("WEBP", webp_payload), ("AVIF", avif_payload)]
 )
 def test_metadata_is_not_counted(kind, payload):
-    plain, described = file(picture(), kind), file(picture(), kind, exif=EXIF.tobytes())
+    plain, described = file(image(), kind), file(image(), kind, exif=EXIF.tobytes())
     assert len(described) > len(plain) + 250
-    # AVIF keeps metadata beside the picture in one box: there only the picture itself is compared.
+    # AVIF keeps metadata beside the image in one box: there only the image itself is compared.
     if kind != "AVIF":
         assert payload(plain) == payload(described)
     assert 0.5 * len(plain) < payload(plain) < len(plain)
@@ -45,20 +45,20 @@ def test_jpeg_counts_what_lies_behind_the_tables_of_every_scan():
     flat = Image.new("RGB", (16, 16), (90, 90, 90))
     # Six blocks per macroblock without any coefficient: a few bytes, whatever the tables take.
     assert 1 <= jpeg_payload(file(flat, "JPEG")) <= 12
-    once, in_scans = file(picture(), "JPEG"), file(picture(), "JPEG", progressive=True)
+    once, in_scans = file(image(), "JPEG"), file(image(), "JPEG", progressive=True)
     assert jpeg_payload(once) == len(once) - once.rindex(b"\xff\xda") - 2 - 12 - 2
     assert in_scans.count(b"\xff\xda") > 3
     assert jpeg_payload(in_scans) > 0.7 * jpeg_payload(once)
 
 
 def test_jpeg_restart_markers_belong_to_their_scan():
-    plain = file(picture(), "JPEG")
-    restarted = file(picture(), "JPEG", restart_marker_rows=1)
+    plain = file(image(), "JPEG")
+    restarted = file(image(), "JPEG", restart_marker_rows=1)
     assert jpeg_payload(restarted) >= jpeg_payload(plain)
 
 
-def test_webp_counts_colours_and_transparency():
-    opaque = picture()
+def test_webp_counts_colors_and_transparency():
+    opaque = image()
     clear = opaque.copy()
     clear.putalpha(Image.linear_gradient("L").resize(opaque.size))
     assert webp_payload(file(clear, "WEBP")) > webp_payload(file(opaque, "WEBP"))
@@ -78,7 +78,7 @@ def test_only_slices_of_nal_units_are_counted():
     assert hevc_payload(hevc) == 11
 
 
-def test_only_picture_units_of_av1_are_counted():
+def test_only_image_units_of_av1_are_counted():
     delimiter, sequence = b"\x12\x00", b"\x0a\x03abc"
     frame = b"\x32" + b"\xac\x02" + b"\x55" * 300  # 300 as 0xAC 0x02
     with_extension = b"\x36\x08\x05" + b"\x66" * 5

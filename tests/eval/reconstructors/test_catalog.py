@@ -8,7 +8,7 @@ from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.eval.reconstructors.video_codec import VideoCodec
 
 
-def test_a_sweep_is_one_subject_per_number_in_the_order_given():
+def test_a_sweep_is_one_reconstructor_per_number_in_the_order_given():
     reconstructors = open_reconstructors("jpeg:q=30,10,90")
     assert [reconstructor.name for reconstructor in reconstructors] == [
         "jpeg:q=30",
@@ -46,6 +46,6 @@ def test_mistakes_are_answered_with_what_is_meant(spec, error, message):
         open_reconstructors(spec)
 
 
-def test_a_sweep_is_refused_where_one_subject_is_wanted():
+def test_a_sweep_is_refused_where_one_reconstructor_is_wanted():
     with pytest.raises(ValueError, match=r"'jpeg:q=10,20' names 2"):
         open_reconstructor("jpeg:q=10,20")

@@ -18,7 +18,7 @@ from diffusers import (
 from vistok import evaluate
 from vistok.data.pixels import to_pixels, to_uint8
 from vistok.eval.reconstructors.catalog import open_reconstructor
-from vistok.eval.reconstructors.diffusers_autoencoder import open_diffusers, picture_autoencoders
+from vistok.eval.reconstructors.diffusers_autoencoder import open_diffusers, supported_autoencoders
 
 UNET = {
     "block_out_channels": (8, 8),
@@ -176,7 +176,7 @@ def test_the_codes_of_a_discrete_vidtok_are_counted(tmp_path):
 
 def test_a_length_that_the_class_does_not_keep_is_refused(tmp_path):
     reconstructor = open_reconstructor(save("AutoencoderKLWan", tmp_path))
-    with pytest.raises(ValueError, match="gave back 5 x 32 x 32 for 8 x 32 x 32"):
+    with pytest.raises(ValueError, match="returned 5 x 32 x 32 for 8 x 32 x 32"):
         reconstructor.reconstruct(noise(8), ["a", "b"])
 
 
@@ -192,7 +192,7 @@ def test_wrong_words_and_wrong_files_are_refused(tmp_path):
         open_diffusers("diffusers:AutoencoderLK:x", "cpu", torch.float32)
     with pytest.raises(ValueError, match="written diffusers:<Class>:<path or hub id>"):
         open_diffusers("diffusers:AutoencoderKL", "cpu", torch.float32)
-    with pytest.raises(ValueError, match="holds a AutoencoderKL, not a VQModel"):
+    with pytest.raises(ValueError, match="contains a AutoencoderKL, not a VQModel"):
         open_diffusers(f"diffusers:VQModel:{tmp_path / 'kl'}", "cpu", torch.float32)
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
         open_diffusers(f"diffusers:VQModel:{tmp_path / 'nothing'}", "cpu", torch.float32)
@@ -204,6 +204,6 @@ def test_wrong_words_and_wrong_files_are_refused(tmp_path):
 
 
 def test_autoencoders_of_sound_and_proteins_are_not_offered():
-    offered = picture_autoencoders()
+    offered = supported_autoencoders()
     assert {"AutoencoderKL", "VQModel", "AutoencoderDC", "AutoencoderKLWan"} <= offered.keys()
     assert not [name for name in offered if "Audio" in name or "Oobleck" in name]

@@ -11,7 +11,7 @@ from vistok.data.evaluation_set import EvaluationSet
 from vistok.data.sources.source import list_source
 from vistok.eval.reconstructors.folder import Folder
 
-PICTURES, CLIPS = "samples:heldout", "samples:videos"
+IMAGES, CLIPS = "samples:heldout", "samples:videos"
 
 
 def crops(source: str, size: int, frames: int, count: int) -> dict[str, torch.Tensor]:
@@ -19,11 +19,11 @@ def crops(source: str, size: int, frames: int, count: int) -> dict[str, torch.Te
     return {dataset.files[i].key: dataset[i][1] for i in range(count)}
 
 
-def test_pictures_are_matched_by_name_whatever_their_order_and_extension(tmp_path):
-    for key, clip in crops(PICTURES, 64, 1, 4).items():
+def test_images_are_matched_by_name_whatever_their_order_and_extension(tmp_path):
+    for key, clip in crops(IMAGES, 64, 1, 4).items():
         write_image(tmp_path / f"{key}.png", 255 - clip[:, 0])
-    (row,) = evaluate(PICTURES, f"folder:{tmp_path}", size=64, metrics=("psnr",))
-    (inverse,) = evaluate(PICTURES, lambda pixels: -pixels, size=64, metrics=("psnr",))
+    (row,) = evaluate(IMAGES, f"folder:{tmp_path}", size=64, metrics=("psnr",))
+    (inverse,) = evaluate(IMAGES, lambda pixels: -pixels, size=64, metrics=("psnr",))
     assert row.num_samples == 4
     assert row.metrics["psnr"] == pytest.approx(inverse.metrics["psnr"])
     assert row.bits_per_pixel is None
@@ -42,13 +42,13 @@ def test_clips_are_folders_of_frames_or_video_files(tmp_path):
 
 
 def test_missing_reconstructions_are_named_before_any_work(tmp_path):
-    kept, *missing = crops(PICTURES, 64, 1, 4).items()
+    kept, *missing = crops(IMAGES, 64, 1, 4).items()
     write_image(tmp_path / f"{kept[0]}.png", kept[1][:, 0])
     with pytest.raises(
         ValueError,
-        match=rf"lacks 3 of 4 reconstructions: {missing[0][0]}.*take it out of the source",
+        match=rf"lacks 3 of 4 reconstructions: {missing[0][0]}.*remove it from the source",
     ):
-        evaluate(PICTURES, f"folder:{tmp_path}", size=64)
+        evaluate(IMAGES, f"folder:{tmp_path}", size=64)
 
 
 def test_a_reconstruction_of_another_size_or_length_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Picture codecs: exactly Pillow's files, at exactly their rates."""
+"""Image codecs: exactly Pillow's files, at exactly their rates."""
 
 import io
 
@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from vistok import evaluate
-from vistok.data.codecs.image import to_picture, to_tensor
+from vistok.data.codecs.image import to_pil, to_tensor
 from vistok.eval.reconstructors.image_codec import IMAGE_FORMATS, ImageCodec
 
 SOURCE = "samples:heldout"
@@ -21,14 +21,14 @@ def clips(count: int, frames: int = 1, side: int = 48) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("kind", IMAGE_FORMATS)
-def test_a_picture_comes_back_as_pillow_reads_its_own_file(kind):
+def test_a_image_comes_back_as_pillow_reads_its_own_file(kind):
     batch = clips(2)
     result = ImageCodec(kind, 50).reconstruct(batch, ["a", "b"])
     for before, after, stored in zip(
         batch, result.clips, result.stored_bits_per_pixel, strict=True
     ):
         buffer = io.BytesIO()
-        to_picture(before[:, 0]).save(buffer, kind.upper(), quality=50)
+        to_pil(before[:, 0]).save(buffer, kind.upper(), quality=50)
         assert stored == 8 * len(buffer.getvalue()) / 48**2
         assert torch.equal(after[:, 0], to_tensor(Image.open(buffer).convert("RGB")))
 
@@ -50,7 +50,7 @@ def test_a_clip_takes_the_bits_of_its_frames():
     assert whole.bits_per_pixel[0] == pytest.approx(sum(f.bits_per_pixel[0] for f in frames) / 3)
 
 
-def test_a_rate_does_not_depend_on_neighbours_in_the_batch():
+def test_a_rate_does_not_depend_on_neighbors_in_the_batch():
     batch = clips(3)
     together = ImageCodec("webp", 40).reconstruct(batch, list("abc"))
     alone = [ImageCodec("webp", 40).reconstruct(clip[None], ["a"]) for clip in batch]

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from vistok.eval.metrics.psnr import psnr, squared_errors
+from vistok.eval.metrics.psnr import psnr_from_mse, squared_errors
 from vistok.eval.reconstructors.video_codec import VIDEO_FORMATS, VideoCodec
 
 
 def moving_clip(frames: int, height: int = 64, width: int = 64) -> torch.Tensor:
-    """A smooth picture that moves and brightens, so that a frame out of place is noticed."""
+    """A smooth image that moves and brightens, so that a frame out of place is noticed."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(1, 3, 8, 8, generator=generator)
     size = (height, width)
@@ -18,7 +18,7 @@ def moving_clip(frames: int, height: int = 64, width: int = 64) -> torch.Tensor:
 
 
 def decibels(clip: torch.Tensor, other: torch.Tensor) -> list[float]:
-    return [psnr(error) for error in squared_errors(clip, other)[0].tolist()]
+    return [psnr_from_mse(error) for error in squared_errors(clip, other)[0].tolist()]
 
 
 # Shorter than the encoders' reordering, where libx265 leaves time stamps undefined, and longer.
@@ -52,7 +52,7 @@ def test_odd_sizes_keep_their_size(kind):
     assert min(decibels(clip, result.clips)) > 30
 
 
-def test_grey_levels_survive_the_way_through_limited_range():
+def test_gray_levels_survive_the_way_through_limited_range():
     ramp = torch.arange(256, dtype=torch.uint8).view(1, 1, 1, 16, 16).expand(1, 3, 1, 16, 16)
     flat = ramp.repeat_interleave(8, dim=3).repeat_interleave(8, dim=4).contiguous()
     result = VideoCodec("h264", 0).reconstruct(flat, ["a"])

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from made_rows import discrete_row, pictures, preset_row, row, some_rows
+from made_rows import discrete_row, examples, preset_row, row, some_rows
 from planted import photos
 from vistok.eval.diagnostics.finding import Finding
-from vistok.eval.protocol import CANONICAL
+from vistok.eval.protocols.protocol import CANONICAL
 from vistok.eval.report.report import Report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -33,8 +33,8 @@ WIDTHS = (1280, 390)
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     flat = photos(64)[0, :, 0]
-    battery = [Finding("flat_field", "a", {"stride_2_levels": 1.2}, "a pattern", picture=flat)]
-    clip = row("video model", 0.1, 25.0, pictures=pictures(frames=8))
+    battery = [Finding("flat_field", "a", {"stride_2_levels": 1.2}, "a pattern", image=flat)]
+    clip = row("video model", 0.1, 25.0, examples=examples(frames=8))
     rows = [*some_rows(), clip, preset_row()]
     Report("a source", CANONICAL, rows, battery=battery).write(folder)
     return folder / "report.html"
@@ -100,7 +100,7 @@ def test_nothing_is_asked_of_the_network_and_nothing_is_complained_about(chromiu
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_is_as_wide_as_its_window_and_pictures_are_drawn(chromium, report, width):
+def test_the_page_is_as_wide_as_its_window_and_images_are_drawn(chromium, report, width):
     open_page(chromium, report, width)
     assert chromium.execute_script("return document.documentElement.scrollWidth") <= width
     broken = chromium.execute_script(
@@ -186,7 +186,7 @@ def test_the_error_is_shown_on_demand(chromium, report):
     chromium.execute_script("arguments[0].scrollIntoView({block: 'center'})", button)
     button.click()
     assert error.value_of_css_property("opacity") == "1"
-    assert button.text == "show the picture"
+    assert button.text == "show the image"
 
 
 def test_any_two_tokenizers_can_be_compared(chromium, report):
@@ -208,7 +208,7 @@ def test_rows_of_other_rules_look_different(chromium, report):
     marked = find_all(chromium, "table.sortable tr.other")
     assert len(marked) == 1
     assert "†" in marked[0].text
-    assert "do not compare" in find(chromium, ".warning").text
+    assert "are not comparable" in find(chromium, ".warning").text
 
 
 def test_a_page_of_one_row_works_too(chromium, tmp_path):

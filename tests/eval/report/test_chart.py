@@ -37,9 +37,9 @@ def test_ticks_are_round(axis, ticks):
     assert axis.ticks() == pytest.approx(ticks)
 
 
-def test_names_cannot_break_out_of_the_picture():
+def test_names_cannot_break_out_of_the_chart():
     svg = chart(
-        [Series("<b>&", ((1.0, 1.0),), ("<script>",), 0, labelled=True)],
+        [Series("<b>&", ((1.0, 1.0),), ("<script>",), 0, labeled=True)],
         Axis("x", 0.5, 2.0, "log"),
         Axis("y", 0.0, 2.0, "linear"),
         '"><script>',
@@ -55,7 +55,7 @@ def test_sweeps_are_curves_and_tokenizers_points():
         "rFID",
         "SSIM",
     ]
-    # two tokenizers and three qualities; the pictures themselves are no point of the plot
+    # two tokenizers and three qualities; the images themselves are not a point of the plot
     assert len(circles(plots[0])) == 5
     assert plots[0].count("<polyline") == 1
     assert plots[0].count("hollow") == 1
@@ -74,7 +74,7 @@ def test_a_plot_never_mixes_rules_and_needs_two_points():
 def test_codes_are_drawn_group_by_group():
     plot = code_plot(discrete_row())
     assert plot.count("<polyline") == 2
-    assert "25.0 to 50.0 % of the codes occur" in code_facts(discrete_row())
+    assert "25.0 to 50.0 % of the codes are used" in code_facts(discrete_row())
     assert code_plot(row("jpeg:q=5", 0.2, 20.0)) is None
 
 

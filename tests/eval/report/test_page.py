@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import torch
 
-from made_rows import discrete_row, pictures, preset_row, row, some_rows
+from made_rows import discrete_row, examples, preset_row, row, some_rows
 from planted import photos
 from vistok.eval.diagnostics.finding import Finding
-from vistok.eval.protocol import CANONICAL
+from vistok.eval.protocols.protocol import CANONICAL
 from vistok.eval.report.report import Report
 
 
@@ -18,7 +18,7 @@ def html(tmp_path, rows, battery=()):
     return (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
-def test_every_named_picture_is_in_the_page_once(tmp_path):
+def test_every_named_image_is_in_the_page_once(tmp_path):
     page = html(tmp_path, some_rows())
     stored = json.loads(re.search('id="images">(.*?)</script>', page, re.DOTALL)[1])
     named = set(re.findall('data-image="(.*?)"', page))
@@ -38,18 +38,18 @@ def test_the_page_asks_for_nothing(tmp_path):
 
 def test_names_cannot_break_out_of_the_page(tmp_path):
     evil = "</script><script>alert(1)</script>"
-    shown = [replace(picture, key=evil) for picture in pictures()]
-    page = html(tmp_path, [row(evil, 0.5, 20.0, pictures=shown, settings=evil)])
+    shown = [replace(example, key=evil) for example in examples()]
+    page = html(tmp_path, [row(evil, 0.5, 20.0, examples=shown, settings=evil)])
     assert "<script>alert" not in page
 
 
 def test_mixed_rules_are_announced(tmp_path):
-    assert "do not compare" in html(tmp_path, [preset_row()])
-    assert "do not compare" not in html(tmp_path, [discrete_row()])
+    assert "are not comparable" in html(tmp_path, [preset_row()])
+    assert "are not comparable" not in html(tmp_path, [discrete_row()])
 
 
 def test_clips_have_strips_of_frames(tmp_path):
-    clips = row("video", 0.1, 25.0, frames=9, pictures=pictures(frames=8))
+    clips = row("video", 0.1, 25.0, frames=9, examples=examples(frames=8))
     page = html(tmp_path, [clips])
     # worst, median and best: originals, reconstructions and errors of eight frames each
     assert page.count('class="strip"') == 3
@@ -61,10 +61,10 @@ def test_tokenizers_of_one_name_are_numbered(tmp_path):
     assert "tokenizer (2)" in page
 
 
-def test_findings_stand_in_the_page_with_their_pictures(tmp_path):
+def test_findings_stand_in_the_page_with_their_images(tmp_path):
     battery = [
         Finding(
-            "flat_field", "a", {"stride_2_levels": 1.25}, "a pattern", picture=photos(64)[0, :, 0]
+            "flat_field", "a", {"stride_2_levels": 1.25}, "a pattern", image=photos(64)[0, :, 0]
         ),
         Finding("flat_field", "b", {}, "", unavailable="too small"),
     ]
@@ -76,7 +76,7 @@ def test_findings_stand_in_the_page_with_their_pictures(tmp_path):
 
 
 def with_a_perfect_sample(name, rate, pooled):
-    made = row(name, rate, float("inf"), pictures=pictures())
+    made = row(name, rate, float("inf"), examples=examples())
     made.metrics["psnr_pooled"] = pooled
     return made
 
@@ -105,7 +105,7 @@ def test_without_perfect_samples_plots_show_the_mean(tmp_path):
 
 
 def test_a_perfect_reconstruction_is_not_shown_and_nothing_else_breaks(tmp_path):
-    page = html(tmp_path, [row("identity", 24.0, float("inf"), pictures=pictures())])
+    page = html(tmp_path, [row("identity", 24.0, float("inf"), examples=examples())])
     assert "Reconstructions" not in page
     assert torch.isfinite(
         torch.tensor([float(x) for x in re.findall(r'cx="([\d.]+)"', page)])

@@ -8,7 +8,7 @@ import pytest
 from made_rows import discrete_row, preset_row, some_rows
 from vistok.eval.diagnostics.finding import Finding
 from vistok.eval.harness.row import Row
-from vistok.eval.protocol import CANONICAL
+from vistok.eval.protocols.protocol import CANONICAL
 from vistok.eval.report.report import Report
 from vistok.eval.report.schema import SCHEMA_FILE, ReportEntry, json_schema
 
@@ -31,6 +31,19 @@ def test_a_report_follows_the_schema_and_reads_back(tmp_path):
         jsonschema.validate({**value, "rows": [{"tokenizer": "x"}]}, json_schema())
 
 
+def test_rows_are_read_back_with_their_values_and_only_under_their_own_rules(tmp_path):
+    rows = [*some_rows(), preset_row()]
+    value = written(tmp_path, rows)
+    read = ReportEntry.model_validate(value).rows
+    assert [row.metrics for row in read] == [row.metrics for row in rows]
+    assert [row.per_sample for row in read] == [row.per_sample for row in rows]
+    assert [row.protocol for row in read] == [row.protocol for row in rows]
+    assert read[-1].canonical.protocol == CANONICAL
+    value["rows"][0]["protocol_hash"] = "0" * 12
+    with pytest.raises(ValueError, match="the row was made under other rules"):
+        ReportEntry.model_validate(value)
+
+
 def test_infinity_is_null_beside_a_flag_wherever_it_stands(tmp_path):
     battery = [Finding("drift", "identity", {"psnr_1_db": float("inf")}, "none")]
     value = written(tmp_path, some_rows(), battery)
@@ -43,9 +56,9 @@ def test_infinity_is_null_beside_a_flag_wherever_it_stands(tmp_path):
     assert value["battery"][0]["numbers"] == {"psnr_1_db": None, "psnr_1_db_infinite": True}
 
 
-def test_every_result_of_a_row_but_its_pictures_is_written(tmp_path):
+def test_every_result_of_a_row_but_its_examples_is_written(tmp_path):
     (entry,) = written(tmp_path, [discrete_row()])["rows"]
-    fields = set(Row.__dataclass_fields__) - {"pictures", "parts"}
+    fields = set(Row.__dataclass_fields__) - {"examples", "partial_scores"}
     assert fields <= entry.keys()
     assert entry["code_use"]["entropy"] == [3.17, 2.0]
     assert entry["bad_files"] == [{"path": "a.png", "reason": "damaged", "exception": "OSError"}]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from made_rows import discrete_row, preset_row, row, some_rows
 from vistok.data.sources.media import BadFile
-from vistok.eval.protocol import CANONICAL
+from vistok.eval.protocols.protocol import CANONICAL
 from vistok.eval.report.markdown import markdown
 from vistok.eval.report.notes import caveat_notes
 from vistok.eval.report.table import table_of
@@ -74,7 +74,7 @@ def test_a_reason_is_told_once_for_all_metrics_that_share_it():
 def test_markdown_says_what_is_missing_and_escapes_its_cells():
     bad = (BadFile("a.png", "cannot be decoded", "OSError"),)
     rows = [replace(row("a|b", 0.2, 20.0), bad_files=bad), replace(discrete_row(), bad_files=bad)]
-    text = markdown("4 pictures", rows, [], ["machine: a CPU"])
+    text = markdown("4 images", rows, [], ["machine: a CPU"])
     assert "a\\|b" in text
     assert "lpips_alex is not measured: its weights are missing" in text
     assert "rfid: of 4 samples" in text

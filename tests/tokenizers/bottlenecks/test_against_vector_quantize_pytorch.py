@@ -29,8 +29,7 @@ def test_residual_fsq():
     """Theirs clamps softly beforehand, and spaces codes symmetrically."""
     levels = (8, 5, 5)
     theirs = reference.ResidualFSQ(levels=list(levels), num_quantizers=3).eval()
-    inner = {"kind": "fsq", "levels": levels, "symmetric": True, "squash": "clamp"}
-    ours = Residual(inner, num_quantizers=3).eval()
+    ours = Residual(lambda: FSQ(levels, symmetric=True, squash="clamp"), num_quantizers=3).eval()
     x = vectors(500, 3)
     limit = 1 + 1 / (torch.tensor(levels) - 1)
     out = ours((x / limit).tanh() * limit)

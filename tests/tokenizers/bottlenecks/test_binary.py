@@ -17,7 +17,7 @@ from vistok.tokenizers.bottlenecks.binary import Binary
 
 
 def brute_force(quantizer: Binary, x: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The terms as the papers write them: a softmax over the listed codebook, in fp64."""
+    """Return the terms as the papers write them: a softmax over the listed codebook, in fp64."""
     x = x.double()
     if isinstance(quantizer, BSQ):
         x = x / x.norm(dim=-1, keepdim=True)
@@ -25,14 +25,14 @@ def brute_force(quantizer: Binary, x: torch.Tensor) -> dict[str, torch.Tensor]:
     for bits in quantizer.bits_per_group:
         words = torch.arange(2**bits).unsqueeze(1)
         codes = quantizer.scale * (2 * (words >> torch.arange(bits) & 1) - 1).double()
-        logits = 2 * x[:, at : at + bits] @ codes.t() / quantizer.temperature
+        logits = 2 * x[:, at : at + bits] @ codes.t() / quantizer.losses.temperature
         sample.append(torch.distributions.Categorical(logits=logits).entropy().mean())
         histograms.append(logits.softmax(dim=1).mean(dim=0))
         at += bits
-    if quantizer.reduction == "reference":
+    if quantizer.losses.reduction == "reference":
         histograms = [torch.stack(histograms).mean(dim=0)]
         sample = [torch.stack(sample).mean()]
-    eps = quantizer.entropy_eps
+    eps = quantizer.losses.entropy_eps
     return {
         "sample_entropy": torch.stack(sample).sum(),
         "codebook_entropy": torch.stack([-(p * (p + eps).log()).sum() for p in histograms]).sum(),
@@ -65,6 +65,42 @@ def test_every_term_and_gradient_is_that_of_the_definition(quantizer, chunk, mon
         (reference,) = torch.autograd.grad(value, theirs, retain_graph=True)
         # softplus is exactly linear above 20, which is 2e-9 per unit of a logit of slope 400
         torch.testing.assert_close(gradient, reference, rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("chunk", [2**20, 64], ids=["one chunk", "many chunks"])
+@pytest.mark.parametrize("bits", [1, 2, 5, 8])
+def test_the_fast_entropies_are_those_of_the_exact_assignment(bits, chunk, dtype, monkeypatch):
+    monkeypatch.setattr(binary_entropy, "CHUNK_ELEMENTS", chunk)
+    generator = torch.Generator().manual_seed(0)
+    logits = 2 * torch.randn(2, 40, bits, generator=generator, dtype=dtype)
+    upstream = torch.randn(2, 2**bits, generator=generator, dtype=dtype)
+    fast, exact = logits.clone().requires_grad_(), logits.clone().requires_grad_()
+    p = binary_entropy.soft_assignment(exact)
+    expected = (-(p * p.log()).sum(dim=-1), p.mean(dim=1))
+    actual = (
+        binary_entropy.bit_entropy(fast).sum(dim=-1),
+        binary_entropy.mean_assignment(fast),
+    )
+    torch.testing.assert_close(actual, expected)
+    ours, theirs = (
+        torch.autograd.grad(entropies.sum() + (histograms * upstream).sum(), leaf)
+        for (entropies, histograms), leaf in ((actual, fast), (expected, exact))
+    )
+    # in fp32 the exact form sums 2^bits probabilities, each with its own rounding
+    atol = 1e-6 if dtype == torch.float32 else 1e-12
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("groups", [(10,), (62,), (3, 24, 25, 1)], ids=str)
+def test_indices_are_the_binary_numbers_of_the_signs(groups, dtype):
+    """The fp32 sums of powers of two against the integers that they stand for."""
+    gq = GQ(bits_per_group=groups, codebook_entropy_weight=0.0).eval()
+    x = torch.randn(100, gq.dim, generator=torch.Generator().manual_seed(0)).to(dtype)
+    words = (x > 0).long().split(groups, dim=-1)
+    expected = [(word << torch.arange(word.shape[-1])).sum(dim=-1) for word in words]
+    assert torch.equal(gq(x).indices, torch.stack(expected, dim=-1))
 
 
 @settings(deadline=None, max_examples=30)
@@ -200,8 +236,8 @@ def test_training_equals_the_reference_in_every_term_and_gradient(parity_folder)
             "per_sample_entropy": out.terms["sample_entropy"],
             "codebook_entropy": out.terms["codebook_entropy"],
             "commitment": out.terms["commitment"],
-            "entropy_aux_loss": gq.sample_entropy_weight * out.terms["sample_entropy"]
-            - gq.codebook_entropy_weight * out.terms["codebook_entropy"],
+            "entropy_aux_loss": gq.losses.sample_entropy_weight * out.terms["sample_entropy"]
+            - gq.losses.codebook_entropy_weight * out.terms["codebook_entropy"],
             "total": out.loss,
         }
         assert torch.equal(out.indices.flatten(), tensors["indices"])

@@ -79,7 +79,7 @@ def test_noise_has_the_given_strength():
     [
         (lambda: KL(latent_channels=0), "latent_channels must be >= 1"),
         (lambda: KL(kl_weight=-1.0), "kl_weight must be >= 0"),
-        (lambda: FixedSigma(sigma=0.0), "sigma must be > 0, got 0.0; for no noise use kind plain"),
+        (lambda: FixedSigma(sigma=0.0), "sigma must be > 0, got 0.0; for no noise use kind: plain"),
         (lambda: FixedSigma(latent_channels=0), "latent_channels must be >= 1"),
         (lambda: FixedSigma(kl_weight=-1.0), "kl_weight must be >= 0"),
     ],

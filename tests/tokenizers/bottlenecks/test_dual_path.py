@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tiny import tiny_tokenizer
-from vistok import DualPath, VisualTokenizer, evaluate
+from vistok import FSQ, KL, DualPath, VisualTokenizer, evaluate
 from vistok.tokenizers.adaptation import adapt_state
 
 FSQ_BEHIND_LINEAR = {"kind": "multi_token", "quantizer": {"kind": "fsq"}, "dim": 16}
@@ -151,16 +151,17 @@ def test_an_evaluation_scores_the_path_that_is_named(tmp_path):
     ("make", "message"),
     [
         (
-            lambda: DualPath({"kind": "fsq"}, {"kind": "fsq"}),
-            "continuous.kind must be continuous, one of kl, fixed_sigma, plain; got 'fsq'",
+            lambda: tiny_tokenizer("image", {**PLAIN, "continuous": {"kind": "fsq"}}),
+            "^bottleneck.continuous.kind: must be one of kl, fixed_sigma, plain, got 'fsq'$",
         ),
         (
-            lambda: DualPath({"kind": "kl"}, {"kind": "kl"}),
-            "quantizer.kind must be discrete",
+            lambda: tiny_tokenizer("image", {**PLAIN, "quantizer": {"kind": "kl"}}),
+            "^bottleneck.quantizer.kind: must be one of fsq, .*, dual_path, got 'kl'$",
         ),
         (
-            lambda: DualPath({"kind": "kl", "latent_channels": 8}, {"kind": "fsq"}),
-            "must take and give the 8 channels of the latents, but takes 6 and gives 6; wrap it as",
+            lambda: DualPath(continuous=KL(latent_channels=8), quantizer=FSQ()),
+            "input and output must have the 8 channels of the latents, got 6 and 6; wrap it in "
+            "multi_token with num_tokens=1 and dim=8$",
         ),
         (
             lambda: tiny_tokenizer("image", {"kind": "kl"}).reconstruct(

@@ -44,6 +44,31 @@ def test_every_code_is_reachable_from_bf16(levels):
     assert torch.equal(fsq(z.to(torch.bfloat16)).indices, indices)
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(6,), (50, 6), (7, 64, 6), (0, 6)], ids=str)
+@pytest.mark.parametrize("packed", [True, False])
+def test_the_fast_path_is_the_exact_one(symmetric, dtype, shape, packed):
+    """Codes, indices and gradient of the eager path; tests of all rows do the same for compiled."""
+    fast, exact = FSQ(symmetric=symmetric), FSQ(symmetric=symmetric)
+    exact.quantize_fast = exact.quantize_exact
+    generator = torch.Generator().manual_seed(0)
+    x = 2 * torch.randn(shape, generator=generator).to(dtype)
+    upstream = torch.randn(shape, generator=generator).to(dtype)
+    results = []
+    for fsq in (fast, exact):
+        leaf = x.clone().requires_grad_()
+        out = fsq(leaf if packed else leaf.movedim(0, -1).contiguous().movedim(-1, 0))
+        (gradient,) = torch.autograd.grad((out.codes * upstream).sum(), leaf)
+        results.append((out.codes, out.indices, gradient))
+    assert torch.equal(results[0][1], results[1][1])
+    if symmetric:  # q / w + c / w against (q + c) / w
+        torch.testing.assert_close(results[0][0], results[1][0], rtol=0, atol=1e-7)
+    else:
+        assert torch.equal(results[0][0], results[1][0])
+    torch.testing.assert_close(results[0][2], results[1][2])
+
+
 def test_the_gradient_is_that_of_the_bound_over_half_the_levels():
     fsq = FSQ((8, 5))
     x = torch.randn(50, 2, requires_grad=True)

@@ -14,10 +14,11 @@ def vectors(count: int, dim: int = 4, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("chunk", [2**22, 100])
-def test_the_search_finds_the_nearest_code_in_chunks_as_in_one(chunk, monkeypatch):
+def test_the_search_finds_the_nearest_code_in_chunks_as_in_one(chunk, dtype, monkeypatch):
     monkeypatch.setattr(codebook_module, "CHUNK_ELEMENTS", chunk)
-    x, codebook = vectors(200).double(), vectors(50, seed=1).double()
+    x, codebook = vectors(200).to(dtype), vectors(50, seed=1).to(dtype)
     distances = torch.cdist(x, codebook)
     assert torch.equal(codebook_module.nearest_codes(x, codebook), distances.argmin(dim=1))
     assert torch.equal(
@@ -45,6 +46,33 @@ def test_the_rotation_trick_turns_the_gradient_with_the_vector():
     torch.testing.assert_close(gradient.norm(dim=1), ratio * upstream.norm(dim=1))
     before = F.cosine_similarity(upstream, q)
     torch.testing.assert_close(F.cosine_similarity(gradient, x), before, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_rotation_trick_is_the_product_with_the_rotation_matrix(dtype):
+    x, q = vectors(30).to(dtype).requires_grad_(), vectors(30, seed=1).to(dtype)
+    upstream = vectors(30, seed=2).to(dtype)
+    (gradient,) = torch.autograd.grad((rotate_through(x, q) * upstream).sum(), x)
+    x_hat, q_hat = F.normalize(x.detach(), dim=-1), F.normalize(q, dim=-1)
+    r = F.normalize(x_hat + q_hat, dim=-1)
+    # R = I - 2 r r^T + 2 q_hat x_hat^T, one matrix per vector
+    outer = r[:, :, None] * r[:, None, :]
+    rotation = torch.eye(4, dtype=dtype) - 2 * outer + 2 * q_hat[:, :, None] * x_hat[:, None, :]
+    torch.testing.assert_close((rotation @ x_hat[:, :, None]).squeeze(-1), q_hat)
+    ratio = q.norm(dim=1, keepdim=True) / x.detach().norm(dim=1, keepdim=True)
+    expected = ratio * (rotation.mT @ upstream[:, :, None]).squeeze(-1)
+    torch.testing.assert_close(gradient, expected)
+
+
+def test_straight_through_is_the_textbook_form_without_its_rounding():
+    x, codes = vectors(30).requires_grad_(), vectors(30, seed=1).requires_grad_()
+    upstream = vectors(30, seed=2)
+    textbook = x + (codes - x).detach()
+    torch.testing.assert_close(straight_through(x, codes), textbook)
+    for form in (straight_through(x, codes), textbook):
+        gradients = torch.autograd.grad((form * upstream).sum(), (x, codes), allow_unused=True)
+        assert torch.equal(gradients[0], upstream)
+        assert gradients[1] is None
 
 
 def test_the_loss_of_vq_is_that_of_the_definition():
@@ -118,22 +146,39 @@ def test_the_table_of_simvq_is_frozen_and_every_step_moves_all_codes():
     assert (simvq.indices_to_codes(every) != before).any(dim=1).all()
 
 
+def test_simvq_is_its_definition_with_a_gradient_through_all_codes():
+    q = SimVQ(codebook_size=24, codebook_dim=4, commitment_weight=0.3, codebook_weight=0.9)
+    x = vectors(50).requires_grad_()
+    weights = (x, q.map.weight, q.map.bias)
+    out = q(x)
+    codebook = q.map(q.table)
+    indices = torch.cdist(x, codebook).argmin(dim=1)
+    codes = codebook[indices]
+    loss = 0.3 * F.mse_loss(x, codes.detach()) + 0.9 * F.mse_loss(codes, x.detach())
+    assert torch.equal(out.indices.squeeze(1), indices)
+    torch.testing.assert_close(out.codes, codes)
+    torch.testing.assert_close(out.loss, loss)
+    ours, theirs = torch.autograd.grad(out.loss, weights), torch.autograd.grad(loss, weights)
+    torch.testing.assert_close(ours, theirs)
+
+
 def literal_ibq(q: IBQ, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes and loss as the released code writes them, with the N x K one-hots."""
+    """Return codes and loss as the released code computes them, with the N x K one-hots."""
     logits = x @ q.codebook.t()
     soft = logits.softmax(dim=1)
     hard = F.one_hot(logits.argmax(dim=1), q.codebook_size).to(x.dtype)
     codes = (hard - soft.detach() + soft) @ q.codebook
     hard_codes = hard @ q.codebook
-    p = (logits / q.temperature).softmax(dim=1)
-    sample = -(p * (logits / q.temperature).log_softmax(dim=1)).sum(dim=1).mean()
+    logits = logits / q.entropy_loss.temperature
+    p = logits.softmax(dim=1)
+    sample = -(p * logits.log_softmax(dim=1)).sum(dim=1).mean()
     mean = p.mean(dim=0)
-    entropy = sample + (mean * (mean + q.entropy_eps).log()).sum()
+    entropy = sample + (mean * (mean + q.entropy_loss.entropy_eps).log()).sum()
     loss = (
         F.mse_loss(codes, x)
         + q.commitment_weight * F.mse_loss(hard_codes.detach(), x)
         + q.codebook_weight * F.mse_loss(hard_codes, x.detach())
-        + q.entropy_weight * entropy
+        + q.entropy_loss.entropy_weight * entropy
     )
     return codes, loss
 

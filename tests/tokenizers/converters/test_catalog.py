@@ -21,7 +21,7 @@ def test_unknown_families_and_idle_options_are_refused():
 def test_the_command_line_names_every_family():
     from typer.testing import CliRunner
 
-    from vistok.cli import app
+    from vistok.cli.app import app
 
     shown = CliRunner().invoke(app, ["convert", "--help"]).stdout
     assert all(family in shown for family in CONVERTERS)

@@ -42,8 +42,8 @@ def test_objects_are_refused_and_never_built(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([torch.ones(1)], "holds no tensors by name"),
-        ({}, "holds no tensors by name"),
+        ([torch.ones(1)], "holds neither tensors by name nor a state_dict"),
+        ({}, "holds neither tensors by name nor a state_dict"),
         ({"state_dict": {"a": 1}}, "a is a int, not a tensor"),
     ],
 )

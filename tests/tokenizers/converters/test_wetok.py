@@ -1,12 +1,16 @@
 """WeTok's checkpoints: every tensor has its place or a reason, and the way back is exact."""
 
+import re
+
 import pytest
 import torch
 
 import wetok_by_hand
 from tiny import tiny_tokenizer, tiny_wetok
 from vistok import VisualTokenizer
-from vistok.tokenizers.converters.wetok import WeTokConverter
+from vistok.tokenizers.converters import wetok
+from vistok.tokenizers.converters.wetok import WeTokConverter, reference_names
+from vistok.tokenizers.converters.wetok_architecture import architecture_of
 
 Tensors = dict[str, torch.Tensor]
 CONVERTER = WeTokConverter(bits_per_group=4)
@@ -54,6 +58,17 @@ def published_shapes(
     affine("encoder.conv_out", d, last, 1, 1)
     affine("decoder.conv_out", 3, widths[0], 3, 3)
     return shapes
+
+
+def test_the_names_in_the_docstring_are_true():
+    tokenizer = tiny_wetok()
+    names = reference_names(architecture_of(tokenizer), tokenizer.state_dict())
+    rows = re.findall(
+        r"^ +((?:en|de)coder\.\S+) +((?:en|de)coder\.\S+)$", wetok.__doc__, re.MULTILINE
+    )
+    assert len(rows) == 3
+    for ours, theirs in rows:
+        assert names[ours] == theirs
 
 
 def ema_name(name: str) -> str:
@@ -119,7 +134,7 @@ def test_raw_weights_are_taken_on_request(tmp_path):
     written = reference_state(conversion.tokenizer, tmp_path)
     name = "encoder.mid_block.1.conv2.weight"
     assert torch.equal(written[name], state[name])
-    assert conversion.ignored["averages, raw weights were asked for"] == conversion.used
+    assert conversion.ignored["averages, raw weights were requested"] == conversion.used
     assert conversion.weights == f"0 averaged and {conversion.used} raw tensors"
 
 
@@ -225,8 +240,8 @@ def test_half_precision_files_become_fp32(tmp_path):
         ("average of nothing", "no place in the model: model_ema.encodernothing"),
         ("missing", "1 weight.s. are missing: encoder.stages.1.blocks.1.conv2.weight"),
         ("shape", "decoder.conv_out.weight should be"),
-        ("another model", "is no WeTok checkpoint: it has no encoder.conv_in.weight"),
-        ("width", "level widths .32, 48. are no multiples of 32"),
+        ("another model", "is not a WeTok checkpoint: it has no encoder.conv_in.weight"),
+        ("width", "level widths .32, 48. are not multiples of 32"),
     ],
 )
 def test_files_that_do_not_fit_are_refused(damage, message, tmp_path):
@@ -249,7 +264,7 @@ def test_files_that_do_not_fit_are_refused(damage, message, tmp_path):
 
 
 def test_options_out_of_range_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="8 channels, no multiple of bits_per_group 3"):
+    with pytest.raises(ValueError, match="8 channels, which is not a multiple of bits_per_group 3"):
         read(training_file(), tmp_path, WeTokConverter(bits_per_group=3))
     with pytest.raises(ValueError, match="weights must be ema or raw, got 'average'"):
         WeTokConverter(weights="average")
@@ -258,7 +273,7 @@ def test_options_out_of_range_are_refused(tmp_path):
 
 
 def test_only_a_wetok_can_be_written_as_one(tmp_path):
-    with pytest.raises(ValueError, match="this tokenizer is no WeTok"):
+    with pytest.raises(ValueError, match="this tokenizer is not a WeTok"):
         CONVERTER.write(tiny_tokenizer(), tmp_path)
     wetok = tiny_wetok()
     other = VisualTokenizer(
@@ -266,11 +281,11 @@ def test_only_a_wetok_can_be_written_as_one(tmp_path):
         {"kind": "fsq", "levels": [3] * 8},
         wetok.config["decoder_config"],
     )
-    with pytest.raises(ValueError, match="this tokenizer is no WeTok"):
+    with pytest.raises(ValueError, match="this tokenizer is not a WeTok"):
         CONVERTER.write(other, tmp_path)
     assert not any(tmp_path.iterdir())
     CONVERTER.write(wetok, tmp_path)
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="already exists"):
         CONVERTER.write(wetok, tmp_path)
 
 
@@ -282,5 +297,5 @@ def test_a_saved_conversion_says_where_it_came_from(tmp_path):
     loaded = VisualTokenizer.from_pretrained(tmp_path / "tokenizer")
     for name, tensor in conversion.tokenizer.state_dict().items():
         assert torch.equal(loaded.state_dict()[name], tensor)
-    with pytest.raises(ValueError, match="holds a tokenizer already"):
+    with pytest.raises(ValueError, match="already holds a tokenizer"):
         conversion.save(tmp_path / "tokenizer")

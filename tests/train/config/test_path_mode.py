@@ -9,7 +9,7 @@ from vistok import VisualTokenizer
 from vistok.component import validate
 from vistok.train.config.path_mode import path_of_step
 from vistok.train.loop import train
-from vistok.train.losses.gan import build_adversary
+from vistok.train.losses.gan import build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.losses.options import Adversarial, Losses
 from vistok.train.monitor.metrics_log import read_metrics
@@ -42,12 +42,12 @@ def test_the_loss_of_both_paths_is_their_weighted_sum():
     rules = {
         "discriminator": {"kind": "patchgan", "base_channels": 8, "num_layers": 1, "norm": "group"}
     }
-    adversary = build_adversary(validate(Adversarial, rules), torch.device("cpu"))
+    gan = build_gan(validate(Adversarial, rules), torch.device("cpu"))
 
     def loss(path: str, **more: float) -> tuple[float, dict]:
         losses = validate(Losses, {**weights, **more})
         output = tokenizer(pixels, path=path)
-        objective = generator_objective(output, pixels, losses, adversary=adversary)
+        objective = generator_objective(output, pixels, losses, gan=gan)
         return objective.loss.item(), objective.terms
 
     (discrete, its), (continuous, others) = loss("discrete"), loss("continuous")

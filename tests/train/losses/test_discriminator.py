@@ -4,17 +4,17 @@ import torch
 
 from vistok.component import validate
 from vistok.train.losses.discriminator import discriminator_objective
-from vistok.train.losses.gan import Adversary, build_adversary
+from vistok.train.losses.gan import GAN, build_gan
 from vistok.train.losses.generator import Objective
 from vistok.train.losses.options import Adversarial
 
 DISCRIMINATOR = {"kind": "patchgan", "base_channels": 8, "num_layers": 1}
 
 
-def adversary(**options) -> Adversary:
+def gan(**options) -> GAN:
     torch.manual_seed(1)
     options = validate(Adversarial, {"discriminator": DISCRIMINATOR, **options})
-    return build_adversary(options, torch.device("cpu"))
+    return build_gan(options, torch.device("cpu"))
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
@@ -22,12 +22,12 @@ def batch() -> tuple[torch.Tensor, torch.Tensor]:
     return pixels, fakes
 
 
-def judge(game: Adversary, step: int = 0) -> Objective:
-    return discriminator_objective(game.discriminator, *batch(), game, step)
+def judge(game: GAN, step: int = 0) -> Objective:
+    return discriminator_objective(game.discriminator, *batch(), gan=game, step=step)
 
 
 def test_the_loss_is_the_weighted_sum_of_its_terms():
-    game = adversary(lecam_weight=0.5, r1_weight=2.0, r1_every_steps=3)
+    game = gan(lecam_weight=0.5, r1_weight=2.0, r1_every_steps=3)
     objective = judge(game)
     terms = objective.terms
     assert set(terms) == {"discriminator", "logits_real", "logits_fake", "lecam", "r1"}
@@ -37,19 +37,19 @@ def test_the_loss_is_the_weighted_sum_of_its_terms():
 
 
 def test_r1_is_looked_at_every_few_steps_under_the_same_name():
-    game = adversary(r1_weight=1.0, r1_every_steps=3)
+    game = gan(r1_weight=1.0, r1_every_steps=3)
     penalties = [judge(game, step).terms["r1"].item() > 0 for step in range(7)]
     assert penalties == [True, False, False, True, False, False, True]
 
 
 def test_what_has_no_weight_is_not_computed():
-    game = adversary(lecam_weight=0)
+    game = gan(lecam_weight=0)
     assert set(judge(game).terms) == {"discriminator", "logits_real", "logits_fake"}
     assert game.lecam.real == 0
 
 
 def test_before_the_start_nothing_is_learned_but_averages_and_batch_statistics_move():
-    game = adversary(start_step=5)
+    game = gan(start_step=5)
     objective = judge(game, step=4)
     assert objective.loss == 0
     assert not objective.loss.requires_grad, "no graph is built, and no step is taken"
@@ -62,14 +62,14 @@ def test_before_the_start_nothing_is_learned_but_averages_and_batch_statistics_m
 def test_neither_batch_gets_a_gradient():
     pixels, fakes = batch()
     fakes.requires_grad_()
-    game = adversary(r1_weight=1.0)
-    discriminator_objective(game.discriminator, pixels, fakes, game, 0).loss.backward()
+    game = gan(r1_weight=1.0)
+    discriminator_objective(game.discriminator, pixels, fakes, gan=game, step=0).loss.backward()
     assert fakes.grad is None
     assert not pixels.requires_grad
 
 
 def test_it_learns_to_tell_originals_from_reconstructions():
-    game = adversary()
+    game = gan()
     optimizer = torch.optim.Adam(game.discriminator.parameters(), lr=1e-2)
     for step in range(30):
         optimizer.zero_grad()
@@ -80,8 +80,8 @@ def test_it_learns_to_tell_originals_from_reconstructions():
 
 
 def test_half_precision_is_judged_in_fp32():
-    game = adversary()
+    game = gan()
     pixels, fakes = (x.bfloat16() for x in batch())
     with torch.autocast("cpu", torch.bfloat16):
-        objective = discriminator_objective(game.discriminator, pixels, fakes, game, 0)
+        objective = discriminator_objective(game.discriminator, pixels, fakes, gan=game, step=0)
     assert {term.dtype for term in (objective.loss, *objective.terms.values())} == {torch.float32}

@@ -7,7 +7,7 @@ import torch
 from tiny import tiny_tokenizer
 from vistok.component import build, validate
 from vistok.train.losses.discriminator import discriminator_objective
-from vistok.train.losses.gan import build_adversary
+from vistok.train.losses.gan import build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.losses.options import Adversarial, Losses
 from vistok.train.optimization.optimizer import OPTIMIZERS, build_optimizer
@@ -24,21 +24,21 @@ RULES = {
 
 
 class Run:
-    """A tokenizer and its adversary, both with their optimizers, as the loop steps them."""
+    """A tokenizer and its discriminator, both with their optimizers, as the loop steps them."""
 
     def __init__(self) -> None:
         torch.manual_seed(3)
         self.tokenizer = tiny_tokenizer("image", {"kind": "plain"}).train()
-        self.adversary = build_adversary(validate(Adversarial, RULES), torch.device("cpu"))
+        self.gan = build_gan(validate(Adversarial, RULES), torch.device("cpu"))
         recipe = build(OPTIMIZERS, {"kind": "adam", "betas": [0.5, 0.9]}, "train.optimizer")
         self.generator_optimizer = build_optimizer(self.tokenizer, recipe, 1e-3)
-        self.discriminator_optimizer = build_optimizer(self.adversary.discriminator, recipe, 1e-3)
+        self.discriminator_optimizer = build_optimizer(self.gan.discriminator, recipe, 1e-3)
         self.saved = {
             "tokenizer": self.tokenizer,
             "generator_optimizer": self.generator_optimizer,
-            "discriminator": self.adversary.discriminator,
+            "discriminator": self.gan.discriminator,
             "discriminator_optimizer": self.discriminator_optimizer,
-            "lecam": self.adversary.lecam,
+            "lecam": self.gan.lecam,
         }
 
     def train(self, steps: range) -> dict[str, torch.Tensor]:
@@ -49,13 +49,13 @@ class Run:
             output = self.tokenizer(pixels)
             layer = self.tokenizer.decoder.conv_out.weight
             played = generator_objective(
-                output, pixels, LOSSES, step, adversary=self.adversary, last_layer=layer
+                output, pixels, LOSSES, step=step, gan=self.gan, last_layer=layer
             )
             played.loss.backward()
             self.generator_optimizer.step()
             self.generator_optimizer.zero_grad()
             judged = discriminator_objective(
-                self.adversary.discriminator, pixels, output.pixels, self.adversary, step
+                self.gan.discriminator, pixels, output.pixels, gan=self.gan, step=step
             )
             if judged.loss.requires_grad:  # not before the start
                 judged.loss.backward()

@@ -8,7 +8,7 @@ from tiny import tiny_tokenizer
 from vistok import VisualTokenizer
 from vistok.component import validate
 from vistok.tokenizers.encoding import Output
-from vistok.train.losses.gan import Adversary, build_adversary
+from vistok.train.losses.gan import GAN, build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.losses.options import Adversarial, Losses
 from vistok.train.losses.perceptual import PerceptualLoss
@@ -24,9 +24,9 @@ class Distance(nn.Module):
         return (a.mean(dim=(1, 2, 3), keepdim=True) - b.mean(dim=(1, 2, 3), keepdim=True)).square()
 
 
-def adversary(**options) -> Adversary:
+def gan(**options) -> GAN:
     torch.manual_seed(1)
-    return build_adversary(validate(Adversarial, {"discriminator": DISCRIMINATOR, **options}), CPU)
+    return build_gan(validate(Adversarial, {"discriminator": DISCRIMINATOR, **options}), CPU)
 
 
 def losses(**weights) -> Losses:
@@ -54,7 +54,7 @@ def test_the_loss_is_the_weighted_sum_of_all_terms():
         adversarial_weight=0.1,
     )
     objective = generator_objective(
-        output, pixels, weights, perceptual=PerceptualLoss(Distance()), adversary=adversary()
+        output, pixels, weights, perceptual=PerceptualLoss(Distance()), gan=gan()
     )
     terms = objective.terms
     expected = (
@@ -84,35 +84,33 @@ def test_what_has_no_weight_is_not_computed_and_pixel_errors_are_always_known():
 def test_before_its_start_the_game_changes_no_gradient_but_follows_the_reconstructions(adaptive):
     tokenizer, output, pixels = played()
     layer = tokenizer.decoder.conv_out.weight
-    game = adversary(start_step=2, adaptive=adaptive)
+    game = gan(start_step=2, adaptive=adaptive)
     with_game = losses(adversarial_weight=0.5)
     slopes = []
     for weights, opponent in ((losses(), None), (with_game, game)):
         objective = generator_objective(
-            output, pixels, weights, 1, adversary=opponent, last_layer=layer
+            output, pixels, weights, step=1, gan=opponent, last_layer=layer
         )
         slopes.append(torch.autograd.grad(objective.loss, layer, retain_graph=True)[0])
     assert torch.equal(slopes[0], slopes[1])
     assert objective.terms["adversarial_weight"] == 0
     assert objective.terms["generator"] > 0
     assert game.discriminator.main[3].num_batches_tracked == 1
-    later = generator_objective(output, pixels, with_game, 2, adversary=game, last_layer=layer)
+    later = generator_objective(output, pixels, with_game, step=2, gan=game, last_layer=layer)
     assert later.terms.keys() == objective.terms.keys()
     assert later.terms["adversarial_weight"] > 0
 
 
 def test_the_game_comes_to_count_over_its_warm_up():
-    game = adversary(start_step=3, warmup_steps=4)
+    game = gan(start_step=3, warmup_steps=4)
     assert [game.factor(step) for step in range(1, 9)] == [0, 0, 0.25, 0.5, 0.75, 1, 1, 1]
-    assert adversary().factor(0) == 1
+    assert gan().factor(0) == 1
 
 
 def test_the_generator_pass_leaves_no_gradient_on_the_discriminator_and_frees_it_again():
     _, output, pixels = played()
-    game = adversary()
-    generator_objective(
-        output, pixels, losses(adversarial_weight=1), adversary=game
-    ).loss.backward()
+    game = gan()
+    generator_objective(output, pixels, losses(adversarial_weight=1), gan=game).loss.backward()
     weights = list(game.discriminator.parameters())
     assert all(weight.grad is None and weight.requires_grad for weight in weights)
 
@@ -120,12 +118,12 @@ def test_the_generator_pass_leaves_no_gradient_on_the_discriminator_and_frees_it
 def test_the_adaptive_weight_balances_both_pulls_at_the_last_layer():
     tokenizer, output, pixels = played()
     layer = tokenizer.decoder.conv_out.weight
-    game = adversary(adaptive=True)
+    game = gan(adaptive=True)
     objective = generator_objective(
         output,
         pixels,
         losses(l1_weight=2, adversarial_weight=0.8),
-        adversary=game,
+        gan=game,
         last_layer=layer,
     )
     alone = generator_objective(output, pixels, losses(l1_weight=2))
@@ -143,7 +141,7 @@ def test_the_adaptive_weight_is_zero_where_nothing_is_learned():
             tokenizer(pixels),
             pixels,
             losses(adversarial_weight=1),
-            adversary=adversary(adaptive=True),
+            gan=gan(adaptive=True),
             last_layer=tokenizer.decoder.conv_out.weight,
         )
     assert objective.terms["adversarial_weight"] == 0
@@ -157,7 +155,7 @@ def test_a_frozen_last_layer_has_no_adaptive_weight_and_the_error_says_so():
             tokenizer(pixels),
             pixels,
             losses(adversarial_weight=1),
-            adversary=adversary(adaptive=True),
+            gan=gan(adaptive=True),
             last_layer=layer,
         )
 
@@ -168,7 +166,7 @@ def test_the_entropy_boost_falls_from_its_weight_to_nothing():
     boosted = losses(entropy_warmup_weight=0.3, entropy_warmup_steps=4)
     entropy = output.terms["sample_entropy"] - output.terms["codebook_entropy"]
     for step, share in ((0, 1.0), (1, 0.75), (4, 0.0), (9, 0.0)):
-        more = generator_objective(output, pixels, boosted, step).loss - plain
+        more = generator_objective(output, pixels, boosted, step=step).loss - plain
         torch.testing.assert_close(more, 0.3 * share * entropy, rtol=1e-4, atol=1e-6)
 
 
@@ -184,7 +182,7 @@ def test_a_frozen_quantizer_in_eval_mode_adds_nothing():
     tokenizer.bottleneck.requires_grad_(False).eval()
     weights = losses(adversarial_weight=0.1)
     stages = [
-        generator_objective(output, pixels, weights, adversary=adversary())
+        generator_objective(output, pixels, weights, gan=gan())
         for output in (first, tokenizer(pixels))
     ]
     assert stages[0].terms.keys() == stages[1].terms.keys()
@@ -202,7 +200,7 @@ def test_terms_are_fp32_under_autocast():
             pixels,
             losses(perceptual_weight=1, adversarial_weight=1),
             perceptual=PerceptualLoss(Distance()),
-            adversary=adversary(),
+            gan=gan(),
         )
     assert objective.loss.dtype == torch.float32
     assert {term.dtype for term in objective.terms.values()} == {torch.float32}

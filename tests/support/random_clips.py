@@ -1,13 +1,13 @@
-"""Random pictures and reconstructions of them."""
+"""Random images and reconstructions of them."""
 
 import torch
 
 from vistok.data.pixels import to_pixels, to_uint8
-from vistok.eval.metrics.image_pair import Pair
+from vistok.eval.protocols.image_pair import Pair
 
 
 def random_clips(clips: int, frames: int, size: int, seed: int = 0) -> torch.Tensor:
-    """(B, 3, T, H, W) 8 bit, smooth: neighbours are alike, as in pictures."""
+    """(B, 3, T, H, W) 8 bit, smooth: neighbors are alike, as in images."""
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(clips, 3, frames, size // 4, size // 4, generator=generator) * 255
     wide = torch.nn.functional.interpolate(

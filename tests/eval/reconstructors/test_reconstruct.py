@@ -4,11 +4,16 @@ import pytest
 import torch
 
 from tiny import tiny_tokenizer, tiny_wetok
+from video_frames import count_frames
 from vistok.data.codecs.image import read_image
-from vistok.data.codecs.video import count_frames, probe_video
+from vistok.data.codecs.video import probe_video
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.source import list_source
-from vistok.eval.reconstruct import check_outputs, reconstruct_file, reconstruct_frames
+from vistok.eval.reconstructors.reconstruct import (
+    check_outputs,
+    reconstruct_file,
+    reconstruct_frames,
+)
 
 
 def frames(count: int, size: tuple[int, int]) -> list[torch.Tensor]:
@@ -70,7 +75,7 @@ def test_frames_are_asked_for_chunk_by_chunk():
     assert len(asked) <= 1 + 16
 
 
-def test_an_odd_picture_and_a_clip_keep_their_size(tmp_path):
+def test_an_odd_image_and_a_clip_keep_their_size(tmp_path):
     tokenizer = tiny_tokenizer("image")
     book = list_source(SAMPLES / "images" / "photo_of_book_page.jpg").files[0]
     result = reconstruct_file(book, tokenizer, tmp_path)

@@ -1,0 +1,65 @@
+"""The command line. `--help` answers without loading torch: every command imports what it needs.
+
+Exit codes: 0 done, 1 failed while working, 2 wrong usage or config, 130 interrupted. Progress and
+messages go to stderr, results to stdout.
+"""
+
+import logging
+import sys
+
+import typer
+
+from .convert import convert
+from .decode import decode
+from .encode import encode
+from .evaluate import evaluate
+from .info import info
+from .inspect import inspect
+from .quickstart import quickstart
+from .reconstruct import reconstruct
+from .train import train
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="vistok",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Train, run and score discrete and continuous visual tokenizers for images and video.",
+    epilog="Add --debug to any command to see the traceback behind an error.",
+)
+app.command()(quickstart)
+app.command()(train)
+app.command()(reconstruct)
+app.command()(encode)
+app.command()(decode)
+app.command("eval")(evaluate)
+app.command()(convert)
+app.command()(inspect)
+app.command()(info)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and exit code 2."""
+    debug = "--debug" in sys.argv
+    sys.argv = [argument for argument in sys.argv if argument != "--debug"]
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("vistok").setLevel(logging.INFO)
+    try:
+        app()
+    except (KeyboardInterrupt, SystemExit) as stop:
+        # Typer turns Ctrl-C into an exit with this code, without a word.
+        if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
+            raise
+        sys.stderr.write("\ninterrupted; train, encode, eval and quickstart resume if run again\n")
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        if debug:
+            raise
+        wrong_usage = isinstance(error, ValueError | FileNotFoundError) and not isinstance(
+            error, FloatingPointError
+        )
+        sys.stderr.write(f"error: {error or type(error).__name__}\n")
+        sys.exit(2 if wrong_usage else 1)

@@ -1,0 +1,28 @@
+"""`vistok decode`: stored tokens or latents back to images and videos."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Device, Dtype, Output, TokenizerName, load_tokenizer
+
+
+def decode(
+    tokens: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    tokenizer: TokenizerName,
+    output: Output,
+    keys: Annotated[
+        list[str] | None, typer.Option("--keys", help="Decode only this sample; may be repeated.")
+    ] = None,
+    device: Device = "auto",
+    dtype: Dtype = "float32",
+) -> None:
+    """Decode stored tokens or latents to PNG and MP4 files."""
+    from ..encode.decode import decode_shards
+    from ..output_file import check_output_folder
+
+    check_output_folder(output)
+    model = load_tokenizer(tokenizer, device, dtype)
+    paths = decode_shards(tokens, model, output, keys, show_progress=True)
+    print(f"{len(paths)} file(s): {output}")

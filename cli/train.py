@@ -1,0 +1,50 @@
+"""`vistok train`: train a tokenizer from a config, or resume a run."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .options import Device, is_main_process
+
+
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped config.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="Folder of the run; default runs/CONFIG.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="a.b=c", help="Override a setting; may be repeated."),
+    ] = None,
+    device: Device = "auto",
+    seed: Annotated[int | None, typer.Option(help="Short for --set train.seed=N.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved config and stop.")
+    ] = False,
+) -> None:
+    """Train a tokenizer; run again with the same --output to resume exactly."""
+    from ..train.config.files import dump_stages, load_stages
+
+    overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
+    stages = load_stages(config, overrides)
+    if dry_run:
+        print(dump_stages(stages), end="")
+        return
+    from ..output_file import check_output_folder
+    from ..train.run.preemption import exit_on_signal
+    from ..train.stages import train_stages
+
+    folder = output or Path("runs") / Path(config).stem
+    check_output_folder(folder)
+    if is_main_process():
+        sys.stderr.write(dump_stages(stages))
+    with exit_on_signal():
+        result = train_stages(stages, folder, device)
+    if not is_main_process():
+        return
+    if result.tokenizer is None:
+        print(f"stopped after step {result.step}: {folder}")
+    else:
+        print(f"tokenizer: {result.tokenizer}")

@@ -1,0 +1,197 @@
+"""The options of a component as a pydantic model, read from its constructor.
+
+A component may be made of components of its own family. A parameter annotated with a class of the
+family is such a part, and one annotated with a function that makes it, `Callable[[], Quantizer]`,
+makes copies; the options of both are those of one component of the family:
+
+    quantizer: Callable[[], Quantizer]      {kind: residual, quantizer: {kind: fsq}}
+                                            Residual(lambda: FSQ())
+"""
+
+import collections.abc
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic_core.core_schema import no_info_plain_validator_function
+
+Family = Mapping[str, type]
+
+# The entries of a family at the time it was read, by which models are cached.
+Members = tuple[tuple[str, type], ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A parameter that takes another component of the family.
+
+    Attributes:
+        base: class that the part must derive from.
+        is_factory: whether the constructor takes a function that makes the part.
+    """
+
+    base: type
+    is_factory: bool
+
+
+def options_model(
+    component: type,
+    kind: str | None = None,
+    derived: frozenset[str] = frozenset(),
+    family: Family | None = None,
+) -> type[BaseModel]:
+    """Return the pydantic model of a component's options.
+
+    Args:
+        component: the class whose constructor is read.
+        kind: value of the `kind` key that selects the class; None for a component without choice.
+        derived: parameters that the program fills in and no config may set.
+        family: classes by kind that the component's parts are chosen from.
+    """
+    members = tuple((family or {}).items())
+    return _complete(_draft(component, kind, derived, members), members)
+
+
+def _complete(model: type[BaseModel], members: Members) -> type[BaseModel]:
+    """Resolve the parts of a model; models may contain each other, and themselves, to any depth."""
+    bases = {part.base for _, member in members for part in parts_of(member, members).values()}
+    choices = {
+        _placeholder(base): _choice(
+            [
+                _draft(member, kind, frozenset(), members)
+                for kind, member in members
+                if issubclass(member, base)
+            ]
+        )
+        for base in bases
+    }
+    model.model_rebuild(_types_namespace=choices)
+    return model
+
+
+def _draft(
+    component: type, kind: str | None, derived: frozenset[str], members: Members
+) -> type[BaseModel]:
+    """Return the model of the options, with placeholders for the annotations of parts."""
+    # Components without parts do not depend on the family: their model is always the same one.
+    return _cached_draft(component, kind, derived, members if parts_of(component, members) else ())
+
+
+@cache
+def _cached_draft(
+    component: type, kind: str | None, derived: frozenset[str], members: Members
+) -> type[BaseModel]:
+    parts = parts_of(component, members)
+    fields: dict[str, Any] = {} if kind is None else {"kind": (Literal[kind], kind)}
+    for name, annotation, default in _parameters(component):
+        if name not in derived:
+            fields[name] = (
+                _placeholder(parts[name].base) if name in parts else annotation,
+                default,
+            )
+    return create_model(
+        component.__name__ + "Options",
+        __config__=ConfigDict(extra="forbid", protected_namespaces=()),
+        __doc__=_description(component),
+        **fields,
+    )
+
+
+def _description(component: Any) -> str:
+    """Return the docstring of a component, its `Args:` continued by those of its `keywords`."""
+    texts = [inspect.getdoc(component) or ""]
+    for shared in reversed(getattr(component, "keywords", object).__mro__):
+        _, _, options = (inspect.getdoc(shared) or "").partition("\nArgs:\n")
+        texts += [options] if options else []
+    return "\n".join(texts)
+
+
+def _placeholder(base: type) -> str:
+    """Return the forward reference to "one of the components that derive from `base`"."""
+    return base.__name__ + "Choice"
+
+
+def _parameters(component: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, annotation and default (`...` for none) of every constructor parameter.
+
+    A component whose constructor ends in `**keywords: Unpack[...]` names in its attribute
+    `keywords` the dataclass that they construct, so that options shared by several components are
+    declared once.
+    """
+    for parameter in inspect.signature(component).parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            for field in dataclasses.fields(component.keywords):
+                if field.init:
+                    is_required = field.default is MISSING
+                    yield field.name, field.type, ... if is_required else field.default
+        else:
+            is_required = parameter.default is inspect.Parameter.empty
+            yield parameter.name, parameter.annotation, ... if is_required else parameter.default
+
+
+@cache
+def parts_of(component: type, members: Members) -> dict[str, Part]:
+    """Return the parameters that take components of the family."""
+    parts = {}
+    for name, annotation, _ in _parameters(component):
+        is_factory = get_origin(annotation) is collections.abc.Callable
+        base = get_args(annotation)[-1] if is_factory else annotation
+        if isinstance(base, type) and any(issubclass(member, base) for _, member in members):
+            parts[name] = Part(base, is_factory)
+    return parts
+
+
+def _choice(models: list[type[BaseModel]]) -> Any:
+    """Return the annotation "one of these models, chosen by its kind"."""
+    if len(models) == 1:
+        return models[0]
+    return Annotated[Union[tuple(models)], Field(discriminator="kind")]  # noqa: UP007
+
+
+class OneOf:
+    """Metadata of an annotation: the options of one component of a family.
+
+    Pydantic fixes the type of a field when its class is created; this reads the family at every
+    validation, so that a kind that was added since is known.
+    """
+
+    def __init__(self, family: Family, derived: frozenset[str]) -> None:
+        self.family, self.derived = family, derived
+
+    @property
+    def models(self) -> list[type[BaseModel]]:
+        """One model of options for every kind of the family."""
+        return [
+            options_model(component, kind, self.derived, self.family)
+            for kind, component in self.family.items()
+        ]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return no_info_plain_validator_function(
+            lambda options: self._adapter().validate_python(options)
+        )
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        return handler(self._adapter().core_schema)
+
+    def _adapter(self) -> TypeAdapter:
+        return _cached_adapter(tuple(self.models))
+
+
+@cache
+def _cached_adapter(models: tuple[type[BaseModel], ...]) -> TypeAdapter:
+    return TypeAdapter(_choice(list(models)))
+
+
+def family_union(family: Family, derived: frozenset[str] = frozenset()) -> Any:
+    """Return the annotation "options of one of these components, chosen by its kind".
+
+    Args:
+        family: classes by kind.
+        derived: parameters that the program fills in and no config may set.
+    """
+    return Annotated[Any, OneOf(family, derived)]

@@ -38,6 +38,7 @@ print("compiled")
 """
 
 
+@pytest.mark.slow
 def test_the_training_forward_compiles_without_graph_breaks():
     result = run_process([sys.executable, "-c", COMPILE])
     assert result.returncode == 0, result.stderr[-2000:]

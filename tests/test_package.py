@@ -453,6 +453,7 @@ def test_help_answers_without_torch(arguments: tuple[str, ...]):
     assert not torch_loaded
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_no_torch():
     assert loads_torch("-c", "import vistok") == (False, "")
     assert loads_torch("-c", "from vistok import FSQ") == (True, "")
@@ -539,6 +540,7 @@ def test_a_run_config_survives_pickling():
     assert again(config) == config
 
 
+@pytest.mark.slow
 def test_a_spawned_process_can_use_a_quantizer():
     # The child starts from nothing: it finds the class by its module's name alone.
     quantizer = FSQ((3, 4))

@@ -45,6 +45,7 @@ def test_the_training_forward_compiles_without_graph_breaks():
     assert "compiled" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 5])
 def test_encode_and_decode_export(frames):
     tokenizer = tiny_tokenizer("video")

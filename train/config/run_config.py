@@ -26,8 +26,11 @@ class Model(ConfigSection):
     """The tokenizer: three components, each chosen by its kind."""
 
     encoder: family_union(ENCODERS, derived=frozenset({"out_channels"}))  # pyright: ignore[reportInvalidTypeForm]
+    """Network from pixels to the channels that the bottleneck takes."""
     bottleneck: family_union(BOTTLENECKS)  # pyright: ignore[reportInvalidTypeForm]
+    """Quantizer or continuous bottleneck between encoder and decoder."""
     decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
+    """Network from the bottleneck's codes to pixels."""
 
     def build(self) -> VisualTokenizer:
         """Make the untrained tokenizer.

@@ -9,8 +9,8 @@ import torch
 
 from vistok import BSQ, GQ, IBQ, LFQ
 from vistok.component import options_model
-from vistok.tokenizers.bottlenecks.binary_loss import BinaryLoss
-from vistok.tokenizers.bottlenecks.entropy_loss import EntropyLoss
+from vistok.tokenizers.entropy.binary_loss import BinaryLoss
+from vistok.tokenizers.entropy.entropy_loss import EntropyLoss
 
 WITH_ENTROPY_LOSS = [LFQ, GQ, BSQ, IBQ]
 DEFAULTS = {

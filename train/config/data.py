@@ -18,19 +18,12 @@ class WeightedSource(ConfigSection):
     """How often the source is drawn, in proportion to the weights of the others."""
 
 
-class Data(CropRules):
-    """Training data: its sources, and how samples are cropped and read."""
+class Sources(ConfigSection):
+    """Sources of the training data."""
 
     source: str | Annotated[list[WeightedSource], Field(min_length=1)]
     """Folder, glob, shards-{000..009}.tar, Parquet, list, bundled set (samples:train), or URL; or
     several of them, each with its weight."""
-    workers: Count = 2
-    """Number of reading processes per device; 0 reads in the training process."""
-    cache_files: Count = 0
-    """Number of decoded files that each worker keeps in memory; for small data sets."""
-    max_bad: NonNegativeFloat = 0.01
-    """Unreadable files that are accepted: below 1 a share of all files (at least 10), otherwise a
-    number of files."""
 
     @property
     def sources(self) -> list[tuple[str, float | None]]:
@@ -38,3 +31,16 @@ class Data(CropRules):
         if isinstance(self.source, str):
             return [(self.source, None)]
         return [(part.source, part.weight) for part in self.source]
+
+
+# pydantic orders fields by the last base class first: files list the source before the rules.
+class Data(CropRules, Sources):
+    """Training data: its sources, and how samples are cropped and read."""
+
+    workers: Count = 2
+    """Number of reading processes per device; 0 reads in the training process."""
+    cache_files: Count = 0
+    """Number of decoded files that each worker keeps in memory; for small data sets."""
+    max_bad: NonNegativeFloat = 0.01
+    """Unreadable files that are accepted: below 1 a share of all files (at least 10), otherwise a
+    number of files."""

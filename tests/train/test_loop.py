@@ -51,6 +51,7 @@ def test_a_run_leaves_everything_the_contract_names(tmp_path):
     assert all(torch.equal(saved[name], ema[f"ema.{name}"]) for name in saved)
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     options = {"steps": 60, "batch_size": 8, "lr": 5e-3, "log_every_steps": 60}
     train(tiny_run(**options, checkpoint_every_steps=60), tmp_path / "run", show_progress=False)
@@ -74,6 +75,7 @@ def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(killed, long_run(120))
@@ -86,6 +88,7 @@ def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
     assert_same_state(killed, whole)
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_everything_at_once_ends_bit_equal(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(killed, everything_at_once())
@@ -105,6 +108,7 @@ def test_a_killed_run_of_everything_at_once_ends_bit_equal(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
     process = start(tmp_path / "run", long_run(100_000, workers=1))
@@ -122,6 +126,7 @@ def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
     assert not list((tmp_path / "run" / "samples").glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_sigterm_before_the_first_step_leaves_with_code_0(tmp_path):
     process = start(tmp_path / "run", long_run(100_000))

@@ -211,6 +211,7 @@ def test_latents_that_are_not_finite_are_refused_by_name(quantizer, broken):
         quantizer(x)
 
 
+@pytest.mark.slow
 def test_it_exports_in_eval_mode(quantizer):
     settled(quantizer).eval()
     x = vectors(quantizer, 6)

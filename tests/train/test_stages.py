@@ -90,6 +90,7 @@ def test_another_architecture_is_refused_unless_its_difference_is_declared(tmp_p
         train(wider, tmp_path / "b", "cpu", False)
 
 
+@pytest.mark.slow
 def test_a_discriminator_is_carried_over_or_begins_anew(tmp_path):
     """LeCam's averages with it: the second stage has no weight for them and leaves them alone."""
     losses = {"adversarial_weight": 0.1}

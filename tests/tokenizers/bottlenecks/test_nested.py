@@ -205,6 +205,7 @@ print(json.dumps({expression: refusal(expression) for expression in sys.argv[1:]
 """
 
 
+@pytest.mark.slow
 def test_a_part_of_the_wrong_type_is_refused_in_one_line():
     # in a process without the runtime checks of annotations, which would refuse it before
     command = [sys.executable, "-c", CALL_ALL, *WRONG_PARTS]

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...output_file import replaced_file
+from .frame_rate import frame_rate
 
 
 def write_image(path: Path, image: UInt8[Tensor, "3 H W"]) -> None:
@@ -35,7 +36,7 @@ def write_video(
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with replaced_file(path) as partial, av.open(str(partial), "w") as container:
-        stream = container.add_stream("libx264", rate=fps.limit_denominator(65535))
+        stream = container.add_stream("libx264", rate=frame_rate(fps, max_denominator=65535))
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(crf), "preset": "veryfast"}
         for frame in frames:

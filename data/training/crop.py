@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image
 from torch import Tensor
 
+from ..codecs.frame_rate import frame_rate
 from ..codecs.image import to_tensor
 from ..resize import adm_resize, adm_size
 
@@ -52,7 +53,7 @@ class CropRules:
     @property
     def rate(self) -> Fraction | None:
         """The rate as a fraction, such as 30000/1001."""
-        return None if self.fps is None else Fraction(self.fps).limit_denominator(1001)
+        return None if self.fps is None else frame_rate(self.fps)
 
 
 def crop_frames(

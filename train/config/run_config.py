@@ -122,6 +122,12 @@ class Data(ConfigSection):
         )
 
     @model_validator(mode="after")
+    def _sources_are_named(self) -> "Data":
+        if not all(source.strip() for source, _ in self.sources):
+            raise ValueError("source is empty; give a folder, a file or a pattern (`.`: here)")
+        return self
+
+    @model_validator(mode="after")
     def _every_setting_has_an_effect(self) -> "Data":
         if self.frames == 1:
             for name, value in (("image_ratio", self.image_ratio), ("fps", self.fps)):

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from ..data.codecs.frame_rate import frame_rate
 from ..data.codecs.write import write_image, write_video
 from ..data.pixels import to_uint8
 from ..progress import track
@@ -69,7 +68,7 @@ def decode_shards(
         if clip.shape[1] == 1:
             write_image(target, clip[:, 0])
         else:
-            fps = frame_rate(record["fps"]) if record["fps"] else DEFAULT_FPS
+            fps = Fraction(record["fps"]).limit_denominator(1001) if record["fps"] else DEFAULT_FPS
             write_video(target, clip.unbind(dim=1), fps)
     return targets
 

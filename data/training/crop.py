@@ -1,4 +1,4 @@
-"""Cutting of a training sample from an image or clip: scale, crop, flip."""
+"""How a training sample is cut from an image or clip: scale, crop, flip."""
 
 import math
 import random
@@ -19,7 +19,7 @@ from ..resize import adm_resize, adm_size
 
 @dataclass(frozen=True)
 class CropRules:
-    """Rules by which training samples are cut from files.
+    """How training samples are cut from files.
 
     Attributes:
         size: side of the square crop, in pixels.
@@ -64,25 +64,25 @@ def crop_frames(
     Raises:
         ValueError: the frames are of different sizes.
     """
-    images: list[Tensor] = []
+    pictures: list[Tensor] = []
     size, side, box = (0, 0), 0, (0, 0, 0, 0)
     for frame in frames:
-        if not images:
+        if not pictures:
             size = frame.size
             side = _short_side(size, shape, rules, rng)
             box = _box(adm_size(size, side), shape, rules, rng)
         if frame.size != size:
             raise ValueError(f"frames change their size from {size} to {frame.size}")
         scaled = frame if min(frame.size) == side else adm_resize(frame, side)
-        images.append(to_tensor(scaled.crop(box)))
-    clip = torch.stack(images, dim=1)
+        pictures.append(to_tensor(scaled.crop(box)))
+    clip = torch.stack(pictures, dim=1)
     return clip.flip(-1) if rules.flip and rng.random() < 0.5 else clip
 
 
 def _short_side(
     size: tuple[int, int], shape: tuple[int, int], rules: CropRules, rng: random.Random
 ) -> int:
-    """Return the short side to scale to, by the rules but large enough for the crop."""
+    """The short side to scale to: as the rules say, but large enough for the crop."""
     (width, height), (H, W) = size, shape
     wanted = rules.short_side
     if isinstance(wanted, tuple):

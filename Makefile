@@ -2,8 +2,8 @@
 #   make quickstart    install, then train, encode and score a small tokenizer on the bundled pictures
 #   make test          install with the development tools, then lint, types and tests
 # and while working:
-#   make test-fast     the tests that take little, in a minute and a half
-#   make stress        runs killed again and again, for many minutes
+#   make test-fast     the quick tests, in a minute and a half
+#   make stress        training runs killed again and again, for many minutes
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -11,10 +11,10 @@ OUTPUT ?= quickstart
 MINUTES ?= 4
 # Test processes, of one thread each.
 WORKERS ?= 2
-# A file's tests share what is dear to make, so they stay in one process; conftest.py orders files.
+# The tests of a file share what is expensive to make, so they stay in one process; slow files first.
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 FAST := not slow and not browser and not stress
-# Every test that starts a process would compile the whole package anew.
+# Otherwise every process that a test starts would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: quickstart test test-fast stress lint types schema clean
@@ -27,7 +27,8 @@ test: $(VENV)/.installed-dev lint types
 
 test-fast: $(VENV)/.installed-dev
 	$(PYTEST) -m '$(FAST)'
-	@echo "left out, but part of make test: lint, types, and tests that are slow or need a browser"
+	@echo "left out, but part of make test: lint, types; runs that are killed or signaled, several"
+	@echo "processes, compiling and exporting, Inception metrics, hostile files, examples, browser"
 
 stress: $(VENV)/.installed-dev
 	$(PYTEST) -m stress

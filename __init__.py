@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .eval.harness.evaluate import evaluate as evaluate
     from .models.blocks.stage import Stage as Stage
+    from .tokenizers.bottlenecks.bottleneck import Bottleneck as Bottleneck
+    from .tokenizers.bottlenecks.bottleneck import Continuous as Continuous
     from .tokenizers.bottlenecks.bottleneck import Quantized as Quantized
     from .tokenizers.bottlenecks.bottleneck import Quantizer as Quantizer
     from .tokenizers.bottlenecks.bsq import BSQ as BSQ
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BSQ": "tokenizers.bottlenecks.bsq",
+    "Bottleneck": "tokenizers.bottlenecks.bottleneck",
     "CodeStatistics": "tokenizers.code_statistics",
+    "Continuous": "tokenizers.bottlenecks.bottleneck",
     "DualPath": "tokenizers.bottlenecks.dual_path",
     "Encoding": "tokenizers.encoding",
     "FSQ": "tokenizers.bottlenecks.fsq",

@@ -1,4 +1,4 @@
-"""Reading run configs: YAML files, `extends`, and `--set a.b=c` overrides.
+"""Configs: YAML files, `extends`, `--set a.b=c` overrides, and the sections they are checked by.
 
 A config is a tree of plain values. `extends: other.yaml` names one base (a shipped name or a path
 relative to the file) whose values apply unless the file sets them. A mapping of another `kind`
@@ -7,15 +7,27 @@ replaces the base's mapping instead of merging with it.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field
 
 from .component import did_you_mean
 
 SHIPPED = Path(__file__).parent / "configs"
 
 Tree = dict[str, Any]
+
+# A number in [0, 1), such as a decay rate.
+UnitInterval = Annotated[float, Field(ge=0, lt=1)]
+
+
+class ConfigSection(BaseModel):
+    """One section of a config: unknown keys are errors, docstrings below fields describe them."""
+
+    model_config = ConfigDict(
+        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
+    )
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:

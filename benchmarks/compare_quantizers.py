@@ -1,10 +1,10 @@
-"""Train the same small net with every quantizer for the same number of steps, and compare.
+"""Train the same small network with every quantizer for the same number of steps, and compare.
 
-    python benchmarks/compare_quantizers.py PICTURES HELD_OUT [--steps 400] [--only fsq,gq ...]
+    python benchmarks/compare_quantizers.py IMAGES HELD_OUT [--steps 400] [--only fsq,gq ...]
 
-writes docs/quantizers.json (what was measured), docs/quantizers.png, and the table between the
-marks in docs/quantizers.md. Rows that are already measured under the same budget are kept, so an
-interrupted comparison resumes where it stopped.
+writes docs/quantizers.json (the measurements), docs/quantizers.png, and the table between the
+marks in docs/quantizers.md. Rows that were already measured with the same budget are kept, so that
+an interrupted comparison resumes where it stopped.
 """
 
 import argparse
@@ -27,7 +27,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- measured -->", "<!-- /measured -->"
 
 VQ_10 = {"kind": "vq", "codebook_size": 1024, "codebook_dim": 8}
-# Two sizes: about 10 bits per position, where every method can go, and 16 to 18.
+# Two sizes: about 10 bits per position, which every method supports, and 16.
 BOTTLENECKS: dict[str, dict[str, Any]] = {
     "fsq 2^10": {"kind": "fsq", "codebook_size": 1024},
     "lfq 2^10": {"kind": "lfq", "bits": 10},
@@ -72,7 +72,7 @@ BOTTLENECKS: dict[str, dict[str, Any]] = {
 
 
 def config(bottleneck: dict[str, Any], images: str, steps: int) -> RunConfig:
-    """The net of configs/quickstart.yaml, on 64 x 64 crops."""
+    """Return the config of quickstart.yaml's network with a bottleneck, on 64 x 64 crops."""
     stages = {
         "encoder": [
             {"width": 48, "blocks": 1, "resample": "space_to_depth", "resample_width": 96},
@@ -113,7 +113,7 @@ def config(bottleneck: dict[str, Any], images: str, steps: int) -> RunConfig:
 
 
 def measure(bottleneck: dict[str, Any], images: str, held_out: str, steps: int) -> dict[str, Any]:
-    """Train and score one."""
+    """Train a network with one bottleneck and score it."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         saved = train(config(bottleneck, images, steps), Path(folder), show_progress=False)
@@ -136,7 +136,7 @@ def measure(bottleneck: dict[str, Any], images: str, held_out: str, steps: int) 
 
 
 def table(results: dict[str, Any]) -> str:
-    """The Markdown table."""
+    """Return the results as a Markdown table."""
     lines = [
         "| bottleneck | bits per position | PSNR (dB) | SSIM | usage | perplexity | bits in use |",
         "|---|---|---|---|---|---|---|",
@@ -158,14 +158,14 @@ def table(results: dict[str, Any]) -> str:
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """PSNR over the bits that are really in use; a line back to the nominal ones."""
+    """Plot PSNR over the bits in use, with a line to the nominal bits."""
     figure, axes = plt.subplots(figsize=(8, 5), layout="constrained")
     discrete = {name: r for name, r in results.items() if r["usage"] is not None}
     for i, (name, r) in enumerate(discrete.items()):
-        colour = plt.get_cmap("tab20")(i % 20)
+        color = plt.get_cmap("tab20")(i % 20)
         marker = "osD^vP*X"[i % 8]
-        axes.plot(r["effective_bits"], r["psnr"], marker, color=colour, markersize=9, label=name)
-        axes.plot([r["effective_bits"], r["bits"]], [r["psnr"]] * 2, color=colour, linewidth=0.8)
+        axes.plot(r["effective_bits"], r["psnr"], marker, color=color, markersize=9, label=name)
+        axes.plot([r["effective_bits"], r["bits"]], [r["psnr"]] * 2, color=color, linewidth=0.8)
     axes.set_xlabel("bits per position in use (entropy of the indices); line to the nominal bits")
     axes.set_ylabel("held-out PSNR (dB)")
     axes.grid(alpha=0.3)
@@ -174,10 +174,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 
 def main() -> None:
-    """Measure what is missing, then write everything."""
+    """Measure the rows that are missing, then write the table and the plot."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("images", help="folder of training images")
-    parser.add_argument("held_out", help="what is scored: a folder or samples:heldout")
+    parser.add_argument("held_out", help="images to score: a folder or samples:heldout")
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--only", default="", help="names of rows, separated by commas")
     arguments = parser.parse_args()

@@ -36,7 +36,7 @@ from vistok.data.resize import adm_resize
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.source import list_source
 from vistok.data.training.crop import CropRules
-from vistok.data.training.loader import training_loader
+from vistok.data.training.loader import TrainingLoader
 from vistok.data.training.order import BatchPositions
 from vistok.data.training.training_set import TrainingSet, WeightedFiles
 
@@ -119,9 +119,11 @@ def bare_images(tree: Path) -> Iterator[torch.Tensor]:
 def ours(source: Path, workers: int) -> Iterator[torch.Tensor]:
     """Read one epoch with our loader."""
     files = list_source(source).files
-    dataset = TrainingSet([WeightedFiles(files)], CropRules(SIZE, short_side=SHORT_SIDE), seed=0)
+    dataset = TrainingSet(
+        [WeightedFiles(files)], CropRules(size=SIZE, short_side=SHORT_SIDE), seed=0
+    )
     steps = len(files) // BATCH
-    yield from training_loader(dataset, BatchPositions(BATCH, 0, steps), workers)
+    yield from TrainingLoader(dataset, BatchPositions(BATCH, 0, steps), workers)
 
 
 def plain_torchvision(tree: Path, workers: int) -> Iterator[torch.Tensor]:

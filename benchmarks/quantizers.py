@@ -4,7 +4,7 @@
 
 writes benchmarks/results/quantizers.md. Every case runs in two processes of its own, one per
 library, so that peak memory is what the case adds to a process that has done the same with few
-vectors. Times are the least of the repeats, taken in turn, since other work only ever adds.
+vectors. Times are the minimum over repeats, since other work on the machine only ever adds time.
 """
 
 import argparse
@@ -29,14 +29,14 @@ FEW = 64
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table.
+    """One row of the table of results.
 
     Attributes:
-        name: what is compared.
-        vectors: N.
-        dim: channels.
-        goal: the time ratio wanted, as words.
-        repeats: fewer for slow cases.
+        name: the name of the comparison.
+        vectors: number of vectors N.
+        dim: number of channels.
+        goal: the time ratio to reach, in words.
+        repeats: number of timed steps; slow cases have fewer.
     """
 
     name: str
@@ -134,10 +134,10 @@ def exact(fsq: Any) -> torch.nn.Module:
 
 
 def step(quantizer: torch.nn.Module, x: torch.Tensor) -> None:
-    """Forward, and in train mode backward through codes and losses."""
+    """Run forward, and in train mode backward through codes and losses."""
     x.grad = None
     if not quantizer.training:
-        # theirs passes no gradient in eval mode, and in train mode cannot leave the entropies out
+        # theirs passes no gradient in eval mode, and cannot skip the entropies in train mode
         with torch.no_grad():
             quantizer(x)
         return
@@ -152,7 +152,7 @@ def step(quantizer: torch.nn.Module, x: torch.Tensor) -> None:
 
 
 def measure(name: str, whose: int, threads: int) -> dict[str, float]:
-    """Least time in seconds and added peak memory in bytes, in this process."""
+    """Return the minimum time in seconds and the added peak memory in bytes, in this process."""
     torch.set_num_threads(threads)
     case = CASES[name]
     torch.manual_seed(0)
@@ -170,7 +170,7 @@ def measure(name: str, whose: int, threads: int) -> dict[str, float]:
 
 
 def both(name: str, threads: int, rounds: int) -> tuple[dict[str, float], dict[str, float] | None]:
-    """Ours and theirs, each in fresh processes, in turn."""
+    """Measure ours and theirs in alternating fresh processes."""
     least: list[dict[str, float] | None] = [None, None]
     for _ in range(rounds):
         for whose in (0, 1):
@@ -194,7 +194,7 @@ def both(name: str, threads: int, rounds: int) -> tuple[dict[str, float], dict[s
 
 
 def write(rows: list[str], threads: int) -> None:
-    """The table with what it was measured on."""
+    """Write the table of results, with the machine and versions it was measured on."""
     cpu = next(
         line.split(":")[1].strip()
         for line in Path("/proc/cpuinfo").read_text().splitlines()
@@ -205,8 +205,9 @@ def write(rows: list[str], threads: int) -> None:
 
 {cpu} ({platform.machine()}), {threads} thread(s); Python {platform.python_version()}, {libraries}.
 Forward and backward in train mode, fp32, through codes and losses, same inputs; in eval mode
-forward. Time: least of the repeats. Memory: peak resident memory beyond that of a process that has
-done the same with {FEW} vectors. Ratios are theirs / ours.
+forward. Time: minimum over repeats. Memory: peak resident memory beyond that of a process that has
+done the same with {FEW} vectors. Ratios are theirs / ours. In rows "fast / exact" both are
+ours: the eager path of FSQ, and its exact form in place of theirs.
 Command: `python benchmarks/quantizers.py --threads {threads}`.
 
 | case | ours (ms) | theirs (ms) | time ratio | ours (MiB) | theirs (MiB) | memory ratio | goal |
@@ -216,7 +217,7 @@ Command: `python benchmarks/quantizers.py --threads {threads}`.
 
 
 def main() -> None:
-    """Run every case, or one of them in this process."""
+    """Run every case, or only one of them in this process."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2, help="fresh processes per library")
@@ -234,7 +235,7 @@ def main() -> None:
         if theirs is None:
             cells += ["–", "–", f"{ours['bytes'] / mib:.0f}", "–", "–", case.goal]
         else:
-            # below one MiB the figure is the allocator's, not the method's
+            # below one MiB the value reflects the allocator, not the method
             noise = theirs["bytes"] < mib
             memory = "–" if noise else f"{theirs['bytes'] / max(ours['bytes'], mib):.1f}×"
             cells += [

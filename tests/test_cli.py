@@ -1,18 +1,19 @@
 """The command line as a user runs it.
 
-One real process for every way a command can end; the others share this process, since an import of
-torch takes seconds.
+Real processes show with which code a command ends; the other commands run in the process of the
+tests, since to import torch takes seconds.
 """
 
 import json
 import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 import yaml
 from PIL import Image
 
-from commands import run_process, vistok, vistok_process
+from commands import run_process, vistok
 from tiny import tiny_image_configs, tiny_wetok
 from video_frames import count_frames
 from vistok.data.codecs.image import read_image
@@ -31,7 +32,7 @@ def run(tmp_path_factory) -> Path:
         "eval": {"size": 64, "every_steps": 2},
     }
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
-    result = vistok_process("train", folder / "tiny.yaml", "--output", folder / "run", "--seed", 3)
+    result = vistok("train", folder / "tiny.yaml", "--output", folder / "run", "--seed", 3)
     assert "batch_size: 2" in result.stderr, "the resolved config is shown"
     assert result.stdout.strip() == f"tokenizer: {folder / 'run' / 'tokenizer'}"
     return folder / "run"
@@ -202,31 +203,51 @@ def test_wrong_usage_is_code_2_and_one_message(arguments, message, tmp_path, mon
     assert not any(tmp_path.iterdir()), "nothing was written"
 
 
-def test_wrong_usage_is_the_exit_code_of_the_process():
-    result = vistok_process("encode", "samples:all", "--output", "x", code=2)
-    assert "Missing option '--tokenizer'" in " ".join(result.stderr.split())
+# Commands that end in every way there is, behind the real entrance.
+ENDS = """
+import os, signal
+from vistok.cli.app import app, main
+
+@app.command()
+def answer():
+    print("42")
+
+@app.command()
+def wait():
+    os.kill(os.getpid(), signal.SIGINT)
+
+@app.command()
+def fail(usage: bool = False):
+    raise ValueError("not like this") if usage else RuntimeError("out of luck")
+
+main()
+"""
+
+
+def end(*arguments: str, code: int) -> CompletedProcess[str]:
+    result = run_process([sys.executable, "-c", ENDS, *arguments])
+    assert result.returncode == code, result.stderr
+    return result
+
+
+def test_the_exit_code_says_how_a_command_ended():
+    assert end("answer", code=0).stdout == "42\n"
+    assert end("fail", code=1).stderr == "error: out of luck\n"
+    assert end("fail", "--usage", code=2).stderr == "error: not like this\n"
+    assert "No such command 'flee'" in end("flee", code=2).stderr
 
 
 def test_an_interrupted_command_says_what_goes_on():
-    lines = [
-        "import os, signal, sys",
-        "from vistok import cli",
-        "cli.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGINT))",
-        "sys.argv = ['vistok', 'wait']",
-        "cli.main()",
-    ]
-    command = [sys.executable, "-c", "\n".join(lines)]
-    result = run_process(command)
-    assert result.returncode == 130
+    result = end("wait", code=130)
     assert result.stderr.strip() == (
         "interrupted; train, encode, eval and quickstart resume if run again"
     )
 
 
-def test_debug_shows_the_traceback(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    result = vistok_process("train", "quikstart", "--debug", code=1)
+def test_debug_shows_the_traceback():
+    result = end("fail", "--usage", "--debug", code=1)
     assert "Traceback" in result.stderr
+    assert "ValueError: not like this" in result.stderr
 
 
 def test_inspect_counts_a_source_and_draws_its_sheet(tmp_path):

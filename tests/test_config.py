@@ -14,7 +14,8 @@ from vistok.config import dump, flatten, load_config, merge, shipped_names
 from vistok.tokenizers.bottlenecks.bottleneck import Continuous
 from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
 from vistok.train.config.files import check_shapes, json_schema, load_run_config
-from vistok.train.config.run_config import RunConfig, Train
+from vistok.train.config.run_config import RunConfig
+from vistok.train.config.training import Train
 from vistok.train.losses.options import Losses
 
 SOURCE = "data.source=samples:train"

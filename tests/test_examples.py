@@ -10,6 +10,7 @@ from commands import run_process
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path):
     result = run_process([sys.executable, path], cwd=tmp_path)

@@ -2,12 +2,12 @@
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from commands import run_process
 from vistok.output_file import file_sha256, replaced_file, replaced_folder, write_text_whole
 
 
@@ -40,7 +40,7 @@ def test_a_killed_writer_leaves_the_old_file_and_the_next_one_is_not_disturbed(t
         "with replaced_file(Path(sys.argv[1])) as partial:\n"
         "    partial.write_text('half of it'); os.kill(os.getpid(), 9)"
     )
-    killed = subprocess.run([sys.executable, "-c", program, str(target)], env=os.environ)
+    killed = run_process([sys.executable, "-c", program, target])
     assert killed.returncode == -9
     assert target.read_text() == "old"
     write_text_whole(target, "new")

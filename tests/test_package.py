@@ -91,7 +91,7 @@ def project_files() -> set[str]:
     """What git tracks; all files on disk where the checkout comes without git."""
     command = ["git", "-C", str(ROOT), "ls-files", "-z"]
     try:
-        listed = subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        listed = run_process(command, check=True).stdout
     except (FileNotFoundError, subprocess.CalledProcessError):
         listed = ""
     tracked = {name for name in listed.split("\0") if (ROOT / name).is_file()}
@@ -398,6 +398,13 @@ def test_no_file_names_a_folder_of_one_machine():
     assert not wrong, "\n".join(wrong)
 
 
+def test_tests_start_commands_in_one_place():
+    # There SIGINT is set to its default, which a background job's children would ignore.
+    starts = re.compile(r"subprocess\.(run|call|check_\w+|Popen)\(|\bos\.system\(")
+    sources = {path.name: path.read_text(encoding="utf-8") for path in ROOT.rglob("tests/**/*.py")}
+    assert {name for name, source in sources.items() if starts.search(source)} == {"commands.py"}
+
+
 # ---- what an import does -------------------------------------------------------------------------
 
 
@@ -446,6 +453,7 @@ def test_help_answers_without_torch(arguments: tuple[str, ...]):
     assert not torch_loaded
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_no_torch():
     assert loads_torch("-c", "import vistok") == (False, "")
     assert loads_torch("-c", "from vistok import FSQ") == (True, "")
@@ -532,6 +540,7 @@ def test_a_run_config_survives_pickling():
     assert again(config) == config
 
 
+@pytest.mark.slow
 def test_a_spawned_process_can_use_a_quantizer():
     # The child starts from nothing: it finds the class by its module's name alone.
     quantizer = FSQ((3, 4))

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch._functorch import config as functorch_config
 
 from ..tokenizers.tokenizer import VisualTokenizer
-from .config.run_config import RunConfig, Train
+from .config.run_config import RunConfig
+from .config.training import Train
 from .losses.gan import GAN, build_gan
 from .losses.perceptual import PerceptualLoss, build_perceptual_loss
 from .optimization.ema import EMA

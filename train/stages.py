@@ -7,8 +7,8 @@
         start: {source: previous, adapt: widen}
         train: {steps: 50000, freeze: [encoder, bottleneck]}
 
-Every entry is laid over the rest of the file. The runs lie in folders of their names; the last
-one's tokenizer is copied to the top when it is finished.
+The settings of every entry override the rest of the file. Each run has a folder named after its
+stage; the tokenizer of the last one is copied to the top when it is finished.
 """
 
 import shutil
@@ -23,36 +23,34 @@ from .loop import RunResult, train
 
 
 def train_stages(stages: Mapping[str, RunConfig], output: Path, device: str = "auto") -> RunResult:
-    """Train every stage in its turn, or go on in the middle of one.
+    """Train all stages in order, or resume in the middle of one.
 
     Args:
-        stages: runs by name, in order; a single one without a name lies in `output` itself.
-        output: folder of everything.
+        stages: runs by name, in order; a single one without a name uses `output` itself.
+        output: folder of all stages.
         device: see `train`.
 
     Returns:
-        Where the last stage that was reached stands.
+        The result of the last stage that was reached, with the tokenizer at the top if all stages
+        are finished.
 
     Raises:
         ValueError: see `train`.
     """
+    previous: Path | None = None
+    result = RunResult(0, None)
     try:
-        return _train_in_turn(stages, output, device)
+        for name, config in stages.items():
+            folder = output / name
+            result = train(config, folder, device, previous=previous)
+            if result.tokenizer is None or not name:
+                return result
+            previous = folder
+        assert result.tokenizer is not None, "a config has at least one stage"
+        target = output / "tokenizer"
+        if PartialState().is_main_process:
+            with replaced_folder(target) as partial:
+                shutil.copytree(result.tokenizer, partial, dirs_exist_ok=True)
+        return RunResult(result.step, target)
     finally:
         PartialState().destroy_process_group()
-
-
-def _train_in_turn(stages: Mapping[str, RunConfig], output: Path, device: str) -> RunResult:
-    if list(stages) == [""]:
-        return train(stages[""], output, device)
-    previous: Path | None = None
-    step, tokenizer, target = 0, output, output / "tokenizer"
-    for name, config in stages.items():
-        result = train(config, output / name, device, previous=previous)
-        if result.tokenizer is None:
-            return result
-        previous, step, tokenizer = output / name, result.step, result.tokenizer
-    if PartialState().is_main_process:
-        with replaced_folder(target) as partial:
-            shutil.copytree(tokenizer, partial, dirs_exist_ok=True)
-    return RunResult(step, target)

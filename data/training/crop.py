@@ -1,49 +1,64 @@
-"""How a training sample is cut from an image or clip: scale, crop, flip."""
+"""Cropping: a training sample is scaled, cropped and flipped from an image or clip."""
 
 import math
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 import torch
 from jaxtyping import UInt8
 from PIL import Image
+from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 
+from ...config import ConfigSection
 from ..codecs.frame_rate import frame_rate
 from ..codecs.image import to_tensor
 from ..resize import adm_resize, adm_size
 
 
-@dataclass(frozen=True)
-class CropRules:
-    """How training samples are cut from files.
+class CropRules(ConfigSection):
+    """Size, frames and random transforms of training samples."""
 
-    Attributes:
-        size: side of the square crop, in pixels.
-        frames: frames per clip; 1 takes images, and single frames of videos.
-        stride: step between the frames of a clip.
-        short_side: the image's short side before cropping, or the ends of a range it is drawn
-            from; None keeps its own. It is never smaller than the crop needs.
-        flip: whether half of the samples are mirrored.
-        crop: where the crop lies: anywhere, or in the middle.
-        fps: rate that videos are resampled to before stride counts; None keeps their own.
-        image_ratio: share of the steps that take images (one frame) where `frames` > 1.
-        buckets: (height, width) of the crops instead of `size`; every file goes to the bucket
-            nearest to its aspect ratio, or to all of them where several are equally near.
-    """
+    model_config = ConfigDict(frozen=True)
 
-    size: int
-    frames: int = 1
-    stride: int = 1
-    short_side: int | tuple[int, int] | None = None
-    flip: bool = True
+    size: PositiveInt = 256
+    """Side of the square crops, in pixels."""
+    buckets: tuple[tuple[PositiveInt, PositiveInt], ...] = ()
+    """Heights and widths of crops, in pixels, instead of `size`. Every file goes to the bucket
+    nearest to its aspect ratio, or to all of them where several are equally near."""
+    frames: PositiveInt = 1
+    """Frames per clip: 1 + k * temporal compression. With 1, samples are images and single frames
+    of videos."""
+    stride: PositiveInt = 1
+    """Distance between consecutive frames of a clip, in frames of the video."""
+    fps: PositiveFloat | None = None
+    """Frames per second that videos are resampled to before `stride` counts; null keeps their own
+    rate."""
+    image_ratio: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the steps that train on images (one frame) where frames > 1."""
+    short_side: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    """Short side of the images before cropping, in pixels, or the range it is drawn from; null
+    keeps their own. It is never smaller than the crop needs."""
     crop: Literal["random", "center"] = "random"
-    fps: float | None = None
-    image_ratio: float = 0.0
-    buckets: tuple[tuple[int, int], ...] = ()
+    """Position of the crop: drawn anew for every sample, or the center."""
+    flip: bool = True
+    """Mirror half of the samples horizontally."""
+
+    @model_validator(mode="after")
+    def _every_rule_has_an_effect(self) -> "CropRules":
+        if self.frames == 1:
+            for name, value in (("image_ratio", self.image_ratio), ("fps", self.fps)):
+                if value:
+                    raise ValueError(f"{name}={value:g} needs frames > 1, got frames=1")
+        shortest = min(self.short_side) if isinstance(self.short_side, tuple) else self.short_side
+        if isinstance(self.short_side, tuple) and self.short_side[0] > self.short_side[1]:
+            raise ValueError(f"short_side must rise, got {list(self.short_side)}")
+        needed = min(min(shape) for shape in self.shapes)
+        if shortest is not None and shortest < needed:
+            raise ValueError(f"short_side must be at least the crop's, {needed}, got {shortest}")
+        return self
 
     @property
     def shapes(self) -> tuple[tuple[int, int], ...]:
@@ -52,37 +67,43 @@ class CropRules:
 
     @property
     def rate(self) -> Fraction | None:
-        """The rate as a fraction, such as 30000/1001."""
+        """The frame rate as a fraction, such as 30000/1001."""
         return None if self.fps is None else frame_rate(self.fps)
 
 
 def crop_frames(
     frames: Iterable[Image.Image], shape: tuple[int, int], rules: CropRules, rng: random.Random
 ) -> UInt8[Tensor, "3 T H W"]:
-    """Scale, crop and flip the frames of one sample, all alike.
+    """Scale, crop and flip the frames of one sample, all in the same way.
+
+    Args:
+        frames: the images of one sample.
+        shape: height and width of the crop.
+        rules: short side, position and flip.
+        rng: source of the random choices.
 
     Raises:
-        ValueError: the frames are of different sizes.
+        ValueError: the frames have different sizes.
     """
-    pictures: list[Tensor] = []
+    images: list[Tensor] = []
     size, side, box = (0, 0), 0, (0, 0, 0, 0)
     for frame in frames:
-        if not pictures:
+        if not images:
             size = frame.size
             side = _short_side(size, shape, rules, rng)
             box = _box(adm_size(size, side), shape, rules, rng)
         if frame.size != size:
-            raise ValueError(f"frames change their size from {size} to {frame.size}")
+            raise ValueError(f"the frames change size from {size} to {frame.size}")
         scaled = frame if min(frame.size) == side else adm_resize(frame, side)
-        pictures.append(to_tensor(scaled.crop(box)))
-    clip = torch.stack(pictures, dim=1)
+        images.append(to_tensor(scaled.crop(box)))
+    clip = torch.stack(images, dim=1)
     return clip.flip(-1) if rules.flip and rng.random() < 0.5 else clip
 
 
 def _short_side(
     size: tuple[int, int], shape: tuple[int, int], rules: CropRules, rng: random.Random
 ) -> int:
-    """The short side to scale to: as the rules say, but large enough for the crop."""
+    """Return the short side to scale to: that of the rules, but large enough for the crop."""
     (width, height), (H, W) = size, shape
     wanted = rules.short_side
     if isinstance(wanted, tuple):

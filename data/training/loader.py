@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import UInt8
@@ -15,9 +16,6 @@ from .training_set import TrainingSample, TrainingSet
 
 log = logging.getLogger(__name__)
 
-# What asks a run to save and leave.
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
-
 PREFETCHED_BATCHES = 4
 
 Batch = tuple[UInt8[Tensor, "B 3 T H W"], list[BadFile]]
@@ -29,12 +27,26 @@ class TrainingLoader:
     A file that cannot be read is logged the first time and replaced by the next file of its pool.
     More such files than the limit stop the run.
 
+    Args:
+        dataset: the training set.
+        positions: the samples of every batch.
+        workers: number of reading processes.
+        max_bad: unreadable files that are accepted; see `bad_limit`.
+        ignored_signals: signals that reading processes ignore, because schedulers send them to the
+            whole process group and the run alone decides when to stop.
+
     Attributes:
         bad_files: files that could not be read so far, by path.
     """
 
     def __init__(
-        self, dataset: TrainingSet, positions: BatchPositions, workers: int, max_bad: float = 0.01
+        self,
+        dataset: TrainingSet,
+        positions: BatchPositions,
+        workers: int,
+        max_bad: float = 0.01,
+        *,
+        ignored_signals: Sequence[int] = (),
     ) -> None:
         self.bad_files: dict[str, BadFile] = {}
         self._num_files, self._max_bad = len(dataset.files), max_bad
@@ -48,7 +60,7 @@ class TrainingLoader:
             # A separate generator: iteration draws a seed, by default from the run's random state
             generator=torch.Generator(),
             prefetch_factor=PREFETCHED_BATCHES if workers else None,
-            worker_init_fn=_leave_signals_to_the_run,
+            worker_init_fn=partial(_ignore_signals, tuple(ignored_signals)),
         )
         self._note(dataset.unreadable)
 
@@ -78,13 +90,6 @@ class TrainingLoader:
             )
 
 
-def training_loader(
-    dataset: TrainingSet, positions: BatchPositions, workers: int, max_bad: float = 0.01
-) -> TrainingLoader:
-    """Batches (B, 3, T, H, W) uint8, one per step, in order."""
-    return TrainingLoader(dataset, positions, workers, max_bad)
-
-
 class _Samples(Dataset[TrainingSample]):
     """A training set that returns its samples with their bad files."""
 
@@ -99,7 +104,6 @@ def _collate(samples: list[TrainingSample]) -> Batch:
     return torch.stack([sample.clip for sample in samples]), [b for s in samples for b in s.bad]
 
 
-def _leave_signals_to_the_run(_worker: int) -> None:
-    """Ignore stop signals, which schedulers send to workers, too: the run decides when to stop."""
-    for number in STOP_SIGNALS:
+def _ignore_signals(signals: Sequence[int], _worker: int) -> None:
+    for number in signals:
         signal.signal(number, signal.SIG_IGN)

@@ -75,6 +75,7 @@ class FlatField(Diagnostic):
         return Finding(
             self.name,
             reconstructor.name,
+            # A key of report.json, which keeps its spelling.
             {**numbers, "colour_error_levels": bias},
             summary,
             image=side_by_side(

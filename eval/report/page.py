@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from math import inf
 
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader, Template, select_autoescape
 from markupsafe import Markup
 from PIL import Image
 from torch import Tensor
@@ -127,7 +127,7 @@ def page(
     )
 
 
-def _template():
+def _template() -> Template:
     environment = Environment(
         loader=PackageLoader("vistok", "eval/report"),
         autoescape=select_autoescape(default=True),

@@ -38,12 +38,14 @@ print("compiled")
 """
 
 
+@pytest.mark.slow
 def test_the_training_forward_compiles_without_graph_breaks():
     result = run_process([sys.executable, "-c", COMPILE])
     assert result.returncode == 0, result.stderr[-2000:]
     assert "compiled" in result.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 5])
 def test_encode_and_decode_export(frames):
     tokenizer = tiny_tokenizer("video")

@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 from unittest.mock import patch
 
-from vistok import cli
+from vistok.cli.app import main
 
 
 @contextmanager
@@ -35,20 +35,13 @@ def start_process(command: Sequence[Any], **options: Any) -> subprocess.Popen:
         return subprocess.Popen([*map(str, command)], **options)
 
 
-def vistok_process(*arguments: Any, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run `vistok ARGUMENTS` as a process of its own and compare its exit code."""
-    result = run_process([sys.executable, "-m", "vistok", *arguments])
-    assert result.returncode == code, result.stderr
-    return result
-
-
 def vistok(*arguments: Any, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run `vistok ARGUMENTS` in this process, which saves the seconds of importing torch."""
     command = ["vistok", *map(str, arguments)]
     returned: Any = 0
     with captured_output() as (stdout, stderr), patch.object(sys, "argv", command):
         try:
-            cli.main()
+            main()
         except SystemExit as stop:
             returned = stop.code or 0
     result = subprocess.CompletedProcess(command, returned, stdout.getvalue(), stderr.getvalue())

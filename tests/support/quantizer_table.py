@@ -76,7 +76,11 @@ QUANTIZERS: dict[str, dict] = {
     },
     "multi-token residual": {
         "kind": "multi_token",
-        "quantizer": {"kind": "residual", "quantizer": {"kind": "lfq", "bits": 3}},
+        "quantizer": {
+            "kind": "residual",
+            "quantizer": {"kind": "lfq", "bits": 3},
+            "num_quantizers": 2,
+        },
         "dim": 10,
     },
     "dual path": {

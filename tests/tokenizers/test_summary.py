@@ -35,6 +35,7 @@ def test_parts_and_rates_agree_with_the_tokenizer():
     assert summarize(tiny_tokenizer("image"), (1, 16, 16)).encoder_radius == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_names())
 def test_every_shipped_config_can_be_described_without_weights(name):
     tokenizer, size = open_without_weights(name)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
 
 from killed_runs import everything_at_once, long_run, start, wait_for_checkpoint
 from runs import assert_same_state, last_state, tiny_run
@@ -19,7 +18,6 @@ from vistok.train.loop import train
 from vistok.train.losses.generator import Objective, generator_objective
 from vistok.train.monitor.metrics_log import read_metrics
 from vistok.train.run.checkpoint import check_world_size, checkpoints, load_checkpoint
-from vistok.train.run.finite_check import SKIPPED_IN_A_ROW, check_grad_norm
 from vistok.train.run.run_folder import RunFolder
 
 
@@ -53,6 +51,7 @@ def test_a_run_leaves_everything_the_contract_names(tmp_path):
     assert all(torch.equal(saved[name], ema[f"ema.{name}"]) for name in saved)
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     options = {"steps": 60, "batch_size": 8, "lr": 5e-3, "log_every_steps": 60}
     train(tiny_run(**options, checkpoint_every_steps=60), tmp_path / "run", show_progress=False)
@@ -76,6 +75,7 @@ def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.slow
 def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(killed, long_run(120))
@@ -88,6 +88,7 @@ def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
     assert_same_state(killed, whole)
 
 
+@pytest.mark.slow
 def test_a_killed_run_of_everything_at_once_ends_bit_equal(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = start(killed, everything_at_once())
@@ -107,6 +108,7 @@ def test_a_killed_run_of_everything_at_once_ends_bit_equal(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
     process = start(tmp_path / "run", long_run(100_000, workers=1))
@@ -124,6 +126,7 @@ def test_sigterm_saves_and_leaves_with_code_0(tmp_path):
     assert not list((tmp_path / "run" / "samples").glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 def test_sigterm_before_the_first_step_leaves_with_code_0(tmp_path):
     process = start(tmp_path / "run", long_run(100_000))
@@ -147,26 +150,6 @@ def test_a_metric_without_weights_is_said_before_anything_is_trained(tmp_path, m
     ):
         train(run, tmp_path / "run", show_progress=False)
     assert not (tmp_path / "run").exists()
-
-
-def test_a_scaler_may_skip_some_steps_but_not_go_on_skipping(tmp_path):
-    accelerator = Accelerator(cpu=True)
-    accelerator.scaler = torch.amp.GradScaler("cpu")  # which fp16 has on GPUs
-    broken, good = torch.tensor(torch.inf), torch.tensor(1.0)
-
-    def check(norm: torch.Tensor, skipped: int) -> int:
-        return check_grad_norm(norm, skipped, accelerator, step=99, folder=RunFolder(tmp_path))
-
-    skipped = 0
-    for step in range(SKIPPED_IN_A_ROW):
-        skipped = check(broken, skipped)
-        assert skipped == step + 1
-    assert check(good, skipped) == 0
-    with pytest.raises(FloatingPointError, match="norm of the gradients is inf at step 99"):
-        check(broken, skipped)
-    accelerator.scaler = None
-    with pytest.raises(FloatingPointError, match="norm of the gradients is inf at step 99"):
-        check(broken, 0)
 
 
 def test_a_run_that_never_saved_may_be_corrected(tmp_path):

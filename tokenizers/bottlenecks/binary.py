@@ -6,7 +6,7 @@ Channels are split into contiguous groups; each group of d bits is one index.
     index of a group = sum_j [u_j > 0] 2^j,    least significant bit first                       (2)
 
 where u is the latent x and s = 1, except on the sphere of BSQ. The gradient passes (1) unchanged.
-The losses are in binary_loss.py.
+The losses are in entropy/binary_loss.py.
 """
 
 from abc import abstractmethod
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from .binary_loss import TERMS, BinaryLoss, BinaryOptions
+from ..entropy.binary_loss import TERMS, BinaryLoss, BinaryOptions
 from .bottleneck import MAX_BITS, Quantized, Quantizer
 from .straight_through import straight_through
 

@@ -1,6 +1,6 @@
 """Binary spherical quantization (BSQ, arXiv 2406.07548): signs on the unit sphere.
 
-The equations are in binary.py and binary_loss.py, with d channels and
+The equations are in binary.py and entropy/binary_loss.py, with d channels and
 
     u = x / |x|,    s = 1 / sqrt(d),    P(bit j = 1) = sigmoid(4 u_j / (sqrt(d) t))
 
@@ -15,8 +15,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from ..entropy.binary_loss import BinaryLoss, BinaryOptions
 from .binary import Binary, check_bits
-from .binary_loss import BinaryLoss, BinaryOptions
 from .straight_through import MIN_NORM
 
 

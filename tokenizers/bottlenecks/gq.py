@@ -11,8 +11,8 @@ from typing import Unpack
 from jaxtyping import Float
 from torch import Tensor
 
+from ..entropy.binary_loss import BinaryOptions
 from .binary import Binary, check_bits
-from .binary_loss import BinaryOptions
 
 
 class GQ(Binary):

@@ -7,7 +7,7 @@ The code is e_k; its gradient g reaches x and all rows of E through p, and e_k d
 
     double = mean (code - x)^2        with gradients to both, through p
     commitment, codebook              as in VQ, between x and e_k
-    S and A of entropy_loss.py, of the assignment q = softmax(l / t)                             (3)
+    S and A of entropy/entropy_loss.py, of the assignment q = softmax(l / t)                    (3)
 
     loss = double_weight double + commitment_weight commitment + codebook_weight codebook
          + entropy_weight (sample_entropy_weight S - codebook_entropy_weight A)                  (4)
@@ -25,9 +25,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..entropy.entropy_loss import EntropyLoss, EntropyOptions
 from .bottleneck import Quantized, Quantizer
 from .codebook import check_codebook, codebook_term, commitment_term, most_similar_codes
-from .entropy_loss import EntropyLoss, EntropyOptions
 
 # Logits per chunk: 16 MiB in fp32.
 CHUNK_ELEMENTS = 2**22

@@ -2,8 +2,8 @@
 
 from typing import Unpack
 
+from ..entropy.binary_loss import BinaryOptions
 from .binary import check_bits
-from .binary_loss import BinaryOptions
 from .gq import GQ
 
 

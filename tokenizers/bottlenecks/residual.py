@@ -35,6 +35,9 @@ class Residual(Quantizer):
         scale: ratio of the scales of a stage and the one before; None uses the quantizer's own.
     """
 
+    # the first stage may take another code for the sum of all stages' codes
+    idempotent = False
+
     def __init__(
         self,
         quantizer: Callable[[], Quantizer],

@@ -3,7 +3,7 @@
     e_k = W c_k + b,    c_k ~ N(0, 1 / dim), frozen                                              (1)
     k = argmin_k |x - e_k|^2,    terms and gradients as in VQ
 
-Every step of W moves all codes at once, so none is left behind dead.
+Every update of W moves all codes at once, so that no code is left behind and dies.
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ from .straight_through import rotate_through, straight_through
 
 
 class SimVQ(Quantizer):
-    """Vector quantization with a linearly mapped frozen codebook.
+    """Vector quantization with a frozen codebook behind a learned linear map.
 
     Args:
         codebook_size: number of codes.
@@ -29,8 +29,10 @@ class SimVQ(Quantizer):
         gradient: how the gradient reaches the latents, "straight_through" or "rotation".
     """
 
-    table: Float[Tensor, "K dim"]
+    # every code is nearest to itself
     idempotent = True
+
+    table: Float[Tensor, "K dim"]
 
     def __init__(
         self,
@@ -55,7 +57,7 @@ class SimVQ(Quantizer):
         with torch.no_grad():
             # (1)
             indices = nearest_codes(flat, project(self.map, table))
-        # mapping the chosen rows again is cheaper than a gradient through all of them
+        # mapping the chosen rows again is cheaper than a gradient through all rows
         codes = project(self.map, F.embedding(indices, table)).view_as(x)
         loss, terms = self._losses(x, codes)
         pass_through = rotate_through if self.gradient == "rotation" else straight_through
@@ -69,6 +71,6 @@ class SimVQ(Quantizer):
         return loss, {"commitment": commitment, "codebook": codebook}
 
     def indices_to_codes(self, indices: Int64[Tensor, "*batch 1"]) -> Float[Tensor, "*batch dim"]:
-        """Codes of the given indices, fp32."""
+        """Return the codes of the given indices, fp32."""
         self.check_indices(indices)
         return project(self.map, F.embedding(indices.squeeze(-1), self.table).float())

@@ -1,9 +1,14 @@
 """Gradients past a quantizer: the straight-through estimator and the rotation trick.
 
-Both give codes exactly, to the bit, and differ in how the codes' gradient g reaches x:
+Both return the codes q unchanged, to the bit, and differ in how their gradient g reaches x:
 
-    straight-through (arXiv 1308.3432)    dL/dx = g
-    rotation trick (arXiv 2410.06424)     dL/dx = (|q| / |x|) R^T g,    R rotates x/|x| to q/|q|
+    straight-through (arXiv 1308.3432)    dL/dx = g                                              (1)
+    rotation trick (arXiv 2410.06424)     dL/dx = (|q| / |x|) R^T g                              (2)
+
+R rotates x_hat = x / |x| to q_hat = q / |q|. It is made of two Householder reflections, and its
+product with x needs no dim x dim matrix:
+
+    R = I - 2 r r^T + 2 q_hat x_hat^T,    r = (x_hat + q_hat) / |x_hat + q_hat|                  (3)
 """
 
 from typing import Any
@@ -17,7 +22,7 @@ MIN_NORM = 1e-6
 
 
 class _StraightThrough(torch.autograd.Function):
-    """The codes forward, the identity backward: no arithmetic that could move a code by an ulp."""
+    """Codes forward, identity backward: x + sg(codes - x) without its rounding errors."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, codes: Tensor) -> Tensor:
@@ -31,20 +36,22 @@ class _StraightThrough(torch.autograd.Function):
 def straight_through(
     x: Float[Tensor, "*batch dim"], codes: Float[Tensor, "*batch dim"]
 ) -> Float[Tensor, "*batch dim"]:
-    """`codes`, with a gradient that goes to `x` unchanged and to `codes` not at all."""
+    """Return `codes`; their gradient reaches `x` unchanged, and never `codes`."""
+    # (1)
     return _StraightThrough.apply(x, codes.detach())  # pyright: ignore[reportReturnType]
 
 
 def rotate_through(
     x: Float[Tensor, "*batch dim"], codes: Float[Tensor, "*batch dim"]
 ) -> Float[Tensor, "*batch dim"]:
-    """`codes`, with a gradient that the rotation trick turns and scales on its way to `x`."""
+    """Return `codes`; their gradient reaches `x` rotated and scaled by the rotation trick."""
     with torch.no_grad():
         x_hat, q_hat = F.normalize(x, dim=-1, eps=MIN_NORM), F.normalize(codes, dim=-1)
         r = F.normalize(x_hat + q_hat, dim=-1, eps=MIN_NORM)
         x_norm = x.norm(dim=-1, keepdim=True).clamp_min(MIN_NORM)
         scale = codes.norm(dim=-1, keepdim=True) / x_norm
-    # (R x) = x - 2 (x . r) r + 2 (x . x_hat) q_hat; Householder twice, never a dim x dim matrix
+    # (3), as R x = x - 2 (x . r) r + 2 (x . x_hat) q_hat
     reflected = x - 2 * (x * r).sum(dim=-1, keepdim=True) * r
     rotated = reflected + 2 * (x * x_hat).sum(dim=-1, keepdim=True) * q_hat
+    # (2)
     return straight_through(scale * rotated, codes)

@@ -5,17 +5,17 @@
     loss = commitment_weight commitment + codebook_weight codebook
 
 With distance "cosine" (arXiv 2110.04627) x and e are on the unit sphere in (1) and (2). The
-gradient reaches x straight through or by the rotation trick (arXiv 2410.06424).
+gradient reaches x straight through or by the rotation trick: see straight_through.py.
 
-The codebook learns from the codebook term, or, with update "ema", follows its vectors: with counts
-c_k and sums v_k of the global batch (arXiv 1711.00937, appendix A.1)
+The codebook learns from the codebook term, or, with update "ema", from moving averages: with counts
+c_k and sums v_k of the vectors of code k in the global batch (arXiv 1711.00937, appendix A.1)
 
     n_k <- g n_k + (1 - g) c_k,    m_k <- g m_k + (1 - g) v_k                                    (3)
     e_k = m_k / n'_k,    n'_k = (n_k + eps) / (n + K eps) n,    n = sum_k n_k                    (4)
 
 A code whose n_k falls below `dead_code_threshold` times its fair share n / K is dead. It moves to a
 random vector of the batch, with the fair share as its new count, so that it has time to win vectors
-(arXiv 2012.09841 and later; the EMA state must move with it, or (4) would undo it at once).
+(arXiv 2012.09841 and later). The EMA state must move with it, or (4) would undo the move at once.
 """
 
 from typing import Literal
@@ -45,7 +45,7 @@ Gradient = Literal["straight_through", "rotation"]
 
 
 class VQ(Quantizer):
-    """Vector quantization.
+    """Vector quantization with a learned codebook.
 
     Args:
         codebook_size: number of codes.
@@ -56,11 +56,14 @@ class VQ(Quantizer):
         distance: "euclidean" or "cosine".
         gradient: how the gradient reaches the latents, "straight_through" or "rotation".
         update: how codes learn, by "gradient" or by "ema".
-        ema_decay: g of (3), also of the counts that find dead codes.
-        kmeans_init: start from the k-means centroids of the first training batch.
-        dead_code_threshold: fraction of its fair share of vectors below which a code is dead; 0
-            revives none, 0.03 is a good start.
+        ema_decay: decay g of the moving averages (3), also of the counts that reveal dead codes.
+        kmeans_init: initialize codes to the k-means centroids of the first training batch.
+        dead_code_threshold: fraction of its fair share of vectors below which a code is dead and
+            is revived; 0 revives none, 0.03 is a good start.
     """
+
+    # every code is nearest to itself; with "cosine" it is already on the unit sphere
+    idempotent = True
 
     codebook: Tensor
     ema_counts: Tensor
@@ -95,8 +98,6 @@ class VQ(Quantizer):
         self.distance, self.gradient, self.update = distance, gradient, update
         self.ema_decay, self.dead_code_threshold = ema_decay, dead_code_threshold
         self.stateful = update == "ema" or kmeans_init or dead_code_threshold > 0
-        # codes lie on the sphere already, or are points that are nearest to themselves
-        self.idempotent = True
 
         bound = 1 / codebook_size
         codebook = torch.empty(codebook_size, codebook_dim).uniform_(-bound, bound)
@@ -115,7 +116,7 @@ class VQ(Quantizer):
         x = self._on_sphere(x)
         flat = x.reshape(-1, self.dim)
         if self.training and self.kmeans_init:
-            self._start(flat.detach())
+            self._initialize_codebook(flat.detach())
         codebook = self._on_sphere(self.codebook.to(x.dtype))
         # (1)
         search = nearest_codes if self.distance == "euclidean" else most_similar_codes
@@ -123,7 +124,7 @@ class VQ(Quantizer):
         codes = F.embedding(indices, codebook).view_as(x)
         loss, terms = self._losses(x, codes)
         if self.training and self.stateful:
-            self._follow(flat.detach(), indices)
+            self._update_codebook(flat.detach(), indices)
         pass_through = rotate_through if self.gradient == "rotation" else straight_through
         return Quantized(pass_through(x, codes), indices.view(*x.shape[:-1], 1), loss, terms)
 
@@ -137,19 +138,19 @@ class VQ(Quantizer):
         return loss, {"commitment": commitment, "codebook": codebook}
 
     def indices_to_codes(self, indices: Int64[Tensor, "*batch 1"]) -> Float[Tensor, "*batch dim"]:
-        """Codes of the given indices, fp32."""
+        """Return the codes of the given indices, fp32."""
         self.check_indices(indices)
         return self._on_sphere(F.embedding(indices.squeeze(-1), self.codebook).float())
 
     def _on_sphere(self, x: Tensor) -> Tensor:
         return x if self.distance == "euclidean" else F.normalize(x, dim=-1)
 
-    # ---- the codebook's own motion, outside compiled regions ------------------------------------
+    # ---- k-means, EMA updates and dead-code revival, outside compiled regions -------------------
 
     @torch.compiler.disable()
     @torch.no_grad()
-    def _start(self, x: Float[Tensor, "N dim"]) -> None:
-        """Move the codebook to the centroids of the first batch."""
+    def _initialize_codebook(self, x: Float[Tensor, "N dim"]) -> None:
+        """Set the codebook to the k-means centroids of the first batch."""
         if bool(self.started):
             return
         self.codebook.copy_(kmeans(x, self.codebook_size))
@@ -159,8 +160,8 @@ class VQ(Quantizer):
 
     @torch.compiler.disable()
     @torch.no_grad()
-    def _follow(self, x: Float[Tensor, "N dim"], indices: Int64[Tensor, "N"]) -> None:
-        """Count the batch, move EMA codes, revive dead ones."""
+    def _update_codebook(self, x: Float[Tensor, "N dim"], indices: Int64[Tensor, "N"]) -> None:
+        """Update counts and EMA codes from a batch, and revive dead codes."""
         counts, sums = code_sums(x, indices, self.codebook_size)
         # (3)
         self.ema_counts.lerp_(counts.to(self.ema_counts.dtype), 1 - self.ema_decay)
@@ -171,15 +172,16 @@ class VQ(Quantizer):
             n = (self.ema_counts + EMA_EPS) / (total + self.codebook_size * EMA_EPS) * total
             self.codebook.copy_(self.ema_sums / n.unsqueeze(1))
         if self.dead_code_threshold:
-            self._revive(x, total / self.codebook_size)
+            self._revive_dead_codes(x, total / self.codebook_size)
 
-    def _revive(self, x: Float[Tensor, "N dim"], fair_share: Tensor) -> None:
+    def _revive_dead_codes(self, x: Float[Tensor, "N dim"], fair_share: Tensor) -> None:
+        """Move dead codes to random vectors of the global batch."""
         dead = self.ema_counts < self.dead_code_threshold * fair_share
         count = int(dead.sum())
         if count == 0:
             return
         codes = sampled_vectors(x, count).to(self.codebook.dtype)
-        # .data, since the graph of this very batch may still need the old tensor's version
+        # .data leaves the version counter alone, which the graph of this batch still checks
         self.codebook.data[dead] = codes
         self.ema_counts[dead] = fair_share
         if self.update == "ema":

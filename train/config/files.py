@@ -1,6 +1,6 @@
-"""Reading run configs: files and overrides become checked runs, one for every stage.
+"""Run configs from files: files and overrides become checked configs, one for every stage.
 
-`python -m vistok.train.config_file FILE` writes the JSON schema that editors use.
+`python -m vistok.train.config.files FILE` writes the JSON schema that editors use.
 """
 
 import copy
@@ -18,7 +18,7 @@ from .run_config import RunConfig
 
 
 def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
-    """Read, check and complete a run config; of several stages, the last one.
+    """Read and check a run config, and fill in defaults; of several stages, return the last one.
 
     Raises:
         FileNotFoundError: no such config.
@@ -29,14 +29,14 @@ def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfi
 
 
 def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
-    """Every stage of a config by its name, in order; a config without stages is one without a name.
+    """Return the stages of a config by name, in order; one without a name if it has no stages.
 
-    Overrides hold for every stage, unless they name one: `stages.0.train.steps=10`, which beats
-    `train.steps=5`.
+    Overrides apply to every stage unless they name one: `stages.0.train.steps=10`, which takes
+    precedence over `train.steps=5`.
 
     Raises:
         FileNotFoundError: no such config.
-        ValueError: as `load_run_config`, or stages without names of their own.
+        ValueError: as `load_run_config`, or stages without unique names.
     """
     tree = load_config(name)
     stages: Any = tree.pop("stages", None)
@@ -47,14 +47,14 @@ def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, Ru
     names = [str(stage.pop("name")) for stage in stages]
     for stage_name in names:
         if names.count(stage_name) > 1:
-            raise ValueError(f"stages need names of their own, got {stage_name} twice")
+            raise ValueError(f"stages need unique names, got {stage_name} twice")
     merged = [copy.deepcopy(merge(tree, stage)) for stage in stages]
     _override_stages(merged, overrides)
     return {stage_name: _checked(stage) for stage_name, stage in zip(names, merged, strict=True)}
 
 
 def _override_stages(stages: list[Tree], overrides: Sequence[str]) -> None:
-    """What holds for all stages first, so that what names one of them has the last word."""
+    """Apply overrides for all stages first, so that those for one stage take precedence."""
     named = [override for override in overrides if override.startswith("stages.")]
     for override in overrides:
         if override not in named:
@@ -71,7 +71,7 @@ def _has_folder_name(stage: Any) -> bool:
 
 
 def dump_stages(stages: Mapping[str, RunConfig]) -> str:
-    """The resolved configs as YAML, one document per stage."""
+    """Return the resolved configs as YAML, one document per stage."""
     documents = [
         (f"# stage: {name}\n" if name else "") + dump(config.to_tree())
         for name, config in stages.items()
@@ -82,10 +82,10 @@ def dump_stages(stages: Mapping[str, RunConfig]) -> str:
 def _checked(tree: Tree) -> RunConfig:
     data = tree.get("data")
     if data is None or (isinstance(data, dict) and data.get("source") is None):
-        raise ValueError("data.source is not set: say what to train on, --set data.source=FOLDER")
+        raise ValueError("data.source is not set: set the training data, --set data.source=FOLDER")
     config: RunConfig = validate(RunConfig, tree)
     check_shapes(config)
-    side = config.eval.size or config.data.size
+    side = config.held_out_size
     if config.eval.source is not None and side < WINDOW_SIDES["gaussian11"]:
         raise ValueError(
             f"eval.size must be at least {WINDOW_SIDES['gaussian11']} pixels for SSIM, got {side}"
@@ -94,14 +94,14 @@ def _checked(tree: Tree) -> RunConfig:
 
 
 def check_shapes(config: RunConfig) -> None:
-    """Raise unless the clips that training and evaluation cut fit the networks."""
+    """Raise a `ValueError` unless the crops of training and evaluation fit the networks."""
     import torch
 
     with torch.device("meta"):
         tokenizer = config.build_tokenizer()
     data = config.data
     crops = [("data.buckets", bucket) for bucket in data.buckets]
-    for name, side in (("data.size", data.size), ("eval.size", config.eval.size or data.size)):
+    for name, side in (("data.size", data.size), ("eval.size", config.held_out_size)):
         crops.append((name, (side, side)))
     for name, (H, W) in crops:
         try:
@@ -109,27 +109,23 @@ def check_shapes(config: RunConfig) -> None:
         except ValueError as error:
             raise ValueError(f"{name}={H} x {W}, data.frames={data.frames}: {error}") from error
     if config.train.losses.adversarial_weight:
-        _check_judged_size(config)
-
-
-def _check_judged_size(config: RunConfig) -> None:
-    """Raise unless the discriminator can judge every crop that is trained on."""
-    import torch
-
-    with torch.device("meta"):
-        discriminator = config.train.adversarial.build_discriminator()
-    for H, W in config.data.buckets or [(config.data.size, config.data.size)]:
-        discriminator.check_size(H, W)
+        with torch.device("meta"):
+            discriminator = config.train.adversarial.build_discriminator()
+        for H, W in data.shapes:
+            discriminator.check_size(H, W)
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON schema of config files, where `extends` is allowed and the rest may come from it."""
+    """Return the JSON schema of config files; a base may supply what a file leaves out."""
     schema = RunConfig.model_json_schema()
-    schema["properties"]["extends"] = {"type": "string"}
+    schema["properties"]["extends"] = {
+        "type": "string",
+        "description": "Name or path of a base config, whose settings apply unless set here.",
+    }
     schema["properties"]["stages"] = {
         "type": "array",
         "items": {"type": "object", "properties": {"name": {"type": "string"}}},
-        "description": "Runs one after the other, each laid over the rest of the file.",
+        "description": "Consecutive runs; the settings of each override the rest of the file.",
     }
     for section in (schema, *schema["$defs"].values()):
         section.pop("required", None)

@@ -1,4 +1,4 @@
-"""Adversarial losses of patch logits: high where the discriminator takes a patch for real.
+"""Adversarial losses of patch logits, which are high where the discriminator believes a patch.
 
 Generator, of the logits f of reconstructions:
 
@@ -27,32 +27,32 @@ DiscriminatorLossName = Literal["hinge", "vanilla", "non_saturating"]
 
 
 def non_saturating_generator_loss(fake: Logits) -> Scalar:
-    """Low where reconstructions look real as a whole."""
-    return F.softplus(-per_picture(fake)).mean()
+    """Return a loss that is low where whole reconstructions look real."""
+    return F.softplus(-per_image(fake)).mean()
 
 
 def hinge_generator_loss(fake: Logits) -> Scalar:
-    """Low where patches look real."""
+    """Return a loss that is low where patches look real."""
     return -fake.mean()
 
 
 def hinge_discriminator_loss(real: Logits, fake: Logits) -> Scalar:
-    """Low where logits are beyond 1 on their right side."""
+    """Return a loss that is low where logits are beyond 1 in the right direction."""
     return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
 
 
 def vanilla_discriminator_loss(real: Logits, fake: Logits) -> Scalar:
-    """Cross-entropy of patches."""
+    """Return the mean cross-entropy over patches."""
     return 0.5 * (F.softplus(-real).mean() + F.softplus(fake).mean())
 
 
 def non_saturating_discriminator_loss(real: Logits, fake: Logits) -> Scalar:
-    """Cross-entropy of images."""
-    return F.softplus(-per_picture(real)).mean() + F.softplus(per_picture(fake)).mean()
+    """Return the mean cross-entropy over images."""
+    return F.softplus(-per_image(real)).mean() + F.softplus(per_image(fake)).mean()
 
 
-def per_picture(logits: Logits) -> Float[Tensor, "N"]:
-    """The mean logit of each thing that was judged."""
+def per_image(logits: Logits) -> Float[Tensor, "N"]:
+    """Return the mean logit of each image or clip."""
     return logits.flatten(1).mean(dim=1)
 
 

@@ -166,8 +166,3 @@ def _generator_loss(output: Output, losses: Losses, gan: GAN, step: int) -> Tens
             for path, restored in (output.paths or {"": output.pixels}).items()
         ]
         return torch.stack(path_losses).sum()
-
-
-def training_psnr(l2: Tensor) -> Tensor:
-    """PSNR in dB of a mean squared error over pixels in [-1, 1] (peak to peak 2), unclamped."""
-    return 10 * torch.log10(4.0 / l2)

@@ -1,4 +1,4 @@
-"""LeCam regularisation: keeps the discriminator near where it has been (arXiv 2104.03310).
+"""LeCam regularization: keeps the logits near their moving averages (arXiv 2104.03310).
 
     R <- d R + (1 - d) mean r,    F <- d F + (1 - d) mean f                                      (1)
     lecam = mean relu(r - F)^2 + mean relu(R - f)^2                                              (2)
@@ -16,7 +16,7 @@ from .adversarial import Logits, Scalar
 
 
 class LeCam(nn.Module):
-    """The two moving averages, which belong into checkpoints, and the loss they give.
+    """The loss with its two moving averages, which belong in checkpoints.
 
     Args:
         decay: d of (1), in [0, 1).
@@ -32,15 +32,15 @@ class LeCam(nn.Module):
         self.register_buffer("fake", torch.zeros(()))
 
     def forward(self, real: Logits, fake: Logits) -> Scalar:
-        """(1) with the global batch, then (2) of this rank's."""
+        """Update the averages by (1) with the global batch, then return (2) of this rank's."""
         self._update(torch.stack([real.mean(), fake.mean()]))
         # (2)
-        too_sure = F.relu(real - self.fake).square().mean()
-        return too_sure + F.relu(self.real - fake).square().mean()
+        real_excess = F.relu(real - self.fake).square().mean()
+        return real_excess + F.relu(self.real - fake).square().mean()
 
     @torch.no_grad()
     def _update(self, means: Float[Tensor, "2"]) -> None:
-        """(1), the same on every rank."""
+        """Apply (1), with the same result on every rank."""
         mean_real, mean_fake = (all_reduce_sum(means) / rank_and_world_size()[1]).unbind()
         self.real.mul_(self.decay).add_(mean_real, alpha=1 - self.decay)
         self.fake.mul_(self.decay).add_(mean_fake, alpha=1 - self.decay)

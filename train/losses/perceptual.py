@@ -1,7 +1,7 @@
 """The perceptual loss: LPIPS of every frame (arXiv 1801.03924).
 
-Long clips go through the network a few frames at a time, and the backward pass computes each part
-again instead of keeping the activations of all: memory does not grow with the clip.
+Long clips go through the network a few frames at a time, and the backward pass recomputes each part
+instead of keeping all activations: memory does not grow with the length of the clip.
 """
 
 import torch
@@ -30,7 +30,7 @@ class PerceptualLoss:
         self.frames_at_once = frames_at_once
 
     def __call__(self, reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
-        """The distance of a reconstruction from its original."""
+        """Return the mean distance between the frames of reconstructions and originals."""
         ours, theirs = (x.transpose(1, 2).flatten(0, 1) for x in (reconstruction, pixels))
         parts = list(
             zip(ours.split(self.frames_at_once), theirs.split(self.frames_at_once), strict=True)
@@ -52,10 +52,10 @@ class PerceptualLoss:
 
 
 def build_perceptual_loss(trunk: Trunk, device: torch.device) -> PerceptualLoss:
-    """The loss over a published trunk.
+    """Build the loss over a published trunk.
 
     Raises:
-        MissingWeights: the trunk's file is neither here nor to be had.
+        MissingWeights: the trunk's file was not found and could not be downloaded.
     """
     try:
         return PerceptualLoss(lpips_network(trunk).to(device))

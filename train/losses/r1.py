@@ -1,6 +1,6 @@
-"""R1: the discriminator's slope at originals (arXiv 1801.04406).
+"""R1: penalty on the discriminator's gradient at originals (arXiv 1801.04406).
 
-R1 = 1/2 mean_n |d D_n / d x_n|^2,    D_n the mean logit of what the discriminator judges
+R1 = 1/2 mean_n |d D_n / d x_n|^2,    D_n the mean logit of image or clip n
 """
 
 from collections.abc import Iterator
@@ -11,23 +11,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
-from .adversarial import Logits, Scalar, per_picture
+from .adversarial import Logits, Scalar, per_image
 
 
 def r1_penalty(
     discriminator: nn.Module, logits: Logits, pixels: Float[Tensor, "B 3 T H W"]
 ) -> Scalar:
-    """R1 of the logits that a discriminator gave to pixels that require a gradient."""
-    total = per_picture(logits).sum()
-    with _weights_stay(discriminator):
-        (slope,) = torch.autograd.grad(total, pixels, create_graph=True)
-    # Over what was judged: clips, or frames.
-    return 0.5 * slope.square().sum() / len(logits)
+    """Return R1 of the logits that a discriminator gave to pixels that require a gradient."""
+    total = per_image(logits).sum()
+    with _keep_gathered(discriminator):
+        (gradient,) = torch.autograd.grad(total, pixels, create_graph=True)
+    # Mean over logits: there is one per clip, or one per frame.
+    return 0.5 * gradient.square().sum() / len(logits)
 
 
 @contextmanager
-def _weights_stay(discriminator: nn.Module) -> Iterator[None]:
-    """FSDP2 frees the whole weights after a backward pass; here another one comes after it."""
+def _keep_gathered(discriminator: nn.Module) -> Iterator[None]:
+    """Keep FSDP2 from freeing the gathered weights: another backward pass follows this one."""
     if not isinstance(discriminator, FSDPModule):
         yield
         return

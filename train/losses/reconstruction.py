@@ -17,23 +17,23 @@ CHARBONNIER_EPS = 1e-3
 
 
 def l1_loss(reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
-    """Mean absolute error."""
+    """Return the mean absolute error."""
     return F.l1_loss(reconstruction.float(), pixels.float())
 
 
 def l2_loss(reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
-    """Mean squared error."""
+    """Return the mean squared error."""
     return F.mse_loss(reconstruction.float(), pixels.float())
 
 
 def charbonnier_loss(reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
-    """Mean absolute error, rounded off at zero."""
+    """Return the Charbonnier loss: the mean absolute error, smooth at zero."""
     error = reconstruction.float() - pixels.float()
     return torch.sqrt(error.square() + CHARBONNIER_EPS**2).mean()
 
 
 def temporal_difference_loss(reconstruction: Pixels, pixels: Pixels) -> Float[Tensor, ""]:
-    """Mean absolute error of what changes from frame to frame."""
+    """Return the mean absolute error of the differences between consecutive frames."""
     error = reconstruction.float() - pixels.float()
     flicker = error.diff(dim=2).abs()
     return flicker.sum() / max(1, flicker.numel())

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ...output_file import replaced_folder
 from ...tokenizers.tokenizer import VisualTokenizer
-from ..config.run_config import Eval
+from ..config.evaluation import Eval
 
 LOWER_IS_BETTER = ("lpips_alex", "lpips_vgg", "rfid", "kid", "rfvd")
 

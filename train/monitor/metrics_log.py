@@ -1,6 +1,6 @@
-"""metrics.jsonl: one line of plain numbers per logged step, the same keys all through a run.
+"""metrics.jsonl: one row of plain numbers per logged step, with the same keys throughout a run.
 
-The progress bar shows a short form of the same line.
+The progress bar shows a short form of the same row.
 """
 
 import json
@@ -13,50 +13,53 @@ from typing import Any
 import torch
 
 from ...eval.metrics.catalog import CODEBOOK_METRICS
+from ...eval.metrics.psnr import psnr_from_mse
 from ...output_file import dumps, finite_numbers, write_text_whole
-from ..losses.generator import training_psnr
 
-# Before the names of figures of one path of a dual-path tokenizer; those of all have no prefix.
-PATHS = ("", "discrete_", "continuous_")
+# Prefixes of the metrics of one path of a dual-path tokenizer; those of all paths have none.
+PATH_PREFIXES = ("", "discrete_", "continuous_")
+
+# Of pixels in [-1, 1].
+PIXEL_RANGE = 2.0
 
 
 class MetricsLog:
-    """Appends to a run's metrics, dropping what a killed run had logged beyond its checkpoint.
+    """Appends to a run's metrics, dropping rows that a killed run had logged after its checkpoint.
 
     Args:
-        path: the file.
-        resume_step: the step that the run goes on from.
+        file: metrics.jsonl of the run.
+        resume_step: the step that the run resumes from.
 
     Attributes:
-        past: the lines up to that step.
+        past: the rows up to that step.
     """
 
-    def __init__(self, path: Path, resume_step: int) -> None:
-        self.path = path
-        self.past = [entry for entry in read_metrics(path) if entry["step"] <= resume_step]
-        write_text_whole(path, "".join(_line(entry) for entry in self.past))
+    def __init__(self, file: Path, resume_step: int) -> None:
+        self.file = file
+        self.past = [row for row in read_metrics(file) if row["step"] <= resume_step]
+        write_text_whole(file, "".join(_line(row) for row in self.past))
 
-    def write(self, entry: dict[str, Any]) -> None:
-        """Append one line."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(_line(entry))
+    def write(self, row: dict[str, Any]) -> None:
+        """Append one row to the file."""
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(_line(row))
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Every whole line of a metrics file; a line cut off by a kill is left out."""
-    if not path.exists():
+def read_metrics(file: Path) -> list[dict[str, Any]]:
+    """Read all complete rows of a metrics file; a line cut off by a kill is left out."""
+    if not file.exists():
         return []
-    entries = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    rows = []
+    for line in file.read_text(encoding="utf-8").splitlines():
         try:
-            entries.append(json.loads(line))
+            rows.append(json.loads(line))
         except json.JSONDecodeError:
             break
-    return entries
+    return rows
 
 
-def _line(entry: dict[str, Any]) -> str:
-    return dumps(finite_numbers(entry, flag_infinite=False), indent=None) + "\n"
+def _line(row: dict[str, Any]) -> str:
+    return dumps(finite_numbers(row, flag_infinite=False), indent=None) + "\n"
 
 
 def metrics_row(
@@ -82,7 +85,9 @@ def metrics_row(
         "step": step,
         **means,
         **{
-            f"{path}train_psnr": _psnr(means[f"{path}l2"]) for path in PATHS if f"{path}l2" in means
+            f"{prefix}train_psnr": psnr_from_mse(means[f"{prefix}l2"], PIXEL_RANGE)
+            for prefix in PATH_PREFIXES
+            if f"{prefix}l2" in means
         },
         **lrs,
         **speed,
@@ -92,19 +97,15 @@ def metrics_row(
     }
 
 
-def _psnr(l2: float) -> float:
-    return training_psnr(torch.tensor(l2)).item()
-
-
-def progress_note(entry: Mapping[str, Any]) -> str:
-    """What somebody who watches wants to know."""
-    held_out = entry.get("eval_psnr")
+def progress_note(row: Mapping[str, Any]) -> str:
+    """Return a short summary of a row for the progress bar."""
+    held_out = row.get("eval_psnr")
     score = f" held-out {held_out:.2f} dB" if held_out is not None else ""
-    return f"PSNR {entry['train_psnr']:.2f} dB, {entry['samples_per_second']:.0f} samples/s{score}"
+    return f"PSNR {row['train_psnr']:.2f} dB, {row['samples_per_second']:.0f} samples/s{score}"
 
 
 def peak_memory_gib() -> float:
-    """Most memory this process has held so far: of its accelerator, or of the machine."""
+    """Return the peak memory of this process so far: on its accelerator, or of the machine."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**30
     unit = 1 if sys.platform == "darwin" else 1024

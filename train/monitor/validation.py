@@ -16,8 +16,8 @@ from ...eval.protocols.protocol import CANONICAL
 from ...eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
+from ..config.evaluation import Eval
 from ..config.path_mode import PathMode
-from ..config.run_config import Eval
 from .sample_grid import write_sample_grid
 
 log = logging.getLogger(__name__)

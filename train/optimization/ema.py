@@ -1,8 +1,8 @@
-"""EMA: exponential moving average of the weights, the weights that are scored and saved.
+"""EMA: exponential moving average of the weights, which is what is scored and saved.
 
     shadow <- shadow + (1 - d) (weight - shadow),    d = min(decay, (1 + n) / (10 + n)) at update n
 
-The ramp lets the average follow the fast first steps (arXiv 1806.04498); without it d = decay.
+The warm-up lets the average follow the fast first steps (arXiv 1806.04498); without it d = decay.
 """
 
 import copy
@@ -17,15 +17,15 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class EMA(Generic[Model]):
-    """A shadow of a model whose parameters trail behind; buffers are copied.
+    """Shadow copy of a model with averaged parameters; buffers are copied.
 
-    Of a sharded model every rank averages its slices; the shadow stays whole, and is brought up to
-    date by `gather`.
+    Of a sharded model every rank averages its slices; the shadow stays whole, and `gather` brings
+    it up to date.
 
     Args:
         model: the trained model, outside of any distributed wrapper, before it is sharded.
-        decay: weight of the past at every update, in [0, 1).
-        warmup: whether the first updates forget faster.
+        decay: weight of the average at every update, in [0, 1).
+        warmup: whether the first updates use a smaller decay.
 
     Attributes:
         shadow: the averaged model, in eval mode; see `gather`.
@@ -39,7 +39,7 @@ class EMA(Generic[Model]):
         self._slices: list[Tensor] | None = None
 
     def shard_like(self, model: nn.Module) -> None:
-        """Average slices from here on, as the model has been sharded."""
+        """Average slices from now on, because the model has been sharded."""
         self._slices = [
             _slice_like(ours, theirs)
             for ours, theirs in zip(self.shadow.parameters(), model.parameters(), strict=True)
@@ -47,10 +47,10 @@ class EMA(Generic[Model]):
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
-        """Move the average towards the model's weights."""
+        """Update the average with the model's weights."""
         self.num_updates += 1
-        ramp = (1 + self.num_updates) / (10 + self.num_updates)
-        decay = min(self.decay, ramp) if self.warmup else self.decay
+        warmup_decay = (1 + self.num_updates) / (10 + self.num_updates)
+        decay = min(self.decay, warmup_decay) if self.warmup else self.decay
         if self._slices is None:
             average = get_ema_multi_avg_fn(decay)
             average(list(self.shadow.parameters()), list(model.parameters()), None)
@@ -62,7 +62,7 @@ class EMA(Generic[Model]):
 
     @torch.no_grad()
     def gather(self) -> Model:
-        """The shadow, up to date; all ranks must call this."""
+        """Return the shadow, up to date; all ranks must call this."""
         if self._slices is not None:
             for whole, part in zip(self.shadow.parameters(), self._slices, strict=True):
                 whole.copy_(part.full_tensor() if isinstance(part, DTensor) else part)
@@ -80,7 +80,7 @@ class EMA(Generic[Model]):
 
 
 def _slice_like(whole: Tensor, part: Tensor) -> Tensor:
-    """A copy of this rank's slice of a tensor, cut as another one is."""
+    """Return a copy of this rank's slice of a tensor, sharded like another one."""
     whole = whole.detach().clone()
     if not isinstance(part, DTensor):
         return whole

@@ -1,12 +1,12 @@
-"""Optimizers: what turns gradients into steps, one recipe per kind.
+"""Optimizers, each built from a config of its kind.
 
     adam    Adam (arXiv 1412.6980); weight decay is added to the gradient
     adamw   AdamW (arXiv 1711.05101)
     muon    Muon (arXiv 2502.16982, its step scaled to AdamW's) for the matrices of linear layers,
             AdamW for everything else: Muon is defined for matrices only
 
-Weight decay is for the weights of linear layers and convolutions. Gains, biases, codebooks, tables
-and weights under spectral normalisation (which ignores their size) are left alone.
+Weight decay applies to the weights of linear layers and convolutions, not to gains, biases,
+codebooks, tables and weights under spectral normalization (which ignores their scale).
 """
 
 import logging
@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 from torch.optim import Optimizer
 
-from ..section import UnitInterval
+from ...config import UnitInterval
 
 log = logging.getLogger(__name__)
 
@@ -29,28 +29,28 @@ Groups = list[dict[str, Any]]
 
 
 class OptimizerConfig(ABC):
-    """The options of one kind of optimizer."""
+    """Options of one kind of optimizer."""
 
     weight_decay: float
 
     @abstractmethod
     def optimizer(self, groups: Groups, lr: float) -> Optimizer:
-        """The optimizer over groups of parameters.
+        """Build the optimizer over groups of parameters.
 
         Args:
-            groups: as `parameter_groups` gives them.
-            lr: learning rate that the groups begin with.
+            groups: from `parameter_groups`.
+            lr: initial learning rate of all groups.
         """
 
 
 @dataclass(frozen=True)
 class Adam(OptimizerConfig):
-    """Adam.
+    """Adam, with weight decay as an L2 penalty.
 
     Args:
-        betas: decay rates of the averages of gradients and of their squares.
-        eps: added to the root of the second.
-        weight_decay: L2 penalty on weights.
+        betas: decay rates of the averages of gradients and of squared gradients.
+        eps: added to the root of the second average.
+        weight_decay: factor of the L2 penalty on weights.
     """
 
     betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
@@ -58,18 +58,18 @@ class Adam(OptimizerConfig):
     weight_decay: NonNegativeFloat = 0.0
 
     def optimizer(self, groups: Groups, lr: float) -> Optimizer:
-        """Adam over all groups."""
+        """Build Adam over all groups."""
         return torch.optim.Adam(groups, lr=lr, betas=self.betas, eps=self.eps)
 
 
 @dataclass(frozen=True)
 class AdamW(OptimizerConfig):
-    """AdamW.
+    """AdamW, with decoupled weight decay.
 
     Args:
-        betas: decay rates of the averages of gradients and of their squares.
-        eps: added to the root of the second.
-        weight_decay: share of the weights, times the learning rate, that every step takes away.
+        betas: decay rates of the averages of gradients and of squared gradients.
+        eps: added to the root of the second average.
+        weight_decay: share of the weights that every step subtracts, times the learning rate.
     """
 
     betas: tuple[UnitInterval, UnitInterval] = (0.9, 0.99)
@@ -77,7 +77,7 @@ class AdamW(OptimizerConfig):
     weight_decay: NonNegativeFloat = 0.0
 
     def optimizer(self, groups: Groups, lr: float) -> Optimizer:
-        """AdamW over all groups."""
+        """Build AdamW over all groups."""
         return torch.optim.AdamW(groups, lr=lr, betas=self.betas, eps=self.eps)
 
 
@@ -86,10 +86,10 @@ class Muon(OptimizerConfig):
     """Muon for the matrices of linear layers, AdamW for everything else.
 
     Args:
-        momentum: of Muon.
-        betas: of AdamW.
-        eps: of AdamW.
-        weight_decay: as in AdamW, for both.
+        momentum: momentum of Muon.
+        betas: betas of AdamW.
+        eps: eps of AdamW.
+        weight_decay: weight decay of both, as in AdamW.
     """
 
     momentum: UnitInterval = 0.95
@@ -98,7 +98,7 @@ class Muon(OptimizerConfig):
     weight_decay: NonNegativeFloat = 0.0
 
     def optimizer(self, groups: Groups, lr: float) -> Optimizer:
-        """Muon and AdamW side by side; AdamW alone, and a warning, where there is no matrix."""
+        """Build Muon and AdamW side by side; AdamW alone, with a warning, without matrices."""
         matrices = [group for group in groups if group["matrices"]]
         others = [group for group in groups if not group["matrices"]]
         adamw = AdamW(self.betas, self.eps)
@@ -110,17 +110,17 @@ class Muon(OptimizerConfig):
         except ImportError as error:
             raise ValueError(
                 f"optimizer kind muon needs torch >= 2.9, this is {torch.__version__}; "
-                "update torch, or take adamw"
+                "update torch, or use adamw"
             ) from error
         muon = TorchMuon(matrices, lr=lr, momentum=self.momentum, adjust_lr_fn="match_rms_adamw")
         return ChainedOptimizer([muon, *([adamw.optimizer(others, lr)] if others else [])])
 
 
 class ChainedOptimizer(Optimizer):
-    """Several optimizers over different parameters, seen from outside as one.
+    """Several optimizers over different parameters, which act as one.
 
     Args:
-        parts: the optimizers; their groups and states become this one's.
+        parts: the optimizers; their groups and states are merged into this one's.
     """
 
     def __init__(self, parts: list[Optimizer]) -> None:
@@ -130,20 +130,20 @@ class ChainedOptimizer(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        """Let every part see its stretch of the groups, and the one state."""
+        """Give every part its slice of the groups, and the shared state."""
         groups = iter(self.param_groups)
         for part, size in zip(self._parts, self._sizes, strict=True):
             part.param_groups = [next(groups) for _ in range(size)]
             part.state = self.state
 
     def step(self, closure: Any = None) -> Any:
-        """One step of every part."""
-        assert closure is None, "no optimizer here looks at the loss again"
+        """Take one step of every part."""
+        assert closure is None, "no optimizer here evaluates the loss again"
         for part in self._parts:
             part.step()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over groups and states."""
+        """Restore groups and states."""
         super().load_state_dict(state_dict)
         self._share()
 
@@ -153,24 +153,24 @@ OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"adam": Adam, "adamw": AdamW, "m
 
 def build_optimizer(
     model: nn.Module,
-    recipe: OptimizerConfig,
+    config: OptimizerConfig,
     lr: float,
     lr_factors: Mapping[str, float] | None = None,
 ) -> Optimizer:
-    """The optimizer of every parameter that requires a gradient.
+    """Build the optimizer of every parameter that requires a gradient.
 
     Args:
         model: the network, outside of any distributed wrapper but after sharding.
-        recipe: kind and options.
+        config: kind and options.
         lr: learning rate before factors.
-        lr_factors: factors on the rate of the model's parts (its direct children); 1 where a part
-            is not named.
+        lr_factors: factors on the learning rates of the model's parts (its direct children); 1 for
+            parts that are not named.
 
     Raises:
         ValueError: all parameters are frozen, or a part does not exist.
     """
-    groups = parameter_groups(model, recipe.weight_decay, lr_factors or {})
-    optimizer = recipe.optimizer(groups, lr)
+    groups = parameter_groups(model, config.weight_decay, lr_factors or {})
+    optimizer = config.optimizer(groups, lr)
     set_learning_rate(optimizer, lr)
     return optimizer
 
@@ -178,7 +178,7 @@ def build_optimizer(
 def parameter_groups(
     model: nn.Module, weight_decay: float, lr_factors: Mapping[str, float]
 ) -> Groups:
-    """Parameters that step alike: of one rate, decayed or not, matrices or not."""
+    """Group parameters by learning rate, by weight decay or none, and by matrix or not."""
     parts = dict(model.named_children())
     if unknown := sorted(lr_factors.keys() - parts.keys()):
         raise ValueError(
@@ -209,6 +209,6 @@ def parameter_groups(
 
 
 def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
-    """Give every group its share of a learning rate."""
+    """Set the learning rate of every group, times the factor of its part."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_factor"]

@@ -1,6 +1,6 @@
 """Learning-rate schedules: the factor on the peak rate, as plain functions of the step.
 
-With p from 0 at the end of the warm-up to 1 at the last step, and f what is left at the end:
+With p from 0 at the end of the warm-up to 1 at the last step, and f the factor at the end:
 
     constant        1
     cosine          f + (1 - f) (1 + cos(pi p)) / 2
@@ -8,7 +8,7 @@ With p from 0 at the end of the warm-up to 1 at the last step, and f what is lef
     hold_linear     1 while p < 0.05, then f + (1 - f) (1 - p) / 0.95
     clamped_cosine  max(f, (1 + cos(pi p)) / 2), with p = 1 one step after the last
 
-Warm-up over w steps: (s + 1) / w at step s = 0, 1, ...; or, where it is told what to begin with,
+Warm-up over w steps: (s + 1) / w at step s = 0, 1, ...; or, with a start factor b,
 b + (1 - b) s / w. WeTok's code has these as LambdaWarmUpCosine (clamped_cosine, b = 0) and VAR's
 lin0 and cos (hold_linear and cosine, b = 0.005, f = 0.01).
 """
@@ -19,7 +19,7 @@ from typing import Literal
 
 ScheduleName = Literal["constant", "cosine", "linear", "hold_linear", "clamped_cosine"]
 
-HELD = 0.05
+HOLD_SHARE = 0.05
 
 
 def learning_rate_factor(
@@ -27,17 +27,18 @@ def learning_rate_factor(
     warmup_steps: int,
     steps: int,
     final_factor: float,
+    *,
     warmup_start_factor: float | None = None,
 ) -> Callable[[int], float]:
-    """The factor as a function of the step (0-based): linear warm-up, then the schedule.
+    """Return the factor as a function of the step (0-based): linear warm-up, then the schedule.
 
     Args:
-        schedule: what follows the warm-up.
-        warmup_steps: steps of the warm-up.
-        steps: length of the run.
-        final_factor: what is left of the peak rate at the end, in [0, 1].
-        warmup_start_factor: factor at the first step; None begins with 1 / warmup_steps, so that no
-            step is lost.
+        schedule: shape after the warm-up.
+        warmup_steps: length of the warm-up, in steps.
+        steps: length of the run, in steps.
+        final_factor: factor at the end, in [0, 1].
+        warmup_start_factor: factor at the first step; None starts at 1 / warmup_steps, so that no
+            step is wasted.
     """
     last = steps if schedule == "clamped_cosine" else steps - 1
 
@@ -56,7 +57,11 @@ def learning_rate_factor(
             case "linear":
                 return final_factor + (1 - final_factor) * (1 - p)
             case "hold_linear":
-                return 1.0 if p < HELD else final_factor + (1 - final_factor) * (1 - p) / (1 - HELD)
+                return (
+                    1.0
+                    if p < HOLD_SHARE
+                    else final_factor + (1 - final_factor) * (1 - p) / (1 - HOLD_SHARE)
+                )
             case "clamped_cosine":
                 return max(final_factor, half_wave)
 

@@ -1,8 +1,8 @@
 """Fully sharded training (FSDP2): every rank holds a slice of weights, gradients and optimizer.
 
-torch's `fully_shard` is used as it is; accelerate would ignore it on a CPU and refuses two sharded
-networks. Residual blocks are gathered one at a time. What a checkpoint holds is always whole, so a
-run can go on with another number of processes, or with one.
+torch's `fully_shard` is used directly; accelerate would ignore it on a CPU and refuses two sharded
+networks. Residual blocks are gathered one at a time. Checkpoints always hold whole tensors, so a
+run can resume with another number of processes, or with one.
 """
 
 from collections.abc import Mapping
@@ -29,13 +29,13 @@ _ANY_OPTIMIZER = StateDictOptions(full_state_dict=True, strict=False)
 
 
 def shard(network: nn.Module, device: torch.device, last_layer: nn.Module | None = None) -> None:
-    """Slice a network's weights over all ranks, in place.
+    """Shard a network's weights over all ranks, in place.
 
     Args:
-        network: on its device already; called through `forward` only from here on.
-        device: where it runs.
-        last_layer: a layer whose weights stay gathered between forward and backward, because an
-            adaptive adversarial weight asks for gradients with respect to them.
+        network: on its device already; from now on it must be called through `forward` only.
+        device: device of the network.
+        last_layer: a layer whose weights stay gathered between forward and backward pass, because
+            the adaptive adversarial weight needs gradients with respect to them.
 
     Raises:
         ValueError: there is no process group.
@@ -55,19 +55,19 @@ def shard(network: nn.Module, device: torch.device, last_layer: nn.Module | None
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """The whole of a sharded tensor; all ranks must call this."""
+    """Gather a sharded tensor; all ranks must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def network_state(network: nn.Module) -> dict[str, Any]:
-    """Weights and buffers by plain names, whole and on the CPU; empty on other ranks than 0."""
+    """Return whole weights and buffers by plain names, on the CPU; empty on ranks other than 0."""
     return get_model_state_dict(network, options=_WHOLE)
 
 
 def optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """The optimizer's state by the names of its weights; as `network_state`.
+    """Return the optimizer's state by the names of its weights; whole, as `network_state`.
 
-    Empty where no step was taken: torch would take one, to have something to tell.
+    Empty where no step was taken: torch would take one to create the state.
     """
     if not optimizer.state:
         return {}
@@ -75,17 +75,17 @@ def optimizer_state(network: nn.Module, optimizer: torch.optim.Optimizer) -> dic
 
 
 def load_network(network: nn.Module, state: Mapping[str, Any]) -> None:
-    """Take up a state of `network_state`, strictly; every rank reads it."""
+    """Load a state of `network_state` strictly; every rank has read it."""
     set_model_state_dict(network, dict(state), options=StateDictOptions(full_state_dict=True))
 
 
 def load_optimizer(
     network: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
 ) -> None:
-    """Take up a state of `optimizer_state`; weights that never had a gradient have none."""
+    """Load a state of `optimizer_state`; weights that never had a gradient have no state in it."""
     if state:
         set_optimizer_state_dict(network, optimizer, dict(state), options=_ANY_OPTIMIZER)
-    # torch makes up a state, of one step with zero moments, for weights that are not in it
+    # For weights without a state torch creates one, of one step with zero moments.
     for name, parameter in network.named_parameters():
         if name not in state.get("state", {}):
             optimizer.state.pop(parameter, None)

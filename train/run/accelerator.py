@@ -7,7 +7,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
-from ..config.run_config import Train
+from ..config.training import Train
 from ..monitor.trackers import check_trackers
 
 

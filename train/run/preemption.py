@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from ...data.training.loader import STOP_SIGNALS
-
 log = logging.getLogger(__name__)
+
+# The signals by which schedulers announce that they will stop a job.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ FINISHED_NOTE = "finished.json"
 
 
 class RunFolder:
-    """Paths of a run.
+    """Files and folders of a run.
 
     Args:
         root: the output folder.

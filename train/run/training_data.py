@@ -12,7 +12,9 @@ from ...data.sources.source import list_source
 from ...data.training.loader import TrainingLoader
 from ...data.training.order import BatchPositions, SampleIndex
 from ...data.training.training_set import TrainingSet, WeightedFiles
-from ..config.run_config import Data, Train
+from ..config.data import Data
+from ..config.training import Train
+from .preemption import STOP_SIGNALS
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,13 @@ class TrainingData:
             world_size=self.world_size,
             groups=self.dataset.schedule,
         )
-        return TrainingLoader(self.dataset, positions, self.data.workers, self.data.max_bad)
+        return TrainingLoader(
+            self.dataset,
+            positions,
+            self.data.workers,
+            self.data.max_bad,
+            ignored_signals=STOP_SIGNALS,
+        )
 
 
 def open_training_data(
@@ -69,7 +77,7 @@ def open_training_data(
         if listing.skipped:
             log.warning("%d file(s) of %s are not images or videos", len(listing.skipped), source)
         sources.append(WeightedFiles(listing.files, weight))
-    dataset = TrainingSet(sources, data.crop_rules, options.seed, data.cache_files, data.workers)
+    dataset = TrainingSet(sources, data, options.seed, data.cache_files, data.workers)
     listed = {file.path for source in sources for file in source.files}
     unused = len(listed) - len(dataset.files)
     if unused:

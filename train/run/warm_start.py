@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ...tokenizers.adaptation import adapt_state
 from ...tokenizers.tokenizer import VisualTokenizer
-from ..config.run_config import Start
+from ..config.start import Start
 from ..losses.gan import GAN
 from .checkpoint import State, load_checkpoint
 from .run_folder import RunFolder, stored_config

@@ -218,6 +218,7 @@ def test_names_with_a_colon_are_files(tmp_path):
     assert count_frames(path) == 49
 
 
+@pytest.mark.slow
 def test_2000_opened_files_leave_no_descriptor_and_no_memory(tmp_path):
     path = write(tmp_path / "tiny.mp4", frames=3, size=(16, 16))
     picture = tmp_path / "tiny.png"

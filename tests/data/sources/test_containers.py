@@ -23,7 +23,7 @@ from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.parquet_table import MAX_GROUP_BYTES
 from vistok.data.sources.source import list_source
 from vistok.data.training.crop import CropRules
-from vistok.data.training.loader import training_loader
+from vistok.data.training.loader import TrainingLoader
 from vistok.data.training.order import BatchPositions, SampleIndex
 from vistok.data.training.training_set import TrainingSet, WeightedFiles
 
@@ -157,14 +157,16 @@ def test_training_from_tars_is_shuffled_resumable_and_free_of_workers(tmp_path):
     write_tar(tmp_path / "shard.tar")
     with serve(tmp_path) as url:
         local, remote = (
-            TrainingSet([WeightedFiles(list_source(s).of_kind("image"))], CropRules(32), seed=1)
+            TrainingSet(
+                [WeightedFiles(list_source(s).of_kind("image"))], CropRules(size=32), seed=1
+            )
             for s in (tmp_path / "shard.tar", f"{url}/shard.tar")
         )
         samples = [local.pool_at(SampleIndex(position)) for position in range(8)]
         order = [pool[position].key for pool, position in samples]
         assert sorted(order[:4]) == sorted(order[4:]) != order[4:]
-        whole = list(training_loader(local, BatchPositions(2, 0, 4), workers=0))
-        resumed = list(training_loader(remote, BatchPositions(2, 2, 4), workers=2))
+        whole = list(TrainingLoader(local, BatchPositions(2, 0, 4), workers=0))
+        resumed = list(TrainingLoader(remote, BatchPositions(2, 2, 4), workers=2))
         assert all(torch.equal(a, b) for a, b in zip(whole[2:], resumed, strict=True))
 
 

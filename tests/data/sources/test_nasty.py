@@ -13,6 +13,8 @@ import pytest
 
 from commands import run_process
 
+pytestmark = pytest.mark.slow
+
 SECONDS, GIBIBYTE = 10, 2**30
 
 # What reading a file gives: an image's (width, height); for a video (width, height, frames) that

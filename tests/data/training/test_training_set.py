@@ -19,14 +19,14 @@ from vistok.data.sources.media import MediaFile, bad_limit
 from vistok.data.sources.source import list_source
 from vistok.data.training.buckets import nearest_shapes
 from vistok.data.training.crop import CropRules, crop_frames
-from vistok.data.training.loader import training_loader
+from vistok.data.training.loader import TrainingLoader
 from vistok.data.training.order import BatchPositions, SampleIndex
 from vistok.data.training.training_set import TrainingSet, WeightedFiles
 
 
 def training_set(source="samples:train", rules=None, seed=3, **options) -> TrainingSet:
     files = WeightedFiles(list_source(source).files)
-    return TrainingSet([files], rules or CropRules(32), seed, **options)
+    return TrainingSet([files], rules or CropRules(size=32), seed, **options)
 
 
 def file_at(dataset: TrainingSet, index: SampleIndex) -> MediaFile:
@@ -41,7 +41,9 @@ def dataset() -> TrainingSet:
 
 @pytest.fixture(scope="module")
 def mixed() -> TrainingSet:
-    rules = CropRules(16, frames=3, short_side=24, image_ratio=0.5, buckets=((16, 24), (24, 16)))
+    rules = CropRules(
+        size=16, frames=3, short_side=24, image_ratio=0.5, buckets=((16, 24), (24, 16))
+    )
     return training_set("samples:all", rules)
 
 
@@ -52,8 +54,8 @@ def test_any_ranks_workers_and_kill_step_give_the_same_batches(dataset, world, w
     whole = [dataset[SampleIndex(position)] for position in range(steps * world * 2)]
     for rank in range(world):
         parts = [
-            *training_loader(dataset, BatchPositions(2, 0, kill, rank, world), 0),
-            *training_loader(dataset, BatchPositions(2, kill, steps, rank, world), workers),
+            *TrainingLoader(dataset, BatchPositions(2, 0, kill, rank, world), 0),
+            *TrainingLoader(dataset, BatchPositions(2, kill, steps, rank, world), workers),
         ]
         for step, clips in enumerate(parts):
             first = (step * world + rank) * 2
@@ -79,8 +81,8 @@ def test_an_epoch_on_any_number_of_ranks_holds_every_file_once(dataset, world, b
 
 def test_images_and_clips_take_turns_in_batches_of_one_shape(mixed):
     positions = BatchPositions(2, 0, 8, groups=mixed.schedule)
-    alone = list(training_loader(mixed, positions, workers=0))
-    helped = list(training_loader(mixed, positions, workers=2))
+    alone = list(TrainingLoader(mixed, positions, workers=0))
+    helped = list(TrainingLoader(mixed, positions, workers=2))
     assert all(torch.equal(a, b) for a, b in zip(alone, helped, strict=True))
     shapes = {tuple(clips.shape[2:]) for clips in alone}
     assert shapes <= {(3, 16, 24), (3, 24, 16), (1, 16, 24), (1, 24, 16)}
@@ -105,7 +107,7 @@ def test_every_file_goes_to_the_bucket_nearest_to_its_shape(mixed):
 
 
 def test_shapes_of_one_aspect_share_all_files_without_opening_them():
-    rules = CropRules(32, buckets=((32, 32), (64, 64)))
+    rules = CropRules(size=32, buckets=((32, 32), (64, 64)))
     both = training_set(rules=rules)
     assert [group.shape for group in both.groups] == [(32, 32), (64, 64)]
     assert both.groups[0].pools == both.groups[1].pools
@@ -115,7 +117,7 @@ def test_shapes_of_one_aspect_share_all_files_without_opening_them():
 def test_sources_are_drawn_by_their_weights():
     images = WeightedFiles(list_source("samples:images").files, weight=3.0)
     heldout = WeightedFiles(list_source("samples:heldout").files, weight=1.0)
-    weighted = TrainingSet([images, heldout], CropRules(32), seed=0)
+    weighted = TrainingSet([images, heldout], CropRules(size=32), seed=0)
     first = {file.path for file in images.files} - {file.path for file in heldout.files}
     drawn = [file_at(weighted, SampleIndex(position)).path for position in range(2000)]
     # of the 15 pictures 4 are held out, so 11/15 of three quarters
@@ -134,17 +136,17 @@ def test_another_seed_draws_other_crops(dataset):
 
 
 def test_clips_come_from_videos_only():
-    clips = training_set("samples:all", CropRules(32, frames=5, stride=2, short_side=48))
+    clips = training_set("samples:all", CropRules(size=32, frames=5, stride=2, short_side=48))
     assert {file.kind for file in clips.files} == {"video"}
     assert clips[SampleIndex(0)].shape == (3, 5, 32, 32)
     with pytest.raises(ValueError, match="needs videos, but the source contains only images"):
-        training_set("samples:images", CropRules(32, frames=5))
+        training_set("samples:images", CropRules(size=32, frames=5))
     with pytest.raises(ValueError, match=r"image_ratio=0\.5 needs images"):
-        training_set("samples:videos", CropRules(32, frames=5, image_ratio=0.5))
+        training_set("samples:videos", CropRules(size=32, frames=5, image_ratio=0.5))
 
 
 def test_a_rate_makes_clips_of_other_frames():
-    slow = training_set("samples:videos", CropRules(32, frames=3, fps=5.0), seed=1)
+    slow = training_set("samples:videos", CropRules(size=32, frames=3, fps=5.0), seed=1)
     assert slow[SampleIndex(0)].shape == (3, 3, 32, 32)
 
 
@@ -180,7 +182,7 @@ def test_the_size_of_a_resize_is_known_beforehand(width, height, side):
     st.sampled_from([None, 48, (40, 60)]), st.sampled_from(["random", "center"]),
 )  # fmt: skip
 def test_every_picture_gives_a_crop_of_the_shape(width, height, shape, short_side, crop):
-    rules = CropRules(32, short_side=short_side, crop=crop)
+    rules = CropRules(size=32, short_side=short_side, crop=crop)
     clip = crop_frames([Image.new("RGB", (width, height))] * 2, shape, rules, random.Random(0))
     assert clip.shape == (3, 2, *shape)
 
@@ -188,12 +190,12 @@ def test_every_picture_gives_a_crop_of_the_shape(width, height, shape, short_sid
 def test_a_center_crop_is_the_middle():
     image = Image.new("RGB", (8, 4))
     image.paste("white", (2, 0, 6, 4))
-    rules = CropRules(4, crop="center", flip=False)
+    rules = CropRules(size=4, crop="center", flip=False)
     assert crop_frames([image], (4, 4), rules, random.Random(0)).eq(255).all()
 
 
 def test_small_pictures_are_enlarged_to_the_crop():
-    assert training_set(rules=CropRules(400))[SampleIndex(0)].shape == (3, 1, 400, 400)
+    assert training_set(rules=CropRules(size=400))[SampleIndex(0)].shape == (3, 1, 400, 400)
 
 
 @pytest.fixture
@@ -205,7 +207,7 @@ def half_bad(tmp_path):
 
 
 def test_a_file_that_cannot_be_read_gives_way_aloud(half_bad, caplog):
-    loader = training_loader(training_set(half_bad), BatchPositions(2, 0, 3), workers=1)
+    loader = TrainingLoader(training_set(half_bad), BatchPositions(2, 0, 3), workers=1)
     assert all(clips.shape == (2, 3, 1, 32, 32) for clips in loader)
     assert caplog.text.count("skipping") == 1, "once, not for every sample"
     (bad,) = loader.bad_files.values()
@@ -214,7 +216,7 @@ def test_a_file_that_cannot_be_read_gives_way_aloud(half_bad, caplog):
 
 
 def test_too_many_bad_files_stop_the_run(half_bad):
-    loader = training_loader(training_set(half_bad), BatchPositions(2, 0, 3), 0, max_bad=0.0)
+    loader = TrainingLoader(training_set(half_bad), BatchPositions(2, 0, 3), 0, max_bad=0.0)
     with pytest.raises(OSError, match=r"1 of 2 training files cannot be read, data.max_bad=0"):
         list(loader)
     (half_bad / "b.jpg").write_bytes(b"\xff\xd8\xff")

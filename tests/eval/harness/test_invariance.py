@@ -48,13 +48,12 @@ def assert_same(row: Row, reference: Row) -> None:
 def test_all_metrics_are_independent_of_batches_order_and_processes(reference, tmp_path):
     assert set(METRICS) <= reference.metrics.keys(), reference.unavailable
     assert reference.metrics["rfid"] > 1e-3, "the comparison is of something"
-    for batch_size in (1, 3):
-        assert_same(score("samples:images", batch_size), reference)
+    assert_same(score("samples:images", batch_size=3), reference)
 
     files = list_source("samples:images").files[:11]
     shuffled = tmp_path / "shuffled.txt"
     shuffled.write_text("\n".join(file.path for file in files[::-1]) + "\n")
-    backwards = score(str(shuffled), batch_size=3)
+    backwards = score(str(shuffled), batch_size=1)
     assert_same(backwards, reference)
     assert [sample["psnr"] for sample in backwards.per_sample] == pytest.approx(
         [sample["psnr"] for sample in reference.per_sample[::-1]]

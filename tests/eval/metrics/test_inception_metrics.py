@@ -22,6 +22,8 @@ from vistok.eval.metrics.inception_score import InceptionScore
 from vistok.eval.metrics.kid import KID
 from vistok.eval.protocols.protocol import PROTOCOLS
 
+pytestmark = pytest.mark.slow
+
 COUNT = 12
 
 

@@ -31,6 +31,19 @@ def test_a_report_follows_the_schema_and_reads_back(tmp_path):
         jsonschema.validate({**value, "rows": [{"tokenizer": "x"}]}, json_schema())
 
 
+def test_rows_are_read_back_with_their_values_and_only_under_their_own_rules(tmp_path):
+    rows = [*some_rows(), preset_row()]
+    value = written(tmp_path, rows)
+    read = ReportEntry.model_validate(value).rows
+    assert [row.metrics for row in read] == [row.metrics for row in rows]
+    assert [row.per_sample for row in read] == [row.per_sample for row in rows]
+    assert [row.protocol for row in read] == [row.protocol for row in rows]
+    assert read[-1].canonical.protocol == CANONICAL
+    value["rows"][0]["protocol_hash"] = "0" * 12
+    with pytest.raises(ValueError, match="the row was made under other rules"):
+        ReportEntry.model_validate(value)
+
+
 def test_infinity_is_null_beside_a_flag_wherever_it_stands(tmp_path):
     battery = [Finding("drift", "identity", {"psnr_1_db": float("inf")}, "none")]
     value = written(tmp_path, some_rows(), battery)

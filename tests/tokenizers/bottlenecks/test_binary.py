@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from commands import run_process
 from vistok import BSQ, GQ, LFQ
-from vistok.tokenizers.bottlenecks import binary_entropy
 from vistok.tokenizers.bottlenecks.binary import Binary
+from vistok.tokenizers.entropy import binary_entropy
 
 
 def brute_force(quantizer: Binary, x: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from commands import run_process
 from quantizer_table import QUANTIZERS, constructed, quantizer_of
 from tiny import tiny_tokenizer
 from vistok import FSQ, GQ, LFQ, VQ, MultiToken, Quantizer, Residual, VisualTokenizer
@@ -208,7 +208,7 @@ print(json.dumps({expression: refusal(expression) for expression in sys.argv[1:]
 def test_a_part_of_the_wrong_type_is_refused_in_one_line():
     # in a process without the runtime checks of annotations, which would refuse it before
     command = [sys.executable, "-c", CALL_ALL, *WRONG_PARTS]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = run_process(command, check=True)
     assert json.loads(done.stdout) == WRONG_PARTS
 
 

@@ -14,10 +14,11 @@ def vectors(count: int, dim: int = 4, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, dim, generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("chunk", [2**22, 100])
-def test_the_search_finds_the_nearest_code_in_chunks_as_in_one(chunk, monkeypatch):
+def test_the_search_finds_the_nearest_code_in_chunks_as_in_one(chunk, dtype, monkeypatch):
     monkeypatch.setattr(codebook_module, "CHUNK_ELEMENTS", chunk)
-    x, codebook = vectors(200).double(), vectors(50, seed=1).double()
+    x, codebook = vectors(200).to(dtype), vectors(50, seed=1).to(dtype)
     distances = torch.cdist(x, codebook)
     assert torch.equal(codebook_module.nearest_codes(x, codebook), distances.argmin(dim=1))
     assert torch.equal(
@@ -145,8 +146,24 @@ def test_the_table_of_simvq_is_frozen_and_every_step_moves_all_codes():
     assert (simvq.indices_to_codes(every) != before).any(dim=1).all()
 
 
+def test_simvq_is_its_definition_with_a_gradient_through_all_codes():
+    q = SimVQ(codebook_size=24, codebook_dim=4, commitment_weight=0.3, codebook_weight=0.9)
+    x = vectors(50).requires_grad_()
+    weights = (x, q.map.weight, q.map.bias)
+    out = q(x)
+    codebook = q.map(q.table)
+    indices = torch.cdist(x, codebook).argmin(dim=1)
+    codes = codebook[indices]
+    loss = 0.3 * F.mse_loss(x, codes.detach()) + 0.9 * F.mse_loss(codes, x.detach())
+    assert torch.equal(out.indices.squeeze(1), indices)
+    torch.testing.assert_close(out.codes, codes)
+    torch.testing.assert_close(out.loss, loss)
+    ours, theirs = torch.autograd.grad(out.loss, weights), torch.autograd.grad(loss, weights)
+    torch.testing.assert_close(ours, theirs)
+
+
 def literal_ibq(q: IBQ, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes and loss as the released code writes them, with the N x K one-hots."""
+    """Return codes and loss as the released code computes them, with the N x K one-hots."""
     logits = x @ q.codebook.t()
     soft = logits.softmax(dim=1)
     hard = F.one_hot(logits.argmax(dim=1), q.codebook_size).to(x.dtype)

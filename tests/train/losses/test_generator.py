@@ -204,3 +204,15 @@ def test_terms_are_fp32_under_autocast():
         )
     assert objective.loss.dtype == torch.float32
     assert {term.dtype for term in objective.terms.values()} == {torch.float32}
+
+
+def test_pixel_errors_and_the_bottleneck_loss_add_up():
+    tokenizer = tiny_tokenizer("image", {"kind": "kl", "latent_channels": 2, "kl_weight": 0.5})
+    pixels = torch.rand(2, 3, 1, 16, 16) * 2 - 1
+    output = tokenizer.train()(pixels)
+    objective = generator_objective(output, pixels, Losses(l1_weight=2.0, l2_weight=3.0))
+    terms = objective.terms
+    expected = 2 * terms["l1"] + 3 * terms["l2"] + 0.5 * terms["kl"]
+    torch.testing.assert_close(objective.loss.detach(), expected)
+    torch.testing.assert_close(terms["l1"], (output.pixels - pixels).abs().mean().detach())
+    assert not any(term.requires_grad for term in terms.values())

@@ -1,4 +1,4 @@
-"""The moving average without its ramp; the rest is in test_parts.py and parity/."""
+"""The moving average follows its formula; parity with a published one is in parity/."""
 
 import torch
 from torch import nn
@@ -6,7 +6,29 @@ from torch import nn
 from vistok.train.optimization.ema import EMA
 
 
-def test_without_the_ramp_the_decay_is_constant():
+def test_the_moving_average_follows_its_formula():
+    model = nn.Linear(2, 2)
+    ema = EMA(model, decay=0.5)
+    expected = model.weight.detach().clone()
+    for update in range(1, 6):
+        with torch.no_grad():
+            model.weight += 1.0
+        ema.update(model)
+        decay = min(0.5, (1 + update) / (10 + update))
+        expected = decay * expected + (1 - decay) * model.weight.detach()
+    torch.testing.assert_close(ema.shadow.weight.detach(), expected)
+    assert not any(p.requires_grad for p in ema.shadow.parameters())
+
+
+def test_the_moving_average_copies_buffers():
+    model = nn.BatchNorm1d(2)
+    ema = EMA(model, decay=0.9)
+    model(torch.randn(8, 2) + 5)
+    ema.update(model)
+    assert torch.equal(ema.shadow.running_mean, model.running_mean)
+
+
+def test_without_the_warm_up_the_decay_is_constant():
     model = nn.Linear(2, 2)
     ema = EMA(model, decay=0.9, warmup=False)
     expected = model.weight.detach().clone()

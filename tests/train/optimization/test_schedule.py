@@ -1,8 +1,27 @@
-"""Schedules that follow a warm-up from a given start; parity with published ones is in parity/."""
+"""Learning-rate schedules are their formulas; parity with published ones is in parity/."""
+
+import math
 
 import pytest
 
 from vistok.train.optimization.schedule import learning_rate_factor
+
+
+def test_warm_up_rises_linearly_and_the_schedules_end_at_their_floor():
+    for name in ("cosine", "linear"):
+        factor = learning_rate_factor(name, warmup_steps=4, steps=20, final_factor=0.1)
+        assert [factor(step) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+        assert factor(19) == pytest.approx(0.1)
+        values = [factor(step) for step in range(4, 20)]
+        assert values == sorted(values, reverse=True)
+    constant = learning_rate_factor("constant", 0, 20, 0.0)
+    assert {constant(step) for step in range(20)} == {1.0}
+
+
+def test_cosine_is_half_way_down_in_the_middle():
+    factor = learning_rate_factor("cosine", 0, 101, 0.0)
+    assert factor(50) == pytest.approx(0.5)
+    assert factor(25) == pytest.approx(0.5 * (1 + math.cos(math.pi / 4)))
 
 
 def test_a_warm_up_may_begin_anywhere():

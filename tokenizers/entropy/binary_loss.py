@@ -51,7 +51,7 @@ class BinaryLoss(EntropyLoss):
     commitment_weight: float = 0.25
 
     def __post_init__(self) -> None:
-        """Check the options.
+        """Check the values of the options.
 
         Raises:
             ValueError: the temperature is not positive, or the reduction is unknown.

@@ -9,8 +9,8 @@ import torch
 
 from vistok import BSQ, GQ, IBQ, LFQ
 from vistok.component import options_model
-from vistok.tokenizers.bottlenecks.binary_loss import BinaryLoss
-from vistok.tokenizers.bottlenecks.entropy_loss import EntropyLoss
+from vistok.tokenizers.entropy.binary_loss import BinaryLoss
+from vistok.tokenizers.entropy.entropy_loss import EntropyLoss
 
 WITH_ENTROPY_LOSS = [LFQ, GQ, BSQ, IBQ]
 DEFAULTS = {
@@ -67,8 +67,8 @@ def test_a_config_sees_flat_options_with_their_defaults_and_descriptions(quantiz
 
 @pytest.mark.parametrize("quantizer", WITH_ENTROPY_LOSS)
 def test_an_unknown_keyword_is_named(quantizer):
-    with pytest.raises(TypeError, match="unexpected keyword argument 'temprature'"):
-        quantizer(temprature=1.0)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'temp'"):
+        quantizer(temp=1.0)
 
 
 @pytest.mark.parametrize("options", [EntropyLoss, BinaryLoss])

@@ -42,7 +42,7 @@ class EntropyLoss:
     entropy_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        """Check the options.
+        """Check the values of the options.
 
         Raises:
             ValueError: the temperature is not positive.

@@ -28,7 +28,7 @@ RATES = [
 @pytest.mark.parametrize("rate", RATES)
 def test_a_rate_is_found_again_from_its_float(rate):
     assert frame_rate(float(rate)) == rate
-    assert CropRules(32, frames=2, fps=float(rate)).rate == rate
+    assert CropRules(size=32, frames=2, fps=float(rate)).rate == rate
     clips = list_source("samples:videos").files
     assert EvaluationSet(clips, 32, frames=2, fps=float(rate)).fps == rate
 

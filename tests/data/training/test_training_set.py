@@ -152,7 +152,7 @@ def test_a_rate_makes_clips_of_other_frames():
 
 @pytest.mark.parametrize("fps", [7.0, 25.0, 60.0])
 def test_the_cache_changes_nothing_at_any_rate(fps):
-    rules = CropRules(32, frames=3, stride=2, fps=fps)
+    rules = CropRules(size=32, frames=3, stride=2, fps=fps)
     files = training_set("samples:videos", rules).files[:2]
     plain, cached = (TrainingSet([WeightedFiles(files)], rules, 1, n) for n in (0, 2))
     for position in range(4):
@@ -160,7 +160,7 @@ def test_the_cache_changes_nothing_at_any_rate(fps):
 
 
 def test_a_rate_far_above_the_files_takes_no_memory():
-    rules = CropRules(32, frames=3, fps=1e9)
+    rules = CropRules(size=32, frames=3, fps=1e9)
     files = training_set("samples:videos", rules).files[:1]
     cached = TrainingSet([WeightedFiles(files)], rules, 1, cache_files=1)
     clip = cached[SampleIndex(0)]

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from commands import run_process, vistok, vistok_process
+from full_disk import full_disk
 from tiny import tiny_image_configs, tiny_wetok
 from video_frames import count_frames
 from vistok.data.codecs.image import read_image
@@ -79,6 +80,16 @@ def test_a_photo_and_a_clip_are_reconstructed(tokenizer, tmp_path):
     assert count_frames(second["path"]) == second["frames"] == 49
     refused = vistok("reconstruct", photo, "--tokenizer", tokenizer, "--output", tmp_path, code=2)
     assert "exists already" in refused.stderr
+
+
+def test_a_full_disk_ends_a_reconstruction_with_the_path_of_the_result(tokenizer, tmp_path):
+    output = tmp_path / "out"
+    with full_disk(5000):
+        result = vistok("reconstruct", "samples:heldout", "--tokenizer", tokenizer, "--output",
+                        output, code=1)  # fmt: skip
+    assert "kodim09.png" in result.stderr
+    assert "left out" not in result.stderr
+    assert not list(output.rglob("*.png"))
 
 
 def test_scores_and_report(tokenizer, tmp_path):

@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 from unittest.mock import patch
 
-from vistok import cli
+from vistok.cli.app import main
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def vistok(*arguments: Any, code: int = 0) -> subprocess.CompletedProcess[str]:
     returned: Any = 0
     with captured_output() as (stdout, stderr), patch.object(sys, "argv", command):
         try:
-            cli.main()
+            main()
         except SystemExit as stop:
             returned = stop.code or 0
     result = subprocess.CompletedProcess(command, returned, stdout.getvalue(), stderr.getvalue())

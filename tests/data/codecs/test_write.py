@@ -11,7 +11,6 @@ from vistok.data.codecs.image import read_image
 from vistok.data.codecs.write import write_image, write_video
 from vistok.output_file import OutputError
 
-
 NOISE = torch.randint(0, 256, (3, 128, 128), dtype=torch.uint8)
 
 

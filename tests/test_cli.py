@@ -221,7 +221,7 @@ def test_wrong_usage_is_the_exit_code_of_the_process():
 def test_an_interrupted_command_says_what_goes_on():
     lines = [
         "import os, signal, sys",
-        "from vistok import cli",
+        "from vistok.cli import app as cli",
         "cli.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGINT))",
         "sys.argv = ['vistok', 'wait']",
         "cli.main()",
@@ -230,7 +230,7 @@ def test_an_interrupted_command_says_what_goes_on():
     result = run_process(command)
     assert result.returncode == 130
     assert result.stderr.strip() == (
-        "interrupted; train, encode, eval and quickstart resume if run again"
+        "interrupted; train, encode, decode, eval and quickstart resume if run again"
     )
 
 

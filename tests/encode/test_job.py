@@ -13,7 +13,9 @@ from vistok.data.codecs.image import read_image
 from vistok.data.sources.bundled import SAMPLES
 from vistok.encode.decode import decode_shards
 from vistok.encode.job import encode_source
-from vistok.encode.shard import read_records, read_shards, token_schema
+from vistok.encode.records import read_records
+from vistok.encode.shard import token_schema
+from vistok.encode.stored_job import read_shards
 
 IMAGES = "samples:images"
 
@@ -31,15 +33,15 @@ def test_every_sample_has_its_tokens_and_its_source(tmp_path):
     result = encode(tmp_path)
     assert (result.num_samples, result.num_shards, result.shards_written) == (15, 4, 4)
     shards = read_shards(tmp_path)
-    records = [record for path, _ in shards for record in read_records(path)]
+    records = [record for shard in shards for record in read_records(shard)]
     assert len({record["key"] for record in records}) == 15
     first = records[0]
     assert first["grid"] == [[1, 8, 8, 1]]
     assert first["size"] == [1, 64, 64]
     assert len(first["tokens"]) == 64
     assert (first["width"], first["height"], first["fps"]) == (256, 256, None)
-    assert shards[0][1]["codebook_size"] == 64_000
-    assert "uint16" in str(pq.read_schema(shards[0][0]).field("tokens").type)
+    assert shards[0].metadata.codebook_size == 64_000
+    assert "uint16" in str(pq.read_schema(shards[0].path).field("tokens").type)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["num_encoded"] == 15
     assert [shard["count"] for shard in manifest["shards"]] == [4, 4, 4, 3]
@@ -51,7 +53,7 @@ def test_tokens_equal_those_of_the_model(tmp_path):
 
     tokenizer = tiny_tokenizer()
     encode(tmp_path, tokenizer, batch_size=1)
-    record = read_records(read_shards(tmp_path)[0][0])[0]
+    record = read_records(read_shards(tmp_path)[0])[0]
     image = adm_center_crop(read_image(SAMPLES / "images" / "face_astronaut.jpg"), 64)
     pixels = to_pixels(torch.from_numpy(np.array(image))).permute(2, 0, 1)
     assert tokenizer.encode_images(pixels[None]).tokens[0].tolist() == record["tokens"]
@@ -104,7 +106,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 def test_whole_images_of_any_shape_keep_their_aspect(tmp_path):
     encode(tmp_path / "tokens", keep_aspect=True)
-    records = read_records(read_shards(tmp_path / "tokens")[0][0])
+    records = read_records(read_shards(tmp_path / "tokens")[0])
     sizes = {record["key"]: record["size"] for record in records}
     assert sizes["images/kodim01"] == [1, 64, 96]
     paths = decode_shards(tmp_path / "tokens", tiny_tokenizer(), tmp_path / "out")
@@ -130,7 +132,7 @@ def test_decoding_stored_tokens_equals_reconstructing(tmp_path):
 def test_clips_are_encoded_with_their_frame_rate(tmp_path):
     tokenizer = tiny_tokenizer("video")
     encode(tmp_path / "t", tokenizer, source="samples:videos", frames=5, stride=2, limit=2)
-    record = read_records(read_shards(tmp_path / "t")[0][0])[0]
+    record = read_records(read_shards(tmp_path / "t")[0])[0]
     assert (record["size"], record["grid"], record["fps"]) == ([5, 64, 64], [[2, 8, 8, 1]], 15.0)
     paths = decode_shards(tmp_path / "t", tokenizer, tmp_path / "out")
     assert [path.suffix for path in paths] == [".mp4", ".mp4"]
@@ -140,7 +142,7 @@ def test_clips_are_encoded_with_their_frame_rate(tmp_path):
 def test_latents_are_stored_with_both_moments_and_decode(tmp_path):
     tokenizer = tiny_tokenizer("image", {"kind": "kl", "latent_channels": 4})
     encode(tmp_path / "latents", tokenizer, what="latents", source="samples:heldout")
-    record = read_records(read_shards(tmp_path / "latents")[0][0])[0]
+    record = read_records(read_shards(tmp_path / "latents")[0])[0]
     assert len(record["mean"]) == len(record["logvar"]) == 2 * 4 * 8 * 8
     assert len(decode_shards(tmp_path / "latents", tokenizer, tmp_path / "out")) == 4
 
@@ -160,7 +162,7 @@ def test_files_that_cannot_be_read_are_listed(tmp_path):
 def test_decoding_with_another_tokenizer_is_refused(tmp_path):
     encode(tmp_path / "tokens", source="samples:heldout")
     other = tiny_tokenizer("image", {"kind": "fsq", "levels": [8, 8, 8, 5, 5]})
-    with pytest.raises(ValueError, match="were made by tokenizer"):
+    with pytest.raises(ValueError, match="was made by tokenizer"):
         decode_shards(tmp_path / "tokens", other, tmp_path / "out")
     with pytest.raises(ValueError, match="no sample called nothing among the 4 stored"):
         decode_shards(tmp_path / "tokens", tiny_tokenizer(), tmp_path / "out", keys=["nothing"])

@@ -4,12 +4,14 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from math import isqrt
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
+from ..data.codecs.image import MAX_PIXELS
 from ..data.pixels import to_pixels
 from ..data.sources.media import BadFile, MediaFile, bad_limit
 from ..data.sources.source import list_source
@@ -100,6 +102,12 @@ def encode_source(
     if what == "latents" and "continuous" not in tokenizer.paths:
         raise ValueError(
             "this tokenizer is discrete, so its latents could not be decoded again; encode tokens"
+        )
+    largest = isqrt(MAX_PIXELS)
+    if size > largest:
+        raise ValueError(
+            f"size must be at most {largest}, as images have at most {MAX_PIXELS} pixels, "
+            f"got {size}; lower --size"
         )
     if not keep_aspect:
         tokenizer.layout((frames, size, size))

@@ -69,6 +69,21 @@ def test_pictures_go_to_tokens_and_back(tokenizer, tmp_path):
     assert read_image(tmp_path / "out" / "images" / "kodim15.png").size == (64, 64)
 
 
+def test_an_incomplete_job_is_decoded_only_on_request(tokenizer, tmp_path):
+    tokens, tool = tmp_path / "tokens", ("--tokenizer", tokenizer)
+    vistok("encode", "samples:heldout", *tool, "--output", tokens, "--size", 64,
+           "--shard-size", 3)  # fmt: skip
+    for file in tokens.glob("shard-00001.*"):
+        file.unlink()
+    decode = ("decode", tokens, *tool, "--output", tmp_path / "out")
+    refused = vistok(*decode, code=2)
+    assert "missing: shard-00001.parquet, shard-00001.json" in refused.stderr
+    assert "--partial" in refused.stderr
+    result = vistok(*decode, "--partial")
+    assert result.stdout.startswith("3 file(s)")
+    assert "incomplete" in result.stderr
+
+
 def test_a_photo_and_a_clip_are_reconstructed(tokenizer, tmp_path):
     from vistok.data.sources.bundled import SAMPLES
 

@@ -1,12 +1,15 @@
 """Encoding jobs: the same shards after a kill, nothing stale, nothing lost without a word."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
+from full_disk import full_disk
+from stored_jobs import encode_heldout
 from tiny import tiny_tokenizer
 from video_frames import count_frames
 from vistok.data.codecs.image import read_image
@@ -16,6 +19,7 @@ from vistok.encode.job import encode_source
 from vistok.encode.records import read_records
 from vistok.encode.shard import token_schema
 from vistok.encode.stored_job import read_shards
+from vistok.output_file import OutputError
 
 IMAGES = "samples:images"
 
@@ -70,6 +74,74 @@ def test_an_interrupted_job_ends_with_the_same_bytes(tmp_path):
     assert encode(broken).shards_written == 2
     assert contents(broken) == contents(whole)
     assert (broken / "shard-00000.parquet").stat().st_mtime_ns == untouched
+
+
+def _entry(**values: object) -> bytes:
+    info = {"name": "shard-00001.parquet", "count": 2, "sha256": "0" * 64, "bad": []}
+    return json.dumps({**info, **values}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"name": "shard-',
+        b"\xff",
+        b"[" * 10**5,
+        _entry(),
+        _entry(extra=1),
+        _entry(count="2"),
+        _entry(bad=[{"path": 1}]),
+        _entry(name="shard-00000.parquet"),
+    ],
+)
+def test_a_shard_with_a_damaged_sidecar_is_made_again(tmp_path, caplog, content):
+    encode_heldout(tmp_path)
+    before, sidecar = contents(tmp_path), tmp_path / "shard-00001.json"
+    sidecar.write_bytes(content)
+    encode_heldout(tmp_path)
+    assert contents(tmp_path) == before
+    (warning,) = [record.message for record in caplog.records]
+    assert warning.endswith("making shard-00001.parquet again")
+
+
+def test_a_sidecar_that_counts_wrong_is_damaged_too(tmp_path):
+    encode_heldout(tmp_path)
+    before, sidecar = contents(tmp_path), tmp_path / "shard-00001.json"
+    sidecar.write_text(sidecar.read_text().replace('"count": 2', '"count": 3'))
+    encode_heldout(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_whole_shard_of_another_job_is_made_again(tmp_path):
+    job, other = encode_heldout(tmp_path / "job"), encode_heldout(tmp_path / "other", size=24)
+    before = contents(job)
+    for name in ("shard-00001.parquet", "shard-00001.json"):
+        (job / name).write_bytes((other / name).read_bytes())
+    encode_heldout(job)
+    assert contents(job) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"what": "tok', b"[" * 10**5])
+def test_a_damaged_plan_is_named(tmp_path, content):
+    encode_heldout(tmp_path)
+    before, plan = contents(tmp_path), tmp_path / "plan.json"
+    plan.write_bytes(content)
+    with pytest.raises(ValueError, match=r"plan\.json is damaged .*--overwrite"):
+        encode_heldout(tmp_path)
+    encode_heldout(tmp_path, overwrite=True)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(("longest", "name"), [(100, "plan.json"), (700, "shard-00000.parquet")])
+def test_a_full_disk_is_reported_by_path_and_the_job_resumes(tmp_path, longest, name):
+    whole, broken = encode_heldout(tmp_path / "whole"), tmp_path / "broken"
+    with full_disk(longest), pytest.raises(OutputError, match=re.escape(str(broken / name))):
+        encode_heldout(broken)
+    encode_heldout(broken)
+    assert contents(broken) == contents(whole)
 
 
 def test_a_finished_job_does_nothing(tmp_path):
@@ -177,7 +249,14 @@ def test_impossible_jobs_are_refused_before_they_start(tmp_path):
         encode(tmp_path / "b", tiny_tokenizer("image", {"kind": "plain", "latent_channels": 4}))
     with pytest.raises(ValueError, match="encodes videos, but samples:images contains none"):
         encode(tmp_path / "c", tiny_tokenizer("video"), frames=5)
+    with pytest.raises(ValueError, match=r"size must be at most 8192, .* got 9000; lower --size"):
+        encode(tmp_path / "d", size=9000)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_size_that_makes_an_image_too_large_is_named(tmp_path):
+    with pytest.raises(OSError, match="--size is 7680, choose a smaller one"):
+        encode(tmp_path, source=SAMPLES / "images" / "kodim01.jpg", size=7680)
 
 
 @pytest.mark.parametrize(

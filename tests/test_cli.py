@@ -13,12 +13,8 @@ import pytest
 import yaml
 from PIL import Image
 
-<<<<<<< HEAD
 from commands import run_process, vistok
-=======
-from commands import run_process, vistok, vistok_process
 from full_disk import full_disk
->>>>>>> refs/heads/hardencode
 from tiny import tiny_image_configs, tiny_wetok
 from video_frames import count_frames
 from vistok.data.codecs.image import read_image
@@ -268,20 +264,7 @@ def test_the_exit_code_says_how_a_command_ended():
 
 
 def test_an_interrupted_command_says_what_goes_on():
-<<<<<<< HEAD
     result = end("wait", code=130)
-=======
-    lines = [
-        "import os, signal, sys",
-        "from vistok.cli import app as cli",
-        "cli.app.command('wait')(lambda: os.kill(os.getpid(), signal.SIGINT))",
-        "sys.argv = ['vistok', 'wait']",
-        "cli.main()",
-    ]
-    command = [sys.executable, "-c", "\n".join(lines)]
-    result = run_process(command)
-    assert result.returncode == 130
->>>>>>> refs/heads/hardencode
     assert result.stderr.strip() == (
         "interrupted; train, encode, decode, eval and quickstart resume if run again"
     )

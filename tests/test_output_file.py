@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
 from commands import run_process
-from vistok.output_file import file_sha256, replaced_file, replaced_folder, write_text_whole
-=======
 from full_disk import full_disk
 from vistok.output_file import (
     OutputError,
@@ -20,7 +17,6 @@ from vistok.output_file import (
     replaced_folder,
     write_text_whole,
 )
->>>>>>> refs/heads/hardencode
 
 
 def test_a_file_is_replaced_whole(tmp_path):

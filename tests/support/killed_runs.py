@@ -26,9 +26,9 @@ def long_run(steps: int, workers: int = 0) -> RunConfig:
     """A run that logs rarely, so that the time goes into steps."""
     rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
     options = tiny_run(steps=steps, keep_last=100, **rare)
-    options.eval.every_steps = steps
-    options.data.workers = workers
-    return options
+    evaluation = options.eval.model_copy(update={"every_steps": steps})
+    data = options.data.model_copy(update={"workers": workers})
+    return options.model_copy(update={"eval": evaluation, "data": data})
 
 
 def everything_at_once() -> RunConfig:

@@ -431,13 +431,7 @@ class VisualTokenizer(StrictModel):
         return self._latent_scale().unnormalize(latents)
 
     def _latent_scale(self) -> LatentScale:
-        config = self.config
-        return LatentScale(
-            mean=config["latents_mean"],
-            std=config["latents_std"],
-            scaling_factor=config["scaling_factor"],
-            shift_factor=config["shift_factor"],
-        )
+        return LatentScale.from_config(self.config)
 
     def as_diffusers(self) -> "DiffusersAdapter":
         """Wrap the tokenizer for diffusers' pipelines; needs a continuous path."""
@@ -452,9 +446,13 @@ class VisualTokenizer(StrictModel):
 
     # ---- files ----------------------------------------------------------------------------------
 
-    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        """Save config, safetensors weights and a model card in a folder."""
-        super().save_pretrained(save_directory, *args, **kwargs)
+    def save_pretrained(
+        self, save_directory: Any, is_main_process: bool = True, *args: Any, **kwargs: Any
+    ) -> None:
+        """Save config, safetensors weights, their checksums and a model card in a folder."""
+        super().save_pretrained(save_directory, is_main_process, *args, **kwargs)
+        if not is_main_process:
+            return
         card = card_text(
             rule=self.size_rule,
             bottleneck=self.bottleneck,

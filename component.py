@@ -31,6 +31,9 @@ RENAMED = {
 # How much longer than a wrong path the path may be that an error message suggests instead.
 MAX_EXTRA_PARTS = 3
 
+# Characters of a wrong value that an error message shows.
+MAX_VALUE_LENGTH = 200
+
 
 class ComponentError(ValueError):
     """A constructor refused its options; the message begins with the path of the component."""
@@ -117,8 +120,15 @@ def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> 
             return f"{name}: must be a mapping with a kind, got {problem['input']!r}"
         case _:
             message = problem["msg"].removeprefix("Value error, ")
-            got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
+            value = _shortened(problem["input"])
+            got = "" if problem["type"] == "value_error" else f", got {value}"
             return f"{name}: {message[:1].lower()}{message[1:]}{got}"
+
+
+def _shortened(value: Any) -> str:
+    """Return the text of a value, of which a message shows the beginning."""
+    text = repr(value)
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[:MAX_VALUE_LENGTH]}…"
 
 
 def _closest_path(path: list[str], model: type[BaseModel], start: list[str]) -> str:

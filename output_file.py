@@ -3,6 +3,7 @@
 JSON cannot represent infinity and NaN; they become null.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -12,6 +13,13 @@ from contextlib import contextmanager
 from math import isinf, isnan
 from pathlib import Path
 from typing import Any
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_LONGEST_NAME = 255  # bytes of a file name, on all common file systems
+
+
+class OutputError(OSError):
+    """A result that does not fit on its disk, with its path as `filename`."""
 
 
 def check_output_folder(folder: Path) -> None:
@@ -36,15 +44,29 @@ def replaced_file(target: Path) -> Iterator[Path]:
     The temporary file lies beside `target`, with its suffix. If the process is killed, `target` is
     the old file or the new one, never a part of it. If the block raises, `target` is unchanged and
     the temporary file is removed. At most one process may replace the same file at a time.
+
+    Raises:
+        OutputError: the disk is full, or a quota or limit of file sizes is reached.
     """
-    partial = target.with_name(f".{target.stem}.partial{target.suffix}")
+    partial = target.with_name(_partial_name(target))
     try:
         yield partial
         _sync(partial)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            # Libraries name no file, or the temporary one, which no longer exists.
+            raise OutputError(error.errno, os.strerror(error.errno), str(target)) from error
         raise
     partial.replace(target)
+
+
+def _partial_name(target: Path) -> str:
+    """Return the name of a temporary file for `target`: as readable as its length allows."""
+    name = f".{target.stem}.partial{target.suffix}"
+    if len(os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()}.partial{target.suffix}"
 
 
 def write_text_whole(path: Path, text: str) -> None:

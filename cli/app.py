@@ -53,7 +53,8 @@ def main() -> None:
         # Typer turns Ctrl-C into an exit with this code, without a word.
         if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:
             raise
-        sys.stderr.write("\ninterrupted; train, encode, eval and quickstart resume if run again\n")
+        resuming = "train, encode, decode, eval and quickstart resume if run again"
+        sys.stderr.write(f"\ninterrupted; {resuming}\n")
         sys.exit(INTERRUPTED)
     except Exception as error:
         if debug:

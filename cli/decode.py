@@ -15,14 +15,18 @@ def decode(
     keys: Annotated[
         list[str] | None, typer.Option("--keys", help="Decode only this sample; may be repeated.")
     ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="Decode the finished shards of an incomplete job."),
+    ] = False,
     device: Device = "auto",
     dtype: Dtype = "float32",
 ) -> None:
-    """Decode stored tokens or latents to PNG and MP4 files."""
+    """Decode stored tokens or latents to PNG and MP4 files; run again to finish when stopped."""
     from ..encode.decode import decode_shards
     from ..output_file import check_output_folder
 
     check_output_folder(output)
     model = load_tokenizer(tokenizer, device, dtype)
-    paths = decode_shards(tokens, model, output, keys, show_progress=True)
+    paths = decode_shards(tokens, model, output, keys, show_progress=True, partial=partial)
     print(f"{len(paths)} file(s): {output}")

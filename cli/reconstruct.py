@@ -35,7 +35,7 @@ def reconstruct(
     from ..data.sources.media import READ_ERRORS, bad_file
     from ..data.sources.source import list_source
     from ..eval.reconstructors.reconstruct import check_outputs, reconstruct_file
-    from ..output_file import check_output_folder, finite_numbers
+    from ..output_file import OutputError, check_output_folder, finite_numbers
     from ..progress import track
 
     check_output_folder(output)
@@ -48,6 +48,8 @@ def reconstruct(
     for file in track(files, "reconstructing", len(files)):
         try:
             result = reconstruct_file(file, model, output, tile=tile)
+        except OutputError:
+            raise  # not a reason to leave out the input
         except READ_ERRORS as error:
             bad.append(bad_file(file.path, error))
             continue

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from .codecs.frame_rate import frame_rate
 from .codecs.image import read_image, to_pil, to_tensor
 from .codecs.video import clip_frames
 from .resize import CENTER_CROPS
@@ -62,7 +62,7 @@ class EvaluationSet(Dataset[Sample]):
             )
         self.size, self.frames = size, frames
         self.resize = resize
-        self.fps = None if fps is None else Fraction(fps).limit_denominator(1001)
+        self.fps = None if fps is None else frame_rate(fps)
 
     def __len__(self) -> int:
         return len(self.files)

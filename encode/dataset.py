@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import UInt8
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -65,10 +66,17 @@ class EncodeDataset(Dataset[EncodingSample | BadFile]):
     def _read(self, file: MediaFile) -> EncodingSample:
         if self.frames == 1:
             image = read_image(file.location)
-            clip = to_tensor(self.resize(image, self.size)).unsqueeze(1)
+            clip = to_tensor(self._resized(image)).unsqueeze(1)
             return EncodingSample(file, clip, image.width, image.height, None)
         info = probe_video(file.location)
         frames = clip_frames(file.location, self.frames, stride=self.stride)
-        resized = [to_tensor(self.resize(to_pil(frame), self.size)) for frame in frames]
+        resized = [to_tensor(self._resized(to_pil(frame))) for frame in frames]
         clip = torch.stack(resized, dim=1)
         return EncodingSample(file, clip, info.width, info.height, float(info.fps / self.stride))
+
+    def _resized(self, image: Image.Image) -> Image.Image:
+        """Resize an image, or name the setting by which it would become too large."""
+        try:
+            return self.resize(image, self.size)
+        except ValueError as error:
+            raise ValueError(f"{error}; --size is {self.size}, choose a smaller one") from error

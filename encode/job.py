@@ -1,28 +1,37 @@
 """The encoding job: turns a source into shards of tokens or latents, resumable shard by shard."""
 
-import json
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from math import isqrt
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
+from ..data.codecs.image import MAX_PIXELS
 from ..data.pixels import to_pixels
 from ..data.sources.media import BadFile, MediaFile, bad_limit
 from ..data.sources.source import list_source
 from ..eval_mode import eval_mode
-from ..output_file import write_text_whole
 from ..progress import ProgressLine
 from ..tokenizers.encoding import Encoding
 from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.tokenizer import VisualTokenizer
 from .dataset import EncodeDataset, EncodingSample
+from .manifest import write_manifest
 from .plan import Plan, What, listing_hash
-from .shard import Record, ShardInfo, finished_shard, latent_schema, token_schema, write_shard
+from .shard import (
+    Record,
+    ShardInfo,
+    ShardMetadata,
+    finished_shard,
+    latent_schema,
+    token_schema,
+    write_shard,
+)
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +103,12 @@ def encode_source(
         raise ValueError(
             "this tokenizer is discrete, so its latents could not be decoded again; encode tokens"
         )
+    largest = isqrt(MAX_PIXELS)
+    if size > largest:
+        raise ValueError(
+            f"size must be at most {largest}, as images have at most {MAX_PIXELS} pixels, "
+            f"got {size}; lower --size"
+        )
     if not keep_aspect:
         tokenizer.layout((frames, size, size))
     plan = Plan(
@@ -111,14 +126,14 @@ def encode_source(
     )
     plan.prepare(output, overwrite)
     samples = EncodeDataset(files, size=size, keep_aspect=keep_aspect, frames=frames, stride=stride)
-    metadata = {**asdict(plan), "codebook_size": _codebook_size(tokenizer)}
+    metadata = ShardMetadata(**asdict(plan), codebook_size=_codebook_size(tokenizer))
 
     shards: list[ShardInfo] = []
     written = 0
     progress = ProgressLine("encoding", plan.num_samples, enabled=show_progress)
     with progress, eval_mode(tokenizer):
         for index in range(plan.num_shards):
-            shard = finished_shard(output, index)
+            shard = finished_shard(output, index, plan)
             if shard is None:
                 subset = Subset(samples, plan.shard(index))
                 loader = DataLoader(subset, batch_size, num_workers=workers, collate_fn=list)
@@ -131,7 +146,7 @@ def encode_source(
                 progress.advance(len(plan.shard(index)))
             shards.append(shard)
             _check_bad(shards, len(files), max_bad)
-    _write_manifest(output, metadata, shards)
+    write_manifest(output, metadata, shards)
     return EncodeResult(
         num_samples=sum(shard.count for shard in shards),
         num_shards=len(shards),
@@ -233,16 +248,3 @@ def _half_bytes(values: Tensor) -> list[bytes]:
 
 def _codebook_size(tokenizer: VisualTokenizer) -> int | None:
     return tokenizer.codebook_size if tokenizer.is_discrete else None
-
-
-def _write_manifest(output: Path, metadata: Record, shards: Sequence[ShardInfo]) -> None:
-    manifest = {
-        **metadata,
-        "num_encoded": sum(shard.count for shard in shards),
-        "num_bad": sum(len(shard.bad) for shard in shards),
-        "shards": [{"name": s.name, "count": s.count, "sha256": s.sha256} for s in shards],
-    }
-    text = json.dumps(manifest, indent=1) + "\n"
-    write_text_whole(output / "manifest.json", text)
-    lines = [json.dumps(asdict(bad)) + "\n" for shard in shards for bad in shard.bad]
-    write_text_whole(output / "bad_samples.jsonl", "".join(lines))

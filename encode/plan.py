@@ -5,18 +5,25 @@ missing shards, otherwise it refuses and reports the differences.
 """
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+from pydantic import ConfigDict, NonNegativeInt, PositiveInt
 
 from ..data.sources.media import MediaFile
 from ..output_file import dumps, write_text_whole
+from .json_file import read_json
 
 What = Literal["tokens", "latents"]
 PLAN_FILE = "plan.json"
-JOB_FILES = ("manifest.json", "bad_samples.jsonl", PLAN_FILE)
+MANIFEST_FILE = "manifest.json"
+BAD_FILE = "bad_samples.jsonl"
+JOB_FILES = (MANIFEST_FILE, BAD_FILE, PLAN_FILE)
+
+# For dataclasses that are read from JSON: exact types, no unknown keys.
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 @dataclass(frozen=True)
@@ -37,16 +44,18 @@ class Plan:
         listing: hash of the listed input files, in order.
     """
 
+    __pydantic_config__ = STRICT
+
     what: What
     tokenizer: str
     fingerprint: str
-    size: int
+    size: PositiveInt
     keep_aspect: bool
-    frames: int
-    stride: int
-    batch_size: int
-    shard_size: int
-    num_samples: int
+    frames: PositiveInt
+    stride: PositiveInt
+    batch_size: PositiveInt
+    shard_size: PositiveInt
+    num_samples: NonNegativeInt
     listing: str
 
     @property
@@ -63,7 +72,7 @@ class Plan:
         """Store the plan in the folder of the job, or check that it equals the stored one.
 
         Raises:
-            ValueError: the folder holds another job, or other files.
+            ValueError: the folder holds another job, other files, or a damaged plan.
         """
         path = folder / PLAN_FILE
         if overwrite and path.exists():
@@ -71,7 +80,7 @@ class Plan:
             for old in (*shards, *(folder / name for name in JOB_FILES)):
                 old.unlink(missing_ok=True)
         if path.exists():
-            self._compare(json.loads(path.read_text(encoding="utf-8")), folder)
+            self._compare(path)
             return
         if folder.exists() and any(folder.iterdir()):
             raise ValueError(
@@ -81,15 +90,30 @@ class Plan:
         folder.mkdir(parents=True, exist_ok=True)
         write_text_whole(path, dumps(asdict(self)) + "\n")
 
-    def _compare(self, stored: dict[str, Any], folder: Path) -> None:
-        changed = [
-            f"{key}: {stored.get(key)!r} there, {value!r} requested"
-            for key, value in asdict(self).items()
-            if key != "tokenizer" and stored.get(key) != value
+    def differences(self, other: "Plan") -> list[str]:
+        """Return `setting: value there, value here` for all that differs from another plan.
+
+        The name of the tokenizer is not compared: its fingerprint identifies it.
+        """
+        return [
+            f"{field.name}: {getattr(other, field.name)!r} there, {here!r} requested"
+            for field in fields(Plan)
+            if field.name != "tokenizer"
+            and (here := getattr(self, field.name)) != getattr(other, field.name)
         ]
+
+    def _compare(self, path: Path) -> None:
+        """Raise if the plan stored in a file is damaged or differs from this one."""
+        try:
+            stored = read_json(path, Plan)
+        except ValueError as error:
+            raise ValueError(
+                f"{error}; restore it, or pass --overwrite to start the job afresh"
+            ) from error
+        changed = self.differences(stored)
         if changed:
             raise ValueError(
-                f"{folder} contains a different job:\n  "
+                f"{path.parent} contains a different job:\n  "
                 + "\n  ".join(changed)
                 + "\nchoose another --output, or pass --overwrite to replace it"
             )

@@ -10,6 +10,7 @@ One row is one image or clip:
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +18,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import NonNegativeInt, PositiveInt
 
 from ..data.sources.media import BadFile
 from ..output_file import file_sha256, replaced_file, write_text_whole
+from .json_file import parse_json, read_json
+from .plan import STRICT, Plan
+
+log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
 METADATA_KEY = b"vistok"
@@ -36,13 +42,33 @@ _SOURCE_FIELDS = [
 
 
 @dataclass(frozen=True)
+class ShardMetadata(Plan):
+    """Metadata inside a shard: the plan of its job, and the codebook size of its tokenizer."""
+
+    __pydantic_config__ = STRICT
+
+    codebook_size: PositiveInt | None
+
+
+@dataclass(frozen=True)
 class ShardInfo:
     """Contents of the sidecar of a shard."""
 
+    __pydantic_config__ = STRICT
+
     name: str
-    count: int
+    count: NonNegativeInt
     sha256: str
     bad: list[BadFile]
+
+
+@dataclass(frozen=True)
+class StoredShard:
+    """A shard on disk that agrees with its sidecar."""
+
+    path: Path
+    info: ShardInfo
+    metadata: ShardMetadata
 
 
 def token_schema(codebook_size: int) -> pa.Schema:
@@ -64,11 +90,12 @@ def write_shard(
     records: Sequence[Record],
     bad: Sequence[BadFile],
     schema: pa.Schema,
-    metadata: Record,
+    metadata: ShardMetadata,
 ) -> ShardInfo:
     """Write a shard, then the sidecar that marks it as complete."""
-    target = _shard_path(folder, index)
-    schema = schema.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True).encode()})
+    target = folder / shard_name(index)
+    text = json.dumps(asdict(metadata), sort_keys=True)
+    schema = schema.with_metadata({METADATA_KEY: text.encode()})
     table = pa.Table.from_pylist(list(records), schema=schema)
     with replaced_file(target) as partial:
         pq.write_table(table, partial, compression="zstd")
@@ -77,33 +104,69 @@ def write_shard(
     return info
 
 
-def finished_shard(folder: Path, index: int) -> ShardInfo | None:
+def finished_shard(folder: Path, index: int, plan: Plan) -> ShardInfo | None:
     """Return the sidecar of a complete shard, or None if the shard must be written."""
-    target = _shard_path(folder, index)
-    sidecar = target.with_suffix(".json")
-    if not (target.exists() and sidecar.exists()):
+    path = folder / shard_name(index)
+    if not (path.exists() and path.with_suffix(".json").exists()):
         return None
-    values = json.loads(sidecar.read_text(encoding="utf-8"))
-    info = ShardInfo(**{**values, "bad": [BadFile(**bad) for bad in values["bad"]]})
-    return info if info.sha256 == file_sha256(target) else None
+    try:
+        shard = read_shard(path)
+        check_same_job(shard, plan)
+    except ValueError as error:
+        log.warning("%s; making %s again", error, path.name)
+        return None
+    return shard.info
 
 
-def read_shards(folder: Path) -> list[tuple[Path, Record]]:
-    """Return the shards of a finished or unfinished job with their metadata, in order.
+def read_shard(path: Path) -> StoredShard:
+    """Read the sidecar and the metadata of a shard and compare the shard with them.
 
     Raises:
-        FileNotFoundError: the folder contains no shards.
+        ValueError: the shard or its sidecar is damaged; with the path.
     """
-    paths = sorted(folder.glob("shard-*.parquet"))
-    if not paths:
-        raise FileNotFoundError(f"no token shards (shard-*.parquet) in {folder}")
-    return [(path, json.loads(pq.read_schema(path).metadata[METADATA_KEY])) for path in paths]
+    sidecar = path.with_suffix(".json")
+    info = read_json(sidecar, ShardInfo)
+    if info.name != path.name:
+        raise ValueError(f"{sidecar} is damaged (it describes {info.name!r}, not {path.name!r})")
+    if info.sha256 != file_sha256(path):
+        raise ValueError(f"{path} is damaged (its SHA-256 is not the one in {sidecar.name})")
+    metadata, num_rows = _read_footer(path)
+    num_samples = len(metadata.shard(_index(path)))
+    if info.count != num_rows or info.count + len(info.bad) != num_samples:
+        raise ValueError(
+            f"{sidecar} is damaged (it counts {info.count} samples and {len(info.bad)} unreadable "
+            f"files; the shard has {num_rows} rows, for {num_samples} files)"
+        )
+    return StoredShard(path, info, metadata)
 
 
-def read_records(path: Path) -> list[Record]:
-    """Read all rows of a shard."""
-    return pq.read_table(path).to_pylist()
+def check_same_job(shard: StoredShard, plan: Plan) -> None:
+    """Raise unless a shard belongs to the job of a plan."""
+    changed = plan.differences(shard.metadata)
+    if changed:
+        raise ValueError(f"{shard.path} belongs to a different job ({'; '.join(changed)})")
 
 
-def _shard_path(folder: Path, index: int) -> Path:
-    return folder / f"shard-{index:05d}.parquet"
+def shard_name(index: int) -> str:
+    """Return the file name of a shard."""
+    return f"shard-{index:05d}.parquet"
+
+
+def _index(path: Path) -> int:
+    """Return the index of a shard, from its file name."""
+    digits = path.stem.removeprefix("shard-")
+    if not digits.isdecimal() or path.name != shard_name(int(digits)):
+        raise ValueError(f"{path} does not have the name of a shard, such as {shard_name(0)}")
+    return int(digits)
+
+
+def _read_footer(path: Path) -> tuple[ShardMetadata, int]:
+    """Return the metadata of a shard and its number of rows."""
+    try:
+        footer = pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} cannot be read as Parquet: {error}") from error
+    text = (footer.metadata or {}).get(METADATA_KEY)
+    if text is None:
+        raise ValueError(f"{path} is not a shard: its metadata has no entry {METADATA_KEY!r}")
+    return parse_json(text, ShardMetadata, f"the metadata of {path}"), footer.num_rows

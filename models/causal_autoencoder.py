@@ -28,11 +28,12 @@ from .blocks.conditions import Conditions
 from .blocks.downsample import DOWN
 from .blocks.norm import make_norm
 from .blocks.patchify import ChannelOrder, depth_to_space, space_to_depth
-from .blocks.stage import Stage, compression
+from .blocks.stage import Stage, Stages, compression
 from .blocks.stage_blocks import StageBlocks, run_stages
 from .blocks.stream_state import StreamState
 from .blocks.timestep import TimestepEmbedder, modulation
 from .blocks.upsample import UP
+from .size_limits import Factor
 
 PatchOrder = Literal["channel_first", "column_first"]
 
@@ -48,7 +49,7 @@ class CausalEncoder(nn.Module):
         in_bias: whether the input convolution has a bias.
         out_kernel: spatial kernel size of the output convolution.
         quant_conv: whether a 1x1x1 convolution of the latents follows.
-        in_channels: channels of the pixels.
+        in_channels: channels of the pixels, which are RGB.
         **blocks: options of all blocks; see `BlockConfig`.
     """
 
@@ -56,14 +57,14 @@ class CausalEncoder(nn.Module):
 
     def __init__(
         self,
-        stages: Sequence[Stage],
+        stages: Stages,
         out_channels: int,
-        patch_size: int = 1,
+        patch_size: Factor = 1,
         patch_order: PatchOrder = "channel_first",
         in_bias: bool = True,
         out_kernel: Literal[1, 3] = 3,
         quant_conv: bool = False,
-        in_channels: int = 3,
+        in_channels: Literal[3] = 3,
         **blocks: Unpack[BlockOptions],
     ) -> None:
         super().__init__()
@@ -128,7 +129,7 @@ class CausalDecoder(nn.Module):
         patch_order: order in which they are packed; see `patchify.py`.
         post_quant_conv: whether a 1x1x1 convolution of the latents comes first.
         generative: whether the first convolution also receives noise of the latents' shape.
-        out_channels: channels of the pixels.
+        out_channels: channels of the pixels, which are RGB.
         **blocks: options of all blocks; see `BlockConfig` and `DecoderBlockConfig`.
     """
 
@@ -136,13 +137,13 @@ class CausalDecoder(nn.Module):
 
     def __init__(
         self,
-        stages: Sequence[Stage],
+        stages: Stages,
         in_channels: int,
-        patch_size: int = 1,
+        patch_size: Factor = 1,
         patch_order: PatchOrder = "channel_first",
         post_quant_conv: bool = False,
         generative: bool = False,
-        out_channels: int = 3,
+        out_channels: Literal[3] = 3,
         **blocks: Unpack[DecoderBlockOptions],
     ) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from commands import run_process, vistok
+from full_disk import full_disk
 from tiny import tiny_image_configs, tiny_wetok
 from video_frames import count_frames
 from vistok.data.codecs.image import read_image
@@ -69,6 +70,21 @@ def test_pictures_go_to_tokens_and_back(tokenizer, tmp_path):
     assert read_image(tmp_path / "out" / "images" / "kodim15.png").size == (64, 64)
 
 
+def test_an_incomplete_job_is_decoded_only_on_request(tokenizer, tmp_path):
+    tokens, tool = tmp_path / "tokens", ("--tokenizer", tokenizer)
+    vistok("encode", "samples:heldout", *tool, "--output", tokens, "--size", 64,
+           "--shard-size", 3)  # fmt: skip
+    for file in tokens.glob("shard-00001.*"):
+        file.unlink()
+    decode = ("decode", tokens, *tool, "--output", tmp_path / "out")
+    refused = vistok(*decode, code=2)
+    assert "missing: shard-00001.parquet, shard-00001.json" in refused.stderr
+    assert "--partial" in refused.stderr
+    result = vistok(*decode, "--partial")
+    assert result.stdout.startswith("3 file(s)")
+    assert "incomplete" in result.stderr
+
+
 def test_a_photo_and_a_clip_are_reconstructed(tokenizer, tmp_path):
     from vistok.data.sources.bundled import SAMPLES
 
@@ -80,6 +96,16 @@ def test_a_photo_and_a_clip_are_reconstructed(tokenizer, tmp_path):
     assert count_frames(second["path"]) == second["frames"] == 49
     refused = vistok("reconstruct", photo, "--tokenizer", tokenizer, "--output", tmp_path, code=2)
     assert "exists already" in refused.stderr
+
+
+def test_a_full_disk_ends_a_reconstruction_with_the_path_of_the_result(tokenizer, tmp_path):
+    output = tmp_path / "out"
+    with full_disk(5000):
+        result = vistok("reconstruct", "samples:heldout", "--tokenizer", tokenizer, "--output",
+                        output, code=1)  # fmt: skip
+    assert "kodim09.png" in result.stderr
+    assert "left out" not in result.stderr
+    assert not list(output.rglob("*.png"))
 
 
 def test_scores_and_report(tokenizer, tmp_path):
@@ -240,7 +266,7 @@ def test_the_exit_code_says_how_a_command_ended():
 def test_an_interrupted_command_says_what_goes_on():
     result = end("wait", code=130)
     assert result.stderr.strip() == (
-        "interrupted; train, encode, eval and quickstart resume if run again"
+        "interrupted; train, encode, decode, eval and quickstart resume if run again"
     )
 
 

@@ -1,5 +1,6 @@
 """What is written takes the place of the old in one go: an interrupted writer leaves the old."""
 
+import errno
 import os
 import shutil
 import sys
@@ -8,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from commands import run_process
-from vistok.output_file import file_sha256, replaced_file, replaced_folder, write_text_whole
+from full_disk import full_disk
+from vistok.output_file import (
+    OutputError,
+    file_sha256,
+    replaced_file,
+    replaced_folder,
+    write_text_whole,
+)
 
 
 def test_a_file_is_replaced_whole(tmp_path):
@@ -57,6 +65,23 @@ def test_the_content_of_a_file_is_on_disk_before_it_gets_its_name(tmp_path, monk
     monkeypatch.setattr("vistok.output_file.os.fsync", fsync)
     write_text_whole(target, "new")
     assert synced == [(target.stat().st_ino, False)]
+
+
+def test_a_full_disk_is_reported_with_the_path_of_the_result(tmp_path):
+    target = tmp_path / "table.parquet"
+    target.write_bytes(b"old")
+    with full_disk(100), pytest.raises(OutputError, match=r"table\.parquet") as caught:
+        write_text_whole(target, "x" * 1000)
+    assert caught.value.filename == str(target)
+    assert caught.value.errno == errno.EFBIG
+    assert target.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".png", "\u00fc" * 125 + ".png"])
+def test_the_longest_names_can_be_replaced_too(tmp_path, name):
+    write_text_whole(tmp_path / name, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):

@@ -4,8 +4,10 @@ normalize(z) = (z - mean) / std          per channel, measured over a data set
 normalize(z) = (z - shift) * scale       one number each, as older models publish them
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -27,8 +29,33 @@ class LatentScale:
     scaling_factor: float | None
     shift_factor: float | None
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "LatentScale":
+        """Read the statistics from a tokenizer's config.
+
+        Raises:
+            ValueError: values that are not finite numbers.
+        """
+        for name in ("latents_mean", "latents_std"):
+            values = config[name]
+            is_list = isinstance(values, Sequence) and not isinstance(values, str)
+            if values is not None and not (is_list and all(map(_is_finite, values))):
+                raise ValueError(f"{name} must be a list of finite numbers, got {values!r}")
+        for name in ("scaling_factor", "shift_factor"):
+            if config[name] is not None and not _is_finite(config[name]):
+                raise ValueError(f"{name} must be a finite number, got {config[name]!r}")
+        mean, std = (
+            None if config[name] is None else [float(value) for value in config[name]]
+            for name in ("latents_mean", "latents_std")
+        )
+        scale, shift = (
+            None if config[name] is None else float(config[name])
+            for name in ("scaling_factor", "shift_factor")
+        )
+        return cls(mean=mean, std=std, scaling_factor=scale, shift_factor=shift)
+
     def check(self, channels: int) -> None:
-        """Raise unless the statistics are complete and have one value for each of the channels."""
+        """Raise unless the statistics are complete, invertible, and one value for each channel."""
         if (self.mean is None) != (self.std is None):
             raise ValueError("latents_mean and latents_std belong together, got only one of them")
         for name, values in (("latents_mean", self.mean), ("latents_std", self.std)):
@@ -36,6 +63,10 @@ class LatentScale:
                 raise ValueError(
                     f"{name} must have one value per latent channel, {channels}, got {len(values)}"
                 )
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError(f"latents_std must be > 0 in every channel, got {min(self.std)}")
+        if self.scaling_factor == 0:
+            raise ValueError("scaling_factor must not be 0: no latents could be restored")
 
     def normalize(self, latents: Float[Tensor, "B C *grid"]) -> Float[Tensor, "B C *grid"]:
         """Shift and scale latents to zero mean and unit variance."""
@@ -54,3 +85,7 @@ class LatentScale:
             return mean.view(shape), 1 / std.view(shape)
         shift = 0.0 if self.shift_factor is None else self.shift_factor
         return shift, 1.0 if self.scaling_factor is None else self.scaling_factor
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)

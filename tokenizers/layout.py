@@ -44,14 +44,24 @@ class Layout:
         T, H, W = self.size
         return T * H * W
 
+    def check_size(self) -> None:
+        """Raise unless the clip has at least one frame, row and column."""
+        _check_not_empty("the clip of a layout", self.size)
+
     def to_json(self) -> LayoutJson:
         """Return the layout as plain lists, for JSON."""
         return {"grids": [list(grid) for grid in self.grids], "size": list(self.size)}
 
     @classmethod
     def from_json(cls, value: Any) -> "Layout":
-        """Restore a layout from the result of `to_json`."""
-        return cls(tuple(_size(grid) for grid in value["grids"]), _size(value["size"]))
+        """Restore a layout from the result of `to_json`.
+
+        Raises:
+            ValueError: the clip is empty, or its size negative.
+        """
+        layout = cls(tuple(_size(grid) for grid in value["grids"]), _size(value["size"]))
+        layout.check_size()
+        return layout
 
 
 def _size(values: Sequence[int]) -> Size:
@@ -106,8 +116,7 @@ class SizeRule:
 
     def check(self, size: Size) -> None:
         """Raise, naming the nearest legal lengths, unless that of every axis is legal."""
-        if min(size) < 1:
-            raise ValueError(f"pixels must have at least one frame, row and column, got {size}")
+        _check_not_empty("pixels", size)
         space = self.spatial_compression
         steps = (self.temporal_compression, space, space)
         wrong = []
@@ -124,17 +133,17 @@ class SizeRule:
         """Return the pixels, padded to a legal size, and the size before padding.
 
         Args:
-            pixels: (B, 3, T, H, W).
+            pixels: (B, 3, T, H, W), checked by the caller.
             pad: None refuses illegal sizes, "replicate" extends them at the end of each axis.
 
         Raises:
-            ValueError: the wrong shape, or an illegal size without padding.
+            ValueError: an empty clip, or an illegal size without padding.
         """
-        check_pixels(pixels)
         if pad not in (None, "replicate"):
             raise ValueError(f"pad must be None or 'replicate', got {pad!r}")
         T, H, W = pixels.shape[2:]
         size, full = (T, H, W), self.padded((T, H, W))
+        _check_not_empty("pixels", size)
         if pad is None:
             self.check(size)
         if full == size:
@@ -150,13 +159,9 @@ class SizeRule:
             raise ValueError(f"this chunk must have {rule} frames, got {frames}")
 
 
-def check_pixels(pixels: Tensor) -> None:
-    """Raise unless pixels have the shape (B, 3, T, H, W)."""
-    if pixels.ndim != 5 or pixels.shape[1] != 3:
-        raise ValueError(
-            f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
-            "for images (B, 3, H, W) use encode_images"
-        )
+def _check_not_empty(what: str, size: Size) -> None:
+    if min(size) < 1:
+        raise ValueError(f"{what} must have at least one frame, row and column, got {size}")
 
 
 def _round_up(length: int, step: int) -> int:

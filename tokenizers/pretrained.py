@@ -2,10 +2,14 @@
 
 `ModelMixin.from_pretrained` warns about missing and unexpected weights, leaves parameters that no
 file holds uninitialized, and ignores unknown config keys. A tokenizer loaded like that would
-silently give wrong results.
+silently give wrong results. A config and the header of its weights file are compared before any
+memory is taken, and both files with their checksums before they are used; this needs a local
+folder, since files on the hub arrive one by one.
 """
 
 import inspect
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +19,8 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
 from ..component import did_you_mean
+from .checksums import compare_checksums, write_checksums
+from .weights_header import differences, read_header
 
 Model = TypeVar("Model", bound="StrictModel")
 
@@ -30,9 +36,14 @@ class StrictModel(ModelMixin, ConfigMixin):
 
         Raises:
             FileNotFoundError: no model was found.
-            ValueError: unknown config keys; missing, unexpected or mismatched weights.
+            ValueError: unknown config keys; missing, unexpected or mismatched weights; files that
+                are not those of their checksums.
         """
-        check_config(cls, pretrained_model_name_or_path, **kwargs)
+        config = check_config(cls, pretrained_model_name_or_path, **kwargs)
+        folder = Path(pretrained_model_name_or_path) / (kwargs.get("subfolder") or "")
+        if folder.is_dir():
+            check_weights_header(cls, config, folder, kwargs.get("variant"))
+            compare_checksums(folder)
         kwargs["output_loading_info"] = True
         try:
             loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
@@ -45,6 +56,14 @@ class StrictModel(ModelMixin, ConfigMixin):
         model, info = loaded
         check_loading(pretrained_model_name_or_path, info)
         return model
+
+    def save_pretrained(
+        self, save_directory: Any, is_main_process: bool = True, *args: Any, **kwargs: Any
+    ) -> None:
+        """Save config, weights and their checksums in a folder."""
+        super().save_pretrained(save_directory, is_main_process, *args, **kwargs)
+        if is_main_process:
+            write_checksums(Path(save_directory))
 
     def to(self: Model, *args: Any, **kwargs: Any) -> Model:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Move or cast the model, as `torch.nn.Module.to`.
@@ -62,26 +81,24 @@ class StrictModel(ModelMixin, ConfigMixin):
 _LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
 
 
-def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
-    """Raise unless `source` holds a config of the class `cls` with known keys only."""
+def check_config(cls: Any, source: Any, **kwargs: Any) -> dict[str, Any]:
+    """Return the config at `source`, of the class `cls` and with known keys only.
+
+    Raises:
+        FileNotFoundError: there is no config.
+        ValueError: it is not valid JSON, of another class, or has unknown keys.
+    """
     path = Path(source)
     # A hub id is `owner/name`; anything else that looks like a path is a path.
     looks_local = path.is_absolute() or str(source).startswith(".") or len(path.parts) > 2
     is_local = looks_local or path.exists()
-    if is_local and not (path / kwargs.get("subfolder", "") / "config.json").is_file():
+    file = path / (kwargs.get("subfolder") or "") / "config.json"
+    if is_local and not file.is_file():
         raise FileNotFoundError(
             f"no tokenizer at {source}: expected a folder with config.json and "
             "diffusion_pytorch_model.safetensors, as save_pretrained and `vistok train` write it"
         )
-    try:
-        config = cls.load_config(source, **{k: kwargs[k] for k in _LOCATION if k in kwargs})
-    except OSError as error:
-        if is_local:
-            raise ValueError(f"{source}/config.json is not valid JSON: {error}") from error
-        raise FileNotFoundError(
-            f"no tokenizer {source!r}: no such folder, and the hub did not return one "
-            f"({str(error).splitlines()[0]})"
-        ) from error
+    config = _read_config(file) if is_local else _download_config(cls, source, kwargs)
     found = config.get("_class_name")
     if found != cls.__name__:
         raise ValueError(f"{source} holds a {found}, not a {cls.__name__}")
@@ -89,6 +106,62 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> None:
     for key in config:
         if not key.startswith("_") and key not in known:
             raise ValueError(f"{source}/config.json: unknown key {key}{did_you_mean(key, known)}")
+    return config
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not valid JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{file} must hold a mapping, got {type(config).__name__}")
+    return config
+
+
+def _download_config(cls: Any, source: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    try:
+        config = cls.load_config(source, **{k: kwargs[k] for k in _LOCATION if k in kwargs})
+    except OSError as error:
+        raise FileNotFoundError(
+            f"no tokenizer {source!r}: no such folder, and the hub did not return one "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    except RecursionError as error:
+        raise ValueError(f"config.json of {source!r} is nested too deeply") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"config.json of {source!r} must hold a mapping")
+    return config
+
+
+def check_weights_header(
+    cls: Any, config: dict[str, Any], folder: Path, variant: str | None = None
+) -> None:
+    """Raise unless a folder's safetensors files hold the weights that its config describes.
+
+    Only names, shapes and dtypes are compared; the model is built without memory.
+
+    Args:
+        cls: class of the model.
+        config: its config.
+        folder: of the saved model; without safetensors files nothing is compared.
+        variant: of the weights, as in `from_pretrained`.
+
+    Raises:
+        ValueError: they differ, or the config describes no model.
+    """
+    stored = read_header(folder, variant)
+    if stored is None:
+        return
+    try:
+        with torch.device("meta"):
+            state = cls.from_config(config).state_dict()
+    except ValueError:
+        raise
+    except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{folder / 'config.json'} describes no model: {reason}") from error
+    _raise_for(folder, differences(state, stored))
 
 
 def check_loading(source: Any, info: dict[str, Any]) -> None:
@@ -99,6 +172,11 @@ def check_loading(source: Any, info: dict[str, Any]) -> None:
         "of another shape": [entry[0] for entry in info.get("mismatched_keys") or []],
         "unreadable": info.get("error_msgs"),
     }
+    _raise_for(source, problems)
+
+
+def _raise_for(source: Any, problems: Mapping[str, Sequence[str] | None]) -> None:
+    """Raise with the names of the weights by their problem, if there are any."""
     lines = [
         f"{len(names)} {what}: {', '.join(sorted(names)[:5])}{', …' if len(names) > 5 else ''}"
         for what, names in problems.items()

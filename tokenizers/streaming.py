@@ -8,7 +8,8 @@ from torch import Tensor
 from ..models.blocks.stream_state import StreamState
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ..models.receptive_field import sees_whole_clip
-from .layout import SizeRule, check_pixels
+from .input_checks import check_pixel_range, check_pixels
+from .layout import SizeRule
 
 Chunk = TypeVar("Chunk")
 Encoded = TypeVar("Encoded")
@@ -26,10 +27,15 @@ def encode_chunks(
 
     Yields:
         The encoding of each chunk.
+
+    Raises:
+        ValueError: a chunk of an illegal size, or of another one than the first.
     """
-    state = StreamState()
+    state, frames = StreamState(), FrameSize()
     for chunk in chunks:
         check_pixels(chunk)
+        check_pixel_range(chunk)
+        frames.check(chunk)
         T, H, W = chunk.shape[2:]
         rule.check_chunk(T, first=state.first_chunk)
         rule.check((1, H, W))
@@ -55,6 +61,26 @@ def decode_chunks(
         pixels = decode(chunk, state)
         if pixels.shape[2]:
             yield pixels
+
+
+class FrameSize:
+    """The batch, height and width that all chunks of a stream have in common."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, int, int] | None = None
+
+    def check(self, chunk: Tensor) -> None:
+        """Raise unless a chunk (B, C, T, H, W) matches the first one.
+
+        The state of the stream would otherwise not fit, or be another clip's.
+        """
+        B, _, _, H, W = chunk.shape
+        self._first = self._first or (B, H, W)
+        if self._first != (B, H, W):
+            raise ValueError(
+                "every chunk of a stream must have the batch, height and width of the first, "
+                f"{self._first}, got {(B, H, W)}; start another stream for another clip"
+            )
 
 
 def check_streamable(network: CausalEncoder | CausalDecoder, state: StreamState) -> None:

@@ -29,11 +29,18 @@ from .bottlenecks.dual_path import PathName, continuous_part, paths_of
 from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
 from .encoding import Encoding, Output, joined
+from .input_checks import (
+    check_codes,
+    check_layout,
+    check_pixel_range,
+    check_pixels,
+    check_tokens,
+)
 from .latent_scale import LatentScale
 from .layout import Layout, Size, SizeRule
 from .model_card import card_text, write_card
 from .pretrained import StrictModel
-from .streaming import check_streamable, decode_chunks, encode_chunks
+from .streaming import FrameSize, check_streamable, decode_chunks, encode_chunks
 from .tiling import TiledDecoder, TiledEncoder
 
 if TYPE_CHECKING:
@@ -141,6 +148,7 @@ class VisualTokenizer(StrictModel):
             bits_per_value: bits that each value of a continuous latent counts for.
             path: of a dual-path tokenizer: discrete (the default) or continuous.
         """
+        layout.check_size()
         bottleneck = self._bottleneck_for(path)
         if isinstance(bottleneck, Quantizer):
             bits = bottleneck.bits
@@ -186,8 +194,11 @@ class VisualTokenizer(StrictModel):
             tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
 
         Raises:
-            ValueError: the wrong shape, or an illegal size without padding.
+            ValueError: the wrong shape, dtype or range (resampling filters may overshoot [-1, 1]),
+                or an illegal size without padding.
         """
+        check_pixels(pixels)
+        check_pixel_range(pixels)
         pixels, size = self.size_rule.fit(pixels, pad)
         return self._encoding(self._encoder(tile)(pixels), size)
 
@@ -212,7 +223,8 @@ class VisualTokenizer(StrictModel):
             One encoding per chunk; their grids, concatenated on t, equal the one-shot result.
 
         Raises:
-            ValueError: an illegal size, or a second chunk where the encoder needs whole clips.
+            ValueError: the wrong shape, dtype or range, an illegal size, another batch, height or
+                width than the first chunk's, or a second chunk where the encoder needs whole clips.
         """
         encoder = self._encoder(tile)
 
@@ -258,9 +270,14 @@ class VisualTokenizer(StrictModel):
             layout: of the encoding; if given, its padding is cropped away.
             options: noise, generator, temperature, num_samples, timestep, tile; see
                 `DecodeOptions`.
+
+        Raises:
+            ValueError: codes of the wrong shape or dtype, or that are not finite; or a layout of
+                other codes.
         """
         codes = only_grid(codes)
-        if layout is not None and layout.grids != (_grid(codes),):
+        check_codes(codes, self.bottleneck.code_dim)
+        if layout is not None and check_layout(layout, self.size_rule) != _grid(codes):
             raise ValueError(f"codes of grid {_grid(codes)} do not belong to {layout}")
         decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
         codes, conditions = inputs.next(codes)
@@ -280,15 +297,12 @@ class VisualTokenizer(StrictModel):
         """Decode int64 token sequences (B, L), without group offsets, of the given layout.
 
         Raises:
-            ValueError: the wrong length for the layout, or an index outside its codebook.
+            ValueError: tokens of the wrong length for the layout, or that are not integers; an
+                index outside its codebook; or a size that does not have the layout's grid.
         """
-        expected = layout.num_positions * self.num_groups
-        if tokens.ndim != 2 or tokens.shape[1] != expected:
-            raise ValueError(
-                f"tokens must be (B, {expected}) for {layout}, got shape {tuple(tokens.shape)}"
-            )
-        (grid,) = layout.grids
-        indices = tokens.view(-1, *grid, self.num_groups)
+        grid = check_layout(layout, self.size_rule)
+        check_tokens(tokens, layout.num_positions * self.num_groups, layout)
+        indices = tokens.long().view(-1, *grid, self.num_groups)
         codes = self.quantizer.indices_to_codes(indices).to(self.dtype).movedim(-1, 1)
         return self.decode(codes, layout, **options)
 
@@ -296,10 +310,10 @@ class VisualTokenizer(StrictModel):
         self, codes: Grids, layout: Layout | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 H W"]:
         """Decode codes of images, without the time axis; see `decode`."""
-        grid = _grid(only_grid(codes))
-        if grid[0] != 1:
+        codes = only_grid(codes)
+        if codes.ndim == 5 and codes.shape[2] != 1:
             raise ValueError(
-                f"decode_images takes codes of one frame, got a grid of {grid}; "
+                f"decode_images takes codes of one frame, got a grid of {_grid(codes)}; "
                 "use decode for clips"
             )
         return self.decode(codes, layout, **options)[:, :, 0]
@@ -313,15 +327,20 @@ class VisualTokenizer(StrictModel):
         pieces do not match the chunks, but the total number of frames is the same.
 
         Raises:
-            ValueError: a second chunk where the decoder needs whole clips (injected noise, or norms
-                over whole clips).
+            ValueError: codes of the wrong shape or dtype, or that are not finite; another batch,
+                height or width than the first chunk's; or a second chunk where the decoder needs
+                whole clips (injected noise, or norms over whole clips).
         """
+        frames = FrameSize()
         decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
 
         def decode(chunk: Grids, state: StreamState) -> Tensor:
             check_streamable(self.decoder, state)
-            grid, conditions = inputs.next(only_grid(chunk))
-            return decoder(grid, state, conditions)
+            grid = only_grid(chunk)
+            check_codes(grid, self.bottleneck.code_dim)
+            frames.check(grid)
+            codes, conditions = inputs.next(grid)
+            return decoder(codes, state, conditions)
 
         yield from decode_chunks(codes, decode, looks_ahead=not self.decoder.causal)
         inputs.source.check_used_up()
@@ -361,6 +380,7 @@ class VisualTokenizer(StrictModel):
                 from one pass of the encoder. A path that is not taken receives no gradient.
             options: noise, generator, temperature, timestep; see `ForwardOptions`.
         """
+        check_pixels(pixels)
         pixels, size = self.size_rule.fit(pixels)
         moments = self.encoder(pixels)
         if len(self.paths) == 1:
@@ -411,13 +431,7 @@ class VisualTokenizer(StrictModel):
         return self._latent_scale().unnormalize(latents)
 
     def _latent_scale(self) -> LatentScale:
-        config = self.config
-        return LatentScale(
-            mean=config["latents_mean"],
-            std=config["latents_std"],
-            scaling_factor=config["scaling_factor"],
-            shift_factor=config["shift_factor"],
-        )
+        return LatentScale.from_config(self.config)
 
     def as_diffusers(self) -> "DiffusersAdapter":
         """Wrap the tokenizer for diffusers' pipelines; needs a continuous path."""
@@ -432,9 +446,13 @@ class VisualTokenizer(StrictModel):
 
     # ---- files ----------------------------------------------------------------------------------
 
-    def save_pretrained(self, save_directory: Any, *args: Any, **kwargs: Any) -> None:
-        """Save config, safetensors weights and a model card in a folder."""
-        super().save_pretrained(save_directory, *args, **kwargs)
+    def save_pretrained(
+        self, save_directory: Any, is_main_process: bool = True, *args: Any, **kwargs: Any
+    ) -> None:
+        """Save config, safetensors weights, their checksums and a model card in a folder."""
+        super().save_pretrained(save_directory, is_main_process, *args, **kwargs)
+        if not is_main_process:
+            return
         card = card_text(
             rule=self.size_rule,
             bottleneck=self.bottleneck,

@@ -4,6 +4,9 @@ Damage is an error of the container or the decoder, or a frame that the decoder 
 is raised where decoding meets it. The frames before it have been delivered and are intact; those
 after it, up to the next keyframe, are predicted from it. Decoding uses one thread, so that the
 position of an error never depends on timing; worker processes provide the parallelism.
+
+FFmpeg may open only containers of FORMATS, and no protocol but the file itself: other formats (SDP,
+HLS, concatenation lists) name further files or hosts, and would let a clip open sockets.
 """
 
 from collections.abc import Iterator
@@ -12,12 +15,18 @@ from typing import Any, cast
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream as AvStream
 
 from ..sources.location import Location, local_path
 from .frame import MAX_FRAME_PIXELS
+
+# FFmpeg's names of the containers that `media_kind` recognizes.
+FORMATS = (
+    "asf", "avi", "flv", "h264", "hevc", "ivf", "matroska", "mov", "mpeg", "mpegts", "mpegvideo",
+    "ogg", "yuv4mpegpipe",
+)  # fmt: skip
 
 
 class VideoStream:
@@ -34,7 +43,7 @@ class VideoStream:
             path = local_path(location)
             # The prefix keeps FFmpeg from reading a colon in a name as a protocol
             source: Any = f"file:{path}" if path else opened.enter_context(location.open())
-            container = opened.enter_context(av.open(source))
+            container = opened.enter_context(_open_container(source))
             self.container = cast(InputContainer, container)
             if not self.container.streams.video:
                 raise OSError("no video stream")
@@ -102,3 +111,12 @@ class VideoStream:
             if not message.startswith(str(self.location)):
                 message = f"{self.location}: {type(error).__name__}: {error}"
             raise OSError(message) from (None if type(error) is OSError else error)
+
+
+def _open_container(source: Any) -> Any:
+    """Open a `file:` URL or a stream, as one of FORMATS and without any other protocol."""
+    allowed = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
+    try:
+        return av.open(source, container_options=allowed)
+    except ArgumentError as error:
+        raise OSError("not a supported container of video, or its header is damaged") from error

@@ -11,18 +11,21 @@ from PIL import Image
 from torch import Tensor
 
 from ...output_file import replaced_file
+from .frame_rate import frame_rate
 
 
 def write_image(path: Path, image: UInt8[Tensor, "3 H W"]) -> None:
-    """Write a PNG; its folder is created if needed."""
+    """Write a PNG that appears whole or not at all; its folder is created if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy()).save(path)
+    pil_image = Image.fromarray(image.permute(1, 2, 0).contiguous().cpu().numpy())
+    with replaced_file(path) as partial:
+        pil_image.save(partial)
 
 
 def write_video(
     path: Path, frames: Iterable[UInt8[Tensor, "3 H W"]], fps: Fraction, crf: int = 12
 ) -> int:
-    """Write an MP4 frame by frame and return the number of frames.
+    """Write an MP4 frame by frame, which appears whole or not at all; return its frame count.
 
     H.264 stores one color sample for two pixels, so an odd last row or column is repeated once.
 
@@ -35,7 +38,7 @@ def write_video(
     path.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with replaced_file(path) as partial, av.open(str(partial), "w") as container:
-        stream = container.add_stream("libx264", rate=fps.limit_denominator(65535))
+        stream = container.add_stream("libx264", rate=frame_rate(fps, max_denominator=65535))
         stream.pix_fmt = "yuv420p"
         stream.options = {"crf": str(crf), "preset": "veryfast"}
         for frame in frames:

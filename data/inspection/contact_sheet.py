@@ -7,6 +7,7 @@ from pathlib import Path
 import matplotlib
 from PIL import Image, ImageDraw, ImageFont
 
+from ...output_file import replaced_file
 from .inspection import THUMBNAIL_SIDE, FileReport
 
 COLUMNS = 8
@@ -32,7 +33,8 @@ def write_contact_sheet(path: Path, reports: Sequence[FileReport]) -> int:
         row, column = divmod(number, columns)
         _draw(sheet, report, MARGIN + column * cell_width, MARGIN + row * cell_height)
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    with replaced_file(path) as partial:
+        sheet.save(partial)
     return len(shown)
 
 

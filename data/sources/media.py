@@ -104,6 +104,11 @@ def bad_file(path: str, error: BaseException) -> BadFile:
     return BadFile(path, reason, type(error.__cause__ or error).__name__)
 
 
+def printable(text: str) -> str:
+    """Escape what is not valid UTF-8 in the name of a file; reports and terminals refuse it."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def bad_limit(max_bad: float, num_files: int) -> int:
     """Return the accepted number of bad files: below 1 a share (at least 10), else a number."""
     if max_bad >= 1 or max_bad == 0:

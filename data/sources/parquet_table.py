@@ -6,21 +6,28 @@ row groups (those of the hub have about 100 rows). The other columns are fields 
 """
 
 import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from posixpath import dirname
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from .entry_limit import check_entries
 from .location import Location
-from .media import HEAD_BYTES
+from .media import HEAD_BYTES, READ_ERRORS, media_kind
 from .storage import is_remote, open_stored, stored_size
 
 MEDIA_COLUMNS = ("image", "video", "img", "picture", "jpg", "jpeg", "png", "webp", "mp4", "bytes")
 MAX_GROUP_BYTES = 512 * 2**20
 CACHED_GROUPS = 4
+# Non-empty cells that are searched for the first image or clip of a table.
+HEADS_SEARCHED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,9 @@ class ParquetCell(Location):
 
     def open(self) -> io.BufferedIOBase:
         """Open the bytes of the cell, or the file that a struct without bytes names."""
-        value = _read_group(self.table, self.group, (self.column,))[self.column][self.row].as_py()
+        with _arrow_errors(self.table):
+            column = _read_group(self.table, self.group, (self.column,))[self.column]
+            value = column[self.row].as_py()
         if isinstance(value, dict):
             path = value.get("path")
             if value.get("bytes") is None and path:
@@ -68,7 +77,7 @@ class ParquetCell(Location):
 
 @dataclass(frozen=True)
 class ParquetIndex:
-    """The cells of a table, with the first bytes of its first non-empty one.
+    """The cells of a table, with the first bytes of its first image or clip.
 
     A column contains one kind of media, so these bytes decide for all cells.
     """
@@ -82,12 +91,14 @@ def index_parquet(table: str) -> ParquetIndex:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: the table has no column of images, or several without a known name, or its row
-            groups are too large.
+        ValueError: the table has no column of images, or several without a known name, too many
+            rows, or row groups that are too large.
     """
-    with open_stored(table) as file, pq.ParquetFile(file) as parquet:
+    with open_stored(table) as file, _arrow_errors(table), pq.ParquetFile(file) as parquet:
         column = _media_column(table, parquet.schema_arrow)
+        check_entries(table, parquet.metadata.num_rows)
         cells: list[ParquetCell] = []
+        starts: list[int] = []
         for group in range(parquet.num_row_groups):
             info = parquet.metadata.row_group(group)
             if info.total_byte_size > MAX_GROUP_BYTES:
@@ -97,18 +108,48 @@ def index_parquet(table: str) -> ParquetIndex:
                     "table with smaller row groups, for example row_group_size=100"
                 )
             first = len(cells)
+            check_entries(table, first + info.num_rows)
+            starts += [first] if info.num_rows > 0 else []
             cells += [ParquetCell(table, column, group, r, first) for r in range(info.num_rows)]
-    return ParquetIndex(tuple(cells), _first_head(cells))
+    return ParquetIndex(tuple(cells), _first_media_head(cells, starts))
 
 
-def _first_head(cells: list[ParquetCell]) -> bytes:
-    for cell in cells:
+def _first_media_head(cells: Sequence[ParquetCell], starts: Sequence[int]) -> bytes:
+    """Return the first bytes of the first cell that is media, or else of the first non-empty one.
+
+    The search ends after HEADS_SEARCHED non-empty cells.
+    """
+    heads: list[bytes] = []
+    for cell in islice(_filled(cells, starts), HEADS_SEARCHED):
         try:
             with cell.open() as stream:
-                return stream.read(HEAD_BYTES)
-        except OSError:
-            continue  # an empty cell decides nothing; it is reported when it is read
-    return b""
+                head = stream.read(HEAD_BYTES)
+        except READ_ERRORS:
+            continue  # such a cell decides nothing; it is reported when it is read
+        if media_kind(head) is not None:
+            return head
+        heads += [head] if head else []
+    return heads[0] if heads else b""
+
+
+def _filled(cells: Sequence[ParquetCell], starts: Sequence[int]) -> Iterator[ParquetCell]:
+    """Yield the cells that are not null, of the row groups that start at the given cells."""
+    for start in starts:
+        first = cells[start]
+        try:
+            column = _read_group(first.table, first.group, (first.column,))[first.column]
+        except READ_ERRORS:
+            continue  # reported when its cells are read
+        for row in pc.indices_nonzero(_has_content(column)).to_pylist():  # pyright: ignore[reportAttributeAccessIssue]
+            yield cells[start + row]
+
+
+def _has_content(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return for each cell whether it contains bytes or a path."""
+    if not pa.types.is_struct(column.type):
+        return column.is_valid()
+    parts = [pc.struct_field(column, name).is_valid() for name in ("bytes", "path")]  # pyright: ignore[reportAttributeAccessIssue]
+    return pc.or_(*parts)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _media_column(table: str, schema: pa.Schema) -> str:
@@ -130,14 +171,35 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 
 def _is_media_struct(kind: pa.DataType) -> bool:
-    names = {kind.field(i).name for i in range(kind.num_fields)}
-    return pa.types.is_struct(kind) and {"bytes", "path"} <= names
+    if not pa.types.is_struct(kind):
+        return False
+    parts = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
+    data, path = parts.get("bytes"), parts.get("path")
+    if data is None or path is None:
+        return False
+    is_text = pa.types.is_string(path) or pa.types.is_large_string(path)
+    return (_is_bytes(data) or pa.types.is_null(data)) and (is_text or pa.types.is_null(path))
+
+
+@contextmanager
+def _arrow_errors(table: str) -> Iterator[None]:
+    """Turn the errors of Arrow into OSError with the name of the table."""
+    try:
+        yield
+    except (pa.ArrowException, IndexError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the file, and with its name
+        raise OSError(f"{table}: {type(error).__name__}: {error}") from error
 
 
 @lru_cache(maxsize=CACHED_GROUPS)
 def _read_group(table: str, group: int, columns: tuple[str, ...]) -> pa.Table:
     """Read some columns of a row group; without threads, which do not survive a fork."""
-    with open_stored(table) as file, pq.ParquetFile(file, pre_buffer=False) as parquet:
+    with (
+        open_stored(table) as file,
+        _arrow_errors(table),
+        pq.ParquetFile(file, pre_buffer=False) as parquet,
+    ):
         return parquet.read_row_group(group, columns=list(columns), use_threads=False)
 
 

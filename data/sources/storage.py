@@ -6,13 +6,16 @@ through fsspec, including caching wrappers such as `simplecache::https://...`.
 
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
+from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.cached import CachingFileSystem
 
 HEADS_AT_ONCE = 256
 
@@ -29,7 +32,7 @@ def open_stored(name: str) -> io.BufferedIOBase:
         OSError: the file is missing or cannot be reached.
     """
     if not is_remote(name):
-        return Path(name).open("rb")
+        return _open_local(name)
     with storage_errors(name):
         system, path = url_to_fs(name)
         file: Any = system.open(path, "rb")
@@ -70,7 +73,7 @@ def read_range(name: str, start: int, stop: int) -> bytes:
             system, path = url_to_fs(name)
             data = system.cat_file(path, start=start, end=stop)
     else:
-        with Path(name).open("rb") as file:
+        with _open_local(name) as file:
             file.seek(start)
             data = file.read(stop - start)
     if len(data) != stop - start:
@@ -86,30 +89,83 @@ def read_heads(names: Sequence[str], size: int) -> Iterator[bytes | Exception]:
     iterator = iter(names)
     while names := list(islice(iterator, HEADS_AT_ONCE)):
         remote = [name for name in names if is_remote(name)]
-        answers = dict(zip(remote, _remote_heads(remote, size), strict=True))
+        answers = _remote_heads(remote, size)
         for name in names:
             yield answers[name] if name in answers else _local_head(name, size)
 
 
+def _open_local(name: str) -> io.BufferedReader:
+    """Open a local file; a FIFO or a device, which may block or never end, is refused.
+
+    Raises:
+        OSError: the file is missing or is not a regular file.
+        ValueError: the name contains a NUL.
+    """
+    if not S_ISREG(os.stat(name).st_mode):
+        raise OSError(f"{name}: not a regular file")
+    return Path(name).open("rb")
+
+
 def _local_head(name: str, size: int) -> bytes | Exception:
     try:
-        with Path(name).open("rb") as file:
+        with _open_local(name) as file:
             return file.read(size)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         return error
 
 
-def _remote_heads(names: Sequence[str], size: int) -> list[bytes | Exception]:
-    if not names:
-        return []
-    with storage_errors(names[0]):
-        system, _ = url_to_fs(names[0])
-        paths = [url_to_fs(name)[1] for name in names]
-        answers: list[Any] = system.cat_ranges(
-            paths, [0] * len(paths), [size] * len(paths), on_error="return"
-        )
+def _remote_heads(names: Sequence[str], size: int) -> dict[str, bytes | Exception]:
+    """Request the first bytes of URLs, together for those of one file system."""
+    heads: dict[str, bytes | Exception] = {}
+    groups: dict[Hashable, list[tuple[str, str]]] = {}
+    systems: dict[Hashable, AbstractFileSystem] = {}
+    for name in dict.fromkeys(names):
+        try:
+            with storage_errors(name):
+                system, path = url_to_fs(name)
+        except (OSError, ValueError) as error:
+            heads[name] = error
+            continue
+        key = _system_key(system)
+        systems.setdefault(key, system)
+        groups.setdefault(key, []).append((name, path))
+    for key, group in groups.items():
+        heads |= _heads_of_system(systems[key], group, size)
+    return heads
+
+
+def _system_key(system: AbstractFileSystem) -> Hashable:
+    """Return a key that is equal for URLs whose files can be requested together."""
+    if not isinstance(system, CachingFileSystem):
+        return id(system)
+    # fsspec makes a caching file system for each URL, which differ in `fo`, the URL, alone
+    options = {name: value for name, value in system.storage_options.items() if name != "fo"}
+    return f"{type(system).__name__} {options!r}"
+
+
+def _heads_of_system(
+    system: AbstractFileSystem, group: Sequence[tuple[str, str]], size: int
+) -> dict[str, bytes | Exception]:
+    """Request the first bytes of (name, path) pairs, one by one if requesting all of them fails."""
+    paths = [path for _, path in group]
+    try:
+        with storage_errors(group[0][0]):
+            answers: list[Any] = system.cat_ranges(
+                paths, [0] * len(paths), [size] * len(paths), on_error="return"
+            )
+    except (OSError, ValueError) as error:
+        if len(group) == 1:
+            return {group[0][0]: error}
+        return {
+            name: head
+            for pair in group
+            for name, head in _heads_of_system(system, [pair], size).items()
+        }
     # A server that ignores ranges returns the whole file.
-    return [a if isinstance(a, Exception) else bytes(a[:size]) for a in answers]
+    return {
+        name: answer if isinstance(answer, Exception) else bytes(answer[:size])
+        for (name, _), answer in zip(group, answers, strict=True)
+    }
 
 
 @contextmanager

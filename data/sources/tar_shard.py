@@ -9,7 +9,6 @@ unpickled.
 import io
 import json
 import tarfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,10 @@ from .storage import is_remote, open_stored, read_range
 FIELD_SUFFIXES = ("json", "txt", "cls")
 # Remote members up to this size are fetched in one request; larger ones are read in pieces.
 WHOLE_BYTES = 64 * 2**20
+# A tar ends with two blocks of zeros, which writers pad with zeros.
+END_BYTES = 2 * tarfile.BLOCKSIZE
+# Bytes behind the last member that are compared with zero.
+TAIL_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +98,8 @@ def index_tar(tar: str) -> TarIndex:
     Raises:
         OSError: the file cannot be opened or is not a tar.
     """
-    heads: dict[Span, bytes] = {}
-    damage = None
     with open_stored(tar) as file:
-        end = file.seek(0, io.SEEK_END)
-        file.seek(0)
-        try:
-            for span in _spans(file):
-                if span.offset + span.size > end:
-                    damage = f"truncated inside {span.name}"
-                    break
-                file.seek(span.offset)
-                heads[span] = file.read(min(span.size, HEAD_BYTES))
-        except tarfile.TarError as error:
-            if not heads:
-                raise OSError(f"{tar}: {type(error).__name__}: {error}") from error
-            damage = f"{type(error).__name__}: {error}"
+        heads, damage = _read_members(tar, file)
     samples: dict[str, list[Span]] = {}
     for span in heads:
         if _suffix(span.name) in FIELD_SUFFIXES:
@@ -123,12 +112,47 @@ def index_tar(tar: str) -> TarIndex:
     return TarIndex(tuple(members), damage)
 
 
-def _spans(file: io.BufferedIOBase) -> Iterator[Span]:
-    """Yield the regular files of a tar, from its headers."""
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        for member in archive:
-            if member.isreg() and not member.issparse() and not _hidden(member.name):
-                yield Span(member.name, member.offset_data, member.size)
+def _read_members(tar: str, file: io.BufferedIOBase) -> tuple[dict[Span, bytes], str | None]:
+    """Read the members of a tar with their first bytes, and describe damage after the last one.
+
+    Raises:
+        OSError: the file is not a tar, or its first header is damaged.
+    """
+    heads: dict[Span, bytes] = {}
+    end = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            for member in archive:
+                if member.offset_data + member.size > end:
+                    return heads, f"truncated inside {member.name}"
+                if member.isreg() and not member.issparse() and not _hidden(member.name):
+                    file.seek(member.offset_data)
+                    span = Span(member.name, member.offset_data, member.size)
+                    heads[span] = file.read(min(member.size, HEAD_BYTES))
+            stop = archive.offset
+    except (tarfile.TarError, ValueError) as error:
+        if not heads:
+            raise OSError(f"{tar}: {type(error).__name__}: {error}") from error
+        return heads, f"{type(error).__name__}: {error}"
+    return heads, _damage_at_end(file, stop, end)
+
+
+def _damage_at_end(file: io.BufferedIOBase, stop: int, end: int) -> str | None:
+    """Return None if the tar ends at `stop` with zeros up to the end of the file, as it must.
+
+    `tarfile` takes a broken header for the end of the tar, and so would lose all members behind it.
+    """
+    file.seek(stop)
+    tail = file.read(min(end - stop, TAIL_BYTES))
+    lost = f"members behind byte {stop} of {end} may be lost"
+    if len(tail) < END_BYTES:
+        return f"ends without the end of a tar, {END_BYTES} zero bytes; {lost}"
+    if any(tail[:END_BYTES]):
+        return f"damaged header at byte {stop}; {lost}"
+    if any(tail):
+        return f"the end of a tar is followed by other bytes; {lost}"
+    return None
 
 
 def sample_key(name: str) -> str:

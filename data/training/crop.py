@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_valida
 from torch import Tensor
 
 from ...config import ConfigSection
+from ..codecs.frame_rate import frame_rate
 from ..codecs.image import to_tensor
 from ..resize import adm_resize, adm_size
 
@@ -67,7 +68,7 @@ class CropRules(ConfigSection):
     @property
     def rate(self) -> Fraction | None:
         """The frame rate as a fraction, such as 30000/1001."""
-        return None if self.fps is None else Fraction(self.fps).limit_denominator(1001)
+        return None if self.fps is None else frame_rate(self.fps)
 
 
 def crop_frames(

@@ -7,7 +7,7 @@ defined in `order.py`; crop, flip and start frame are drawn from (seed, sample i
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..codecs.image import read_image, to_pil
-from ..codecs.video import Frame, clip_frames, read_clip
+from ..codecs.video import clip_frames
 from ..codecs.video_index import VideoIndex, index_video
 from ..sources.location import Location
 from ..sources.media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
@@ -150,10 +150,14 @@ class TrainingSet(Dataset[Tensor]):
             raise ValueError(f"{count} frames need a video of {span} frames, this has {length}")
         start = rng.randint(0, length - span)
         if self.cache.size:
-            decoded = self.cache.get(
-                file, lambda: [to_pil(f) for f in _whole(file.location, length, self.rules)]
-            )
-            yield from decoded[start : start + span : stride]
+            positions = range(start, start + span, stride)
+            whole = clip_frames(file.location, length, fps=rate)
+            # A rate above the file's own repeats frames: the stored ones are cached, each once
+            if length > len(index):
+                positions = [index.position(position, rate) for position in positions]
+                whole = clip_frames(file.location, len(index), index=index)
+            decoded = self.cache.get(file, lambda: [to_pil(frame) for frame in whole])
+            yield from (decoded[position] for position in positions)
             return
         for frame in clip_frames(file.location, count, start, stride, rate, index):
             yield to_pil(frame)
@@ -174,10 +178,6 @@ class FileCache:
             if len(self._files) > self.size:
                 self._files.popitem(last=False)
         return frames
-
-
-def _whole(location: Location, length: int, rules: CropRules) -> Iterator[Frame]:
-    return iter(read_clip(location, length, fps=rules.rate).unbind(dim=1))
 
 
 @lru_cache(maxsize=1024)

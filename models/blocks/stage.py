@@ -8,7 +8,19 @@ decoder's from latents to pixels; the same row means the same in both.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from ..size_limits import (
+    MAX_BLOCKS,
+    MAX_CHANNELS,
+    MAX_FACTOR,
+    MAX_STAGES,
+    Channels,
+    Factor,
+    check_limits,
+)
 
 AttentionKind = Literal["none", "spatial", "temporal"]
 ResampleKind = Literal["none", "strided", "space_to_depth", "nearest", "depth_to_space", "split"]
@@ -18,10 +30,10 @@ ResampleKind = Literal["none", "strided", "space_to_depth", "nearest", "depth_to
 class Stage:
     """Residual blocks at one width, then at most one resampling layer."""
 
-    width: int
+    width: Channels
     """Channels of the residual blocks; the first block maps from the width of the input."""
 
-    blocks: int = 2
+    blocks: Annotated[int, Field(ge=0, le=MAX_BLOCKS)] = 2
     """Number of residual blocks; with 0 the stage only resamples."""
 
     temporal_kernel: Literal[1, 3] = 1
@@ -34,7 +46,7 @@ class Stage:
     attention_after: Literal["each", "inner"] = "each"
     """Residual blocks that attention follows: each one, or the inner ones (all but the last)."""
 
-    attention_window: int = 8
+    attention_window: Channels = 8
     """Number of frames that temporal attention sees, including the current one."""
 
     adaptive_norm: bool = False
@@ -48,13 +60,13 @@ class Stage:
     """Layer at the end of the stage: `strided`, `space_to_depth` and `split` reduce the resolution
     (encoders), `nearest`, `depth_to_space` and `split` increase it (decoders)."""
 
-    space: int = 2
+    space: Factor = 2
     """Factor by which the resampling layer changes height and width."""
 
-    time: int = 1
+    time: Factor = 1
     """Factor by which it changes the number of frames: 1 + n frames <-> 1 + n * time frames."""
 
-    resample_width: int | None = None
+    resample_width: Channels | None = None
     """Channels after resampling; None keeps `width`."""
 
     resample_shortcut: bool = True
@@ -71,11 +83,13 @@ class Stage:
     __pydantic_config__: ClassVar = {"extra": "forbid", "use_attribute_docstrings": True}
 
     def __post_init__(self) -> None:
-        for name in ("width", "space", "time", "attention_window"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"stage {name} must be >= 1, got {getattr(self, name)}")
-        if self.blocks < 0:
-            raise ValueError(f"stage blocks must be >= 0, got {self.blocks}")
+        for name in ("width", "attention_window"):
+            check_limits(f"stage {name}", getattr(self, name), MAX_CHANNELS)
+        for name in ("space", "time"):
+            check_limits(f"stage {name}", getattr(self, name), MAX_FACTOR)
+        check_limits("stage blocks", self.blocks, MAX_BLOCKS, low=0)
+        if self.resample_width is not None:
+            check_limits("stage resample_width", self.resample_width, MAX_CHANNELS)
         if self.temporal_kernel not in (1, 3):
             raise ValueError(f"stage temporal_kernel must be 1 or 3, got {self.temporal_kernel}")
 
@@ -98,13 +112,19 @@ class Stage:
         return self.attention_after == "each" or block < self.blocks - 1
 
 
+Stages = Annotated[Sequence[Stage], Field(max_length=MAX_STAGES)]
+
+
 def compression(stages: Sequence[Stage], patch_size: int) -> tuple[int, int]:
     """Return the factors between pixels and latents: `(temporal, spatial)`.
 
     Raises:
-        ValueError: there are no stages.
+        ValueError: there are no stages, or more stages or blocks than any network has.
     """
     if not stages:
         raise ValueError("stages must contain at least one stage, got none")
+    check_limits("the number of stages", len(stages), MAX_STAGES)
+    check_limits("the number of blocks in all stages", sum(s.blocks for s in stages), MAX_BLOCKS, 0)
+    check_limits("patch_size", patch_size, MAX_FACTOR)
     resampling = [stage for stage in stages if stage.resample != "none"]
     return prod(s.time for s in resampling), patch_size * prod(s.space for s in resampling)

@@ -11,6 +11,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..size_limits import MAX_CHANNELS, MAX_HALVINGS, Channels, Halvings, check_limits
 from .blur_pool import BlurPool, pad_same
 from .discriminator import (
     Discriminator,
@@ -41,8 +42,8 @@ class MaskBitDiscriminator(Discriminator):
 
     def __init__(
         self,
-        base_channels: int = 64,
-        num_layers: int = 3,
+        base_channels: Channels = 64,
+        num_layers: Halvings = 3,
         pooling: Pooling = "blur4",
         activation: Literal["leaky_relu", "silu"] = "leaky_relu",
         norm: Normalization = "group",
@@ -50,9 +51,8 @@ class MaskBitDiscriminator(Discriminator):
         in_channels: int = 3,
     ) -> None:
         super().__init__()
-        for name, value in (("base_channels", base_channels), ("num_layers", num_layers)):
-            if value < 1:
-                raise ValueError(f"{name} must be >= 1, got {value}")
+        check_limits("base_channels", base_channels, MAX_CHANNELS)
+        check_limits("num_layers", num_layers, MAX_HALVINGS)
 
         def conv(inputs: int, outputs: int, kernel: int) -> nn.Module:
             return spectrally_normed(SameConv2d(inputs, outputs, kernel), spectral_norm)
@@ -65,6 +65,7 @@ class MaskBitDiscriminator(Discriminator):
 
         self.min_side = 2**num_layers
         widths = [base_channels, *(base_channels * 2**number for number in range(num_layers))]
+        check_limits("the width of the last layer", widths[-1], MAX_CHANNELS)
         self.block_in = nn.Sequential(conv(in_channels, widths[0], 5), act())
         self.blocks = nn.ModuleList(
             nn.Sequential(

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from torch import nn
 
+from ..size_limits import MAX_CHANNELS, MAX_HALVINGS, Channels, Halvings, check_limits
 from .discriminator import (
     Discriminator,
     Logits,
@@ -43,8 +44,8 @@ class PatchGAN(Discriminator):
 
     def __init__(
         self,
-        base_channels: int = 64,
-        num_layers: int = 3,
+        base_channels: Channels = 64,
+        num_layers: Halvings = 3,
         norm: Normalization = "batch",
         spectral_norm: bool = False,
         in_channels: int = 3,
@@ -77,8 +78,8 @@ class PatchGAN3D(Discriminator):
 
     def __init__(
         self,
-        base_channels: int = 64,
-        num_layers: int = 3,
+        base_channels: Channels = 64,
+        num_layers: Halvings = 3,
         norm: Normalization = "batch",
         spectral_norm: bool = False,
         in_channels: int = 3,
@@ -100,9 +101,8 @@ class PatchGAN3D(Discriminator):
 
 def _widths(base_channels: int, num_layers: int) -> list[int]:
     """Return the channels after every layer except the last."""
-    for name, value in (("base_channels", base_channels), ("num_layers", num_layers)):
-        if value < 1:
-            raise ValueError(f"{name} must be >= 1, got {value}")
+    check_limits("base_channels", base_channels, MAX_CHANNELS)
+    check_limits("num_layers", num_layers, MAX_HALVINGS)
     return [base_channels * min(2**number, MAX_WIDTH_FACTOR) for number in range(num_layers + 1)]
 
 

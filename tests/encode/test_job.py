@@ -1,19 +1,25 @@
 """Encoding jobs: the same shards after a kill, nothing stale, nothing lost without a word."""
 
 import json
+import re
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
 
+from full_disk import full_disk
+from stored_jobs import encode_heldout
 from tiny import tiny_tokenizer
 from video_frames import count_frames
 from vistok.data.codecs.image import read_image
 from vistok.data.sources.bundled import SAMPLES
 from vistok.encode.decode import decode_shards
 from vistok.encode.job import encode_source
-from vistok.encode.shard import read_records, read_shards, token_schema
+from vistok.encode.records import read_records
+from vistok.encode.shard import token_schema
+from vistok.encode.stored_job import read_shards
+from vistok.output_file import OutputError
 
 IMAGES = "samples:images"
 
@@ -31,15 +37,15 @@ def test_every_sample_has_its_tokens_and_its_source(tmp_path):
     result = encode(tmp_path)
     assert (result.num_samples, result.num_shards, result.shards_written) == (15, 4, 4)
     shards = read_shards(tmp_path)
-    records = [record for path, _ in shards for record in read_records(path)]
+    records = [record for shard in shards for record in read_records(shard)]
     assert len({record["key"] for record in records}) == 15
     first = records[0]
     assert first["grid"] == [[1, 8, 8, 1]]
     assert first["size"] == [1, 64, 64]
     assert len(first["tokens"]) == 64
     assert (first["width"], first["height"], first["fps"]) == (256, 256, None)
-    assert shards[0][1]["codebook_size"] == 64_000
-    assert "uint16" in str(pq.read_schema(shards[0][0]).field("tokens").type)
+    assert shards[0].metadata.codebook_size == 64_000
+    assert "uint16" in str(pq.read_schema(shards[0].path).field("tokens").type)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["num_encoded"] == 15
     assert [shard["count"] for shard in manifest["shards"]] == [4, 4, 4, 3]
@@ -51,7 +57,7 @@ def test_tokens_equal_those_of_the_model(tmp_path):
 
     tokenizer = tiny_tokenizer()
     encode(tmp_path, tokenizer, batch_size=1)
-    record = read_records(read_shards(tmp_path)[0][0])[0]
+    record = read_records(read_shards(tmp_path)[0])[0]
     image = adm_center_crop(read_image(SAMPLES / "images" / "face_astronaut.jpg"), 64)
     pixels = to_pixels(torch.from_numpy(np.array(image))).permute(2, 0, 1)
     assert tokenizer.encode_images(pixels[None]).tokens[0].tolist() == record["tokens"]
@@ -68,6 +74,74 @@ def test_an_interrupted_job_ends_with_the_same_bytes(tmp_path):
     assert encode(broken).shards_written == 2
     assert contents(broken) == contents(whole)
     assert (broken / "shard-00000.parquet").stat().st_mtime_ns == untouched
+
+
+def _entry(**values: object) -> bytes:
+    info = {"name": "shard-00001.parquet", "count": 2, "sha256": "0" * 64, "bad": []}
+    return json.dumps({**info, **values}).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b'{"name": "shard-',
+        b"\xff",
+        b"[" * 10**5,
+        _entry(),
+        _entry(extra=1),
+        _entry(count="2"),
+        _entry(bad=[{"path": 1}]),
+        _entry(name="shard-00000.parquet"),
+    ],
+)
+def test_a_shard_with_a_damaged_sidecar_is_made_again(tmp_path, caplog, content):
+    encode_heldout(tmp_path)
+    before, sidecar = contents(tmp_path), tmp_path / "shard-00001.json"
+    sidecar.write_bytes(content)
+    encode_heldout(tmp_path)
+    assert contents(tmp_path) == before
+    (warning,) = [record.message for record in caplog.records]
+    assert warning.endswith("making shard-00001.parquet again")
+
+
+def test_a_sidecar_that_counts_wrong_is_damaged_too(tmp_path):
+    encode_heldout(tmp_path)
+    before, sidecar = contents(tmp_path), tmp_path / "shard-00001.json"
+    sidecar.write_text(sidecar.read_text().replace('"count": 2', '"count": 3'))
+    encode_heldout(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_a_whole_shard_of_another_job_is_made_again(tmp_path):
+    job, other = encode_heldout(tmp_path / "job"), encode_heldout(tmp_path / "other", size=24)
+    before = contents(job)
+    for name in ("shard-00001.parquet", "shard-00001.json"):
+        (job / name).write_bytes((other / name).read_bytes())
+    encode_heldout(job)
+    assert contents(job) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"what": "tok', b"[" * 10**5])
+def test_a_damaged_plan_is_named(tmp_path, content):
+    encode_heldout(tmp_path)
+    before, plan = contents(tmp_path), tmp_path / "plan.json"
+    plan.write_bytes(content)
+    with pytest.raises(ValueError, match=r"plan\.json is damaged .*--overwrite"):
+        encode_heldout(tmp_path)
+    encode_heldout(tmp_path, overwrite=True)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize(("longest", "name"), [(100, "plan.json"), (700, "shard-00000.parquet")])
+def test_a_full_disk_is_reported_by_path_and_the_job_resumes(tmp_path, longest, name):
+    whole, broken = encode_heldout(tmp_path / "whole"), tmp_path / "broken"
+    with full_disk(longest), pytest.raises(OutputError, match=re.escape(str(broken / name))):
+        encode_heldout(broken)
+    encode_heldout(broken)
+    assert contents(broken) == contents(whole)
 
 
 def test_a_finished_job_does_nothing(tmp_path):
@@ -104,7 +178,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 
 def test_whole_images_of_any_shape_keep_their_aspect(tmp_path):
     encode(tmp_path / "tokens", keep_aspect=True)
-    records = read_records(read_shards(tmp_path / "tokens")[0][0])
+    records = read_records(read_shards(tmp_path / "tokens")[0])
     sizes = {record["key"]: record["size"] for record in records}
     assert sizes["images/kodim01"] == [1, 64, 96]
     paths = decode_shards(tmp_path / "tokens", tiny_tokenizer(), tmp_path / "out")
@@ -130,7 +204,7 @@ def test_decoding_stored_tokens_equals_reconstructing(tmp_path):
 def test_clips_are_encoded_with_their_frame_rate(tmp_path):
     tokenizer = tiny_tokenizer("video")
     encode(tmp_path / "t", tokenizer, source="samples:videos", frames=5, stride=2, limit=2)
-    record = read_records(read_shards(tmp_path / "t")[0][0])[0]
+    record = read_records(read_shards(tmp_path / "t")[0])[0]
     assert (record["size"], record["grid"], record["fps"]) == ([5, 64, 64], [[2, 8, 8, 1]], 15.0)
     paths = decode_shards(tmp_path / "t", tokenizer, tmp_path / "out")
     assert [path.suffix for path in paths] == [".mp4", ".mp4"]
@@ -140,7 +214,7 @@ def test_clips_are_encoded_with_their_frame_rate(tmp_path):
 def test_latents_are_stored_with_both_moments_and_decode(tmp_path):
     tokenizer = tiny_tokenizer("image", {"kind": "kl", "latent_channels": 4})
     encode(tmp_path / "latents", tokenizer, what="latents", source="samples:heldout")
-    record = read_records(read_shards(tmp_path / "latents")[0][0])[0]
+    record = read_records(read_shards(tmp_path / "latents")[0])[0]
     assert len(record["mean"]) == len(record["logvar"]) == 2 * 4 * 8 * 8
     assert len(decode_shards(tmp_path / "latents", tokenizer, tmp_path / "out")) == 4
 
@@ -160,7 +234,7 @@ def test_files_that_cannot_be_read_are_listed(tmp_path):
 def test_decoding_with_another_tokenizer_is_refused(tmp_path):
     encode(tmp_path / "tokens", source="samples:heldout")
     other = tiny_tokenizer("image", {"kind": "fsq", "levels": [8, 8, 8, 5, 5]})
-    with pytest.raises(ValueError, match="were made by tokenizer"):
+    with pytest.raises(ValueError, match="was made by tokenizer"):
         decode_shards(tmp_path / "tokens", other, tmp_path / "out")
     with pytest.raises(ValueError, match="no sample called nothing among the 4 stored"):
         decode_shards(tmp_path / "tokens", tiny_tokenizer(), tmp_path / "out", keys=["nothing"])
@@ -175,7 +249,14 @@ def test_impossible_jobs_are_refused_before_they_start(tmp_path):
         encode(tmp_path / "b", tiny_tokenizer("image", {"kind": "plain", "latent_channels": 4}))
     with pytest.raises(ValueError, match="encodes videos, but samples:images contains none"):
         encode(tmp_path / "c", tiny_tokenizer("video"), frames=5)
+    with pytest.raises(ValueError, match=r"size must be at most 8192, .* got 9000; lower --size"):
+        encode(tmp_path / "d", size=9000)
     assert not any(tmp_path.iterdir())
+
+
+def test_a_size_that_makes_an_image_too_large_is_named(tmp_path):
+    with pytest.raises(OSError, match="--size is 7680, choose a smaller one"):
+        encode(tmp_path, source=SAMPLES / "images" / "kodim01.jpg", size=7680)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Laws of every backbone: causality, image == first frame, chunked == whole, independence."""
 
+import re
+
 import pytest
 import torch
 
 from tiny import awaken
+from vistok import VisualTokenizer
 from vistok.models.blocks.conditions import Conditions
 from vistok.models.blocks.stage import Stage
 from vistok.models.blocks.stream_state import StreamState
@@ -179,3 +182,41 @@ def test_impossible_stages_are_refused_with_the_rule(stages, message):
 def test_impossible_stage_fields_are_refused(field):
     with pytest.raises(ValueError, match=f"stage {next(iter(field))} must be"):
         Stage(**{"width": 8, **field})
+
+
+@pytest.mark.parametrize("field", ["width", "space", "time", "attention_window", "resample_width"])
+@pytest.mark.parametrize("value", [-384, 0, 2**31, 10**20])
+def test_sizes_of_stages_are_positive_and_bounded(field, value):
+    with pytest.raises(ValueError, match=f"stage {field} must be [<>]= .*, got {value}"):
+        Stage(**{"width": 8, field: value})
+
+
+@pytest.mark.parametrize("value", [2**40, 10**20])
+def test_the_number_of_blocks_is_bounded(value):
+    with pytest.raises(ValueError, match=f"stage blocks must be <= .*, got {value}"):
+        Stage(8, blocks=value)
+    with pytest.raises(ValueError, match=r"number of blocks in all stages must be <= .*, got 1200"):
+        CausalEncoder([Stage(8, blocks=600)] * 2, 4)
+
+
+OPTIONS = {"kind": "causal", "stages": [{"width": 8, "blocks": 0}]}
+WRONG_OPTIONS = [
+    (0, {"in_channels": 1}, "encoder.in_channels: input should be 3, got 1"),
+    (0, {"in_channels": -5}, "encoder.in_channels: input should be 3, got -5"),
+    (2, {"out_channels": 4}, "decoder.out_channels: input should be 3, got 4"),
+    (0, {"patch_size": 10**20}, "encoder.patch_size: input should be less than or equal to"),
+    (2, {"patch_size": 0}, "decoder.patch_size: input should be greater than or equal to 1"),
+    (0, {"stages": [{"width": 2**31}]}, "encoder.stages.0.width: input should be less than"),
+    (2, {"stages": [{"width": 8, "resample_width": False}]}, "decoder.stages.0.resample_width"),
+    (2, {"stages": [{"width": 8, "blocks": 2**40}]}, "decoder.stages.0.blocks: input should be"),
+    (1, {"kind": "kl", "latent_channels": 2**31}, "bottleneck.latent_channels: input should be"),
+    (1, {"kind": "plain", "latent_channels": 0}, "bottleneck.latent_channels: input should be"),
+]
+
+
+@pytest.mark.parametrize(("part", "options", "message"), WRONG_OPTIONS)
+def test_options_that_cannot_work_are_refused_by_the_name_of_their_key(part, options, message):
+    parts = [OPTIONS, {"kind": "plain", "latent_channels": 4}, OPTIONS]
+    parts[part] = {**parts[part], **options}
+    with pytest.raises(ValueError, match=re.escape(message)):
+        VisualTokenizer(*parts)

@@ -92,8 +92,7 @@ class Bottleneck(nn.Module, ABC):
     @torch.no_grad()
     def _check_finite(self, x: Tensor) -> None:
         """Check here, where the error can still say that the latents are at fault."""
-        # One cheap pass: a finite sum has finite terms. Only another sum needs a second look.
-        if x.sum().isfinite() or x.isfinite().all():
+        if all_finite(x):
             return
         raise NonFiniteLatentsError(
             f"{type(self).__name__} received latents with {int(x.isnan().sum())} NaN and "
@@ -176,6 +175,12 @@ class Quantizer(Bottleneck):
                 f"indices must lie in [0, {self.codebook_size}), "
                 f"got {int(indices.min())} to {int(indices.max())}"
             )
+
+
+def all_finite(x: Tensor) -> bool:
+    """Return whether all values are finite; waits for the GPU."""
+    # One cheap pass: a finite sum has finite terms. Only another sum needs a second look.
+    return bool(x.sum().isfinite()) or bool(x.isfinite().all())
 
 
 def project(linear: nn.Linear, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch out"]:

@@ -1,11 +1,17 @@
 """Bottlenecks made of bottlenecks: the checks of the parts that a constructor is given."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
+from pydantic import Field
 from torch import nn
 
+from ...models.size_limits import check_limits
 from .bottleneck import Bottleneck, Quantizer
+
+# Indices per position, far above any tokenizer.
+MAX_GROUPS = 4096
+Copies = Annotated[int, Field(ge=1, le=MAX_GROUPS)]
 
 Part = TypeVar("Part", bound=Bottleneck)
 
@@ -31,18 +37,22 @@ def make_copies(quantizer: Callable[[], Quantizer], count: int, count_name: str)
     """Call `quantizer` once for each of `count` quantizers, which share no weights.
 
     Raises:
-        ValueError: `count` is below 1, or `quantizer` does not make a new quantizer per call, of
-            the same sizes every time.
+        ValueError: `count` is below 1 or gives too many groups, or `quantizer` does not make a new
+            quantizer per call, of the same sizes every time.
     """
-    if count < 1:
-        raise ValueError(f"{count_name} must be >= 1, got {count}")
+    check_limits(count_name, count, MAX_GROUPS)
     example = "lambda: FSQ((8, 5, 5))"
     if not callable(quantizer) or isinstance(quantizer, nn.Module):
         raise ValueError(
             f"quantizer must be a function that makes a quantizer, such as {example}, "
             f"got {_described(quantizer)}"
         )
-    copies = [quantizer() for _ in range(count)]
+    first = quantizer()
+    if isinstance(first, Quantizer):  # before the others are made: quantizers may be nested
+        check_limits(
+            f"the number of groups in all {count_name}", count * first.num_groups, MAX_GROUPS
+        )
+    copies = [first, *(quantizer() for _ in range(count - 1))]
     for copy in copies:
         if not isinstance(copy, Quantizer):
             raise ValueError(

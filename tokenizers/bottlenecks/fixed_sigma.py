@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...models.size_limits import MAX_CHANNELS, Channels, check_limits
 from .bottleneck import Continuous, Quantized
 from .posterior import Gaussian
 
@@ -26,11 +27,10 @@ class FixedSigma(Continuous):
     """
 
     def __init__(
-        self, latent_channels: int = 16, sigma: float = 0.1, kl_weight: float = 1e-6
+        self, latent_channels: Channels = 16, sigma: float = 0.1, kl_weight: float = 1e-6
     ) -> None:
         super().__init__()
-        if latent_channels < 1:
-            raise ValueError(f"latent_channels must be >= 1, got {latent_channels}")
+        check_limits("latent_channels", latent_channels, MAX_CHANNELS)
         if sigma <= 0:
             raise ValueError(f"sigma must be > 0, got {sigma}; for no noise use kind: plain")
         if kl_weight < 0:

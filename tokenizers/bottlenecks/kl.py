@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...models.size_limits import MAX_CHANNELS, Channels, check_limits
 from .bottleneck import Continuous, Quantized
 from .codebook import check_choice
 from .posterior import MIN_LOGVAR, Gaussian, gaussian_from_moments
@@ -29,13 +30,12 @@ class KL(Continuous):
 
     def __init__(
         self,
-        latent_channels: int = 16,
+        latent_channels: Channels = 16,
         kl_weight: float = 1e-6,
         logvar: Literal["per_channel", "uniform", "constant"] = "per_channel",
     ) -> None:
         super().__init__()
-        if latent_channels < 1:
-            raise ValueError(f"latent_channels must be >= 1, got {latent_channels}")
+        check_limits("latent_channels", latent_channels, MAX_CHANNELS)
         if kl_weight < 0:
             raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
         check_choice("logvar", logvar, ("per_channel", "uniform", "constant"))

@@ -14,8 +14,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ...models.size_limits import MAX_CHANNELS, Channels, check_limits
 from .bottleneck import Quantized, Quantizer, project
-from .composition import make_copies
+from .composition import Copies, make_copies
 
 
 class MultiToken(Quantizer):
@@ -32,11 +33,14 @@ class MultiToken(Quantizer):
     """
 
     def __init__(
-        self, quantizer: Callable[[], Quantizer], num_tokens: int = 2, dim: int | None = None
+        self,
+        quantizer: Callable[[], Quantizer],
+        num_tokens: Copies = 2,
+        dim: Channels | None = None,
     ) -> None:
         super().__init__()
-        if dim is not None and dim < 1:
-            raise ValueError(f"dim must be >= 1, got {dim}")
+        if dim is not None:
+            check_limits("dim", dim, MAX_CHANNELS)
         inner = make_copies(quantizer, num_tokens, "num_tokens")
         self.quantizers = nn.ModuleList(inner)
         self.inner_dim, self.inner_code_dim = inner[0].dim, inner[0].code_dim

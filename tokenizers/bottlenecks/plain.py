@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ...models.size_limits import MAX_CHANNELS, Channels, check_limits
 from .bottleneck import Continuous, Quantized
 from .posterior import Gaussian
 
@@ -15,10 +16,9 @@ class Plain(Continuous):
         latent_channels: channels of the latents.
     """
 
-    def __init__(self, latent_channels: int = 16) -> None:
+    def __init__(self, latent_channels: Channels = 16) -> None:
         super().__init__()
-        if latent_channels < 1:
-            raise ValueError(f"latent_channels must be >= 1, got {latent_channels}")
+        check_limits("latent_channels", latent_channels, MAX_CHANNELS)
         self.dim = self.code_dim = latent_channels
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:

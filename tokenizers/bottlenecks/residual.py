@@ -17,7 +17,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from .bottleneck import Quantized, Quantizer
-from .composition import make_copies
+from .composition import Copies, make_copies
 from .straight_through import straight_through
 
 
@@ -41,7 +41,7 @@ class Residual(Quantizer):
     def __init__(
         self,
         quantizer: Callable[[], Quantizer],
-        num_quantizers: int = 4,
+        num_quantizers: Copies = 4,
         quantizer_dropout: float = 0.0,
         scale: float | None = None,
     ) -> None:

@@ -46,7 +46,7 @@ def _read_torch(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
     except (UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or ["empty file"])[0]
         raise ValueError(
             f"{path} cannot be read as tensors and plain values alone ({reason}); if you trust "
             "its origin, save its state_dict to a separate file"

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 from pydantic import NonNegativeInt as Count
 
 from ...config import ConfigSection
@@ -31,6 +31,12 @@ class Sources(ConfigSection):
         if isinstance(self.source, str):
             return [(self.source, None)]
         return [(part.source, part.weight) for part in self.source]
+
+    @model_validator(mode="after")
+    def _sources_are_named(self) -> "Sources":
+        if not all(source.strip() for source, _ in self.sources):
+            raise ValueError("source is empty; give a folder, a file or a pattern (`.`: here)")
+        return self
 
 
 # pydantic orders fields by the last base class first: files list the source before the rules.

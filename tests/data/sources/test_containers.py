@@ -247,7 +247,11 @@ def test_a_table_with_row_groups_too_large_for_random_access_is_refused(tmp_path
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.csv", "name,caption\nx,y\n", r"a\.csv:2: no path; one column must be named path"),
+        (
+            "a.csv",
+            "name,caption\nx,y\n",
+            r"a\.csv: the first line must be a header with a column named path",
+        ),
         ("a.jsonl", "[1]\n", r"a\.jsonl:1: must be a JSON object"),
         ("a.jsonl", "{\n", r"a\.jsonl:1: not valid JSON"),
     ],

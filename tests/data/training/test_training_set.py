@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vistok.data.codecs.image import image_size
+from vistok.data.codecs.video_index import index_video
 from vistok.data.resize import adm_resize, adm_size
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.media import MediaFile, bad_limit
@@ -147,6 +148,24 @@ def test_clips_come_from_videos_only():
 def test_a_rate_makes_clips_of_other_frames():
     slow = training_set("samples:videos", CropRules(size=32, frames=3, fps=5.0), seed=1)
     assert slow[SampleIndex(0)].shape == (3, 3, 32, 32)
+
+
+@pytest.mark.parametrize("fps", [7.0, 25.0, 60.0])
+def test_the_cache_changes_nothing_at_any_rate(fps):
+    rules = CropRules(size=32, frames=3, stride=2, fps=fps)
+    files = training_set("samples:videos", rules).files[:2]
+    plain, cached = (TrainingSet([WeightedFiles(files)], rules, 1, n) for n in (0, 2))
+    for position in range(4):
+        assert torch.equal(cached[SampleIndex(position)], plain[SampleIndex(position)])
+
+
+def test_a_rate_far_above_the_files_takes_no_memory():
+    rules = CropRules(size=32, frames=3, fps=1e9)
+    files = training_set("samples:videos", rules).files[:1]
+    cached = TrainingSet([WeightedFiles(files)], rules, 1, cache_files=1)
+    clip = cached[SampleIndex(0)]
+    assert torch.equal(clip[:, 0], clip[:, 2])
+    assert sum(map(len, cached.cache._files.values())) == len(index_video(files[0].location))
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 600))

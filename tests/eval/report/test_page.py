@@ -4,13 +4,16 @@ import json
 import re
 from dataclasses import replace
 
+import pytest
 import torch
 
+from full_disk import full_disk
 from made_rows import discrete_row, examples, preset_row, row, some_rows
 from planted import photos
 from vistok.eval.diagnostics.finding import Finding
 from vistok.eval.protocols.protocol import CANONICAL
 from vistok.eval.report.report import Report
+from vistok.output_file import OutputError
 
 
 def html(tmp_path, rows, battery=()):
@@ -27,6 +30,12 @@ def test_every_named_image_is_in_the_page_once(tmp_path):
     assert named == stored.keys()
     assert len(set(stored.values())) == len(stored)
     assert all(uri.startswith("data:image/webp;base64,") for uri in stored.values())
+
+
+def test_a_full_disk_is_reported_with_the_path_of_the_report(tmp_path):
+    with full_disk(100), pytest.raises(OutputError, match=r"report\.json"):
+        html(tmp_path, [discrete_row()])
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_page_asks_for_nothing(tmp_path):

@@ -132,8 +132,16 @@ def test_logits_are_fp32_under_autocast_and_equal_those_without(kind):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["base_channels", "num_layers"])
 def test_sizes_below_one_are_refused(kind, name):
-    with pytest.raises(ValueError, match=rf"discriminator: {name} must be >= 1, got 0"):
+    with pytest.raises(ValueError, match=rf"{name}: input should be greater than .* 1, got 0"):
         make(kind, **{name: 0})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", ["base_channels", "num_layers"])
+def test_sizes_that_exhaust_the_memory_are_refused(kind, name):
+    for size in (2**31, 2**40, 10**20):
+        with pytest.raises(ValueError, match=rf"{name}: input should be less than .*, got {size}"):
+            make(kind, **{name: size})
 
 
 @pytest.mark.parametrize("pooling", ["average", "blur3", "blur4", "blur5"])

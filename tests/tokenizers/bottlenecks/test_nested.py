@@ -157,7 +157,7 @@ def test_a_refusal_names_the_component_that_refused():
     with pytest.raises(ComponentError, match=r"^bottleneck\.quantizer: levels must"):
         build(BOTTLENECKS, options_of("residual", kind="fsq", levels=[1]), "bottleneck")
     options = options_of("residual", kind="fsq") | {"num_quantizers": 0}
-    with pytest.raises(ComponentError, match=r"^bottleneck: num_quantizers must be >= 1, got 0"):
+    with pytest.raises(ValueError, match=r"^bottleneck\.num_quantizers: input should .* 1, got 0"):
         build(BOTTLENECKS, options, "bottleneck")
 
 

@@ -54,9 +54,10 @@ def test_other_content_is_refused(content, message, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["x.ckpt", "x.safetensors"])
-def test_damaged_and_absent_files_are_named(name, tmp_path):
+def test_damaged_empty_and_absent_files_are_named(name, tmp_path):
     with pytest.raises(FileNotFoundError, match=f"no checkpoint at .*{name}"):
         read_checkpoint(tmp_path / name)
-    (tmp_path / name).write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match=name):
-        read_checkpoint(tmp_path / name)
+    for content in (b"not a checkpoint", b""):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            read_checkpoint(tmp_path / name)

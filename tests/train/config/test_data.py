@@ -24,6 +24,8 @@ def test_sources_may_have_weights():
         ({"fps": 5}, "fps=5 needs frames > 1"),
         ({"short_side": [60, 40], "size": 32}, r"short_side must rise, got \[60, 40\]"),
         ({"short_side": 100}, "short_side must be at least the crop's, 256, got 100"),
+        ({"source": ""}, "source is empty; give a folder"),
+        ({"source": [{"source": " ", "weight": 1}]}, "source is empty"),
         ({"source": []}, "at least 1 item"),
         ({"max_bad": -1}, "greater than or equal to 0"),
     ],

@@ -1,0 +1,103 @@
+"""A tar that is damaged anywhere gives the members before the damage, and a report."""
+
+import io
+import logging
+import tarfile
+
+import pytest
+from PIL import Image
+
+from vistok.data.inspection.inspection import inspect_source
+from vistok.data.sources.source import list_source
+from vistok.data.sources.tar_shard import index_tar
+
+BLOCK = 512
+NUM_MEMBERS = 6
+
+
+def small_image() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (4, 4), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def whole() -> bytes:
+    buffer, data = io.BytesIO(), small_image()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for number in range(NUM_MEMBERS):
+            member = tarfile.TarInfo(f"{number}.png")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def with_flipped_bit(data: bytes, offset: int) -> bytes:
+    return data[:offset] + bytes([data[offset] ^ 1]) + data[offset + 1 :]
+
+
+# Every member takes a block of header and a block of data; member 3 starts at block 6.
+DAMAGE = {
+    "header": (lambda data: with_flipped_bit(data, 6 * BLOCK + 5), 3, "damaged header at byte"),
+    "erased header": (
+        lambda data: data[: 6 * BLOCK] + bytes(BLOCK) + data[7 * BLOCK :],
+        3,
+        "damaged header at byte",
+    ),
+    "erased member": (
+        lambda data: data[: 6 * BLOCK] + bytes(2 * BLOCK) + data[8 * BLOCK :],
+        3,
+        "followed by other bytes",
+    ),
+    "cut behind a member": (lambda data: data[: 6 * BLOCK], 3, "ends without the end of a tar"),
+    "cut in a header": (lambda data: data[: 6 * BLOCK + 99], 3, "ends without the end of a tar"),
+    "cut in the end": (
+        lambda data: data[: 12 * BLOCK + BLOCK],
+        NUM_MEMBERS,
+        "ends without the end of a tar",
+    ),
+    "cut in a member": (lambda data: data[: 7 * BLOCK + 9], 3, "truncated inside 3.png"),
+    "another tar behind": (lambda data: data + data, NUM_MEMBERS, "followed by other bytes"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_behind_good_members_is_reported(name, whole, tmp_path, caplog):
+    damage, num_good, reason = DAMAGE[name]
+    path = tmp_path / "shard.tar"
+    path.write_bytes(damage(whole))
+    with caplog.at_level(logging.WARNING):
+        listing = list_source(path)
+    assert len(listing.files) == num_good
+    assert [reason in bad.reason for bad in listing.skipped] == [True]
+    assert listing.skipped[0].path == str(path)
+    # Training and encoding only list: the log names the tar and the damage for them
+    assert str(path) in caplog.text
+    assert reason in caplog.text
+
+
+def test_a_whole_tar_is_not_reported(whole, tmp_path):
+    (tmp_path / "padded.tar").write_bytes(whole)
+    (tmp_path / "bare.tar").write_bytes(whole[: (2 * NUM_MEMBERS + 2) * BLOCK])
+    listing = list_source(tmp_path)
+    assert (len(listing.files), listing.skipped) == (2 * NUM_MEMBERS, ())
+
+
+def test_no_flipped_bit_of_a_header_loses_members_silently(whole, tmp_path):
+    path = tmp_path / "shard.tar"
+    members = [member.span for member, _ in index_tar_of(whole, path).members]
+    for offset in range(6 * BLOCK, 7 * BLOCK, 7):
+        index = index_tar_of(with_flipped_bit(whole, offset), path)
+        assert [member.span for member, _ in index.members] == members or index.damage
+
+
+def index_tar_of(data: bytes, path):
+    path.write_bytes(data)
+    return index_tar(str(path))
+
+
+def test_inspect_names_a_damaged_tar(whole, tmp_path):
+    (tmp_path / "shard.tar").write_bytes(with_flipped_bit(whole, 6 * BLOCK + 5))
+    found, reports = inspect_source(tmp_path / "shard.tar")
+    assert len(reports) == found.num_images == 3
+    assert ["damaged header" in bad.reason for bad in found.skipped] == [True]

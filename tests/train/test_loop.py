@@ -331,7 +331,7 @@ def test_codebook_use_is_logged_under_constant_keys(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"losses": {"l1_weight": 0}}, "nothing is to be reconstructed: set one of l1_weight"),
+        ({"losses": {"l1_weight": 0}}, "no reconstruction loss has a weight: set one of l1_weight"),
         ({"losses": {"temporal_difference_weight": 1}}, r"needs data\.frames > 1"),
         (
             {"warmup_start_factor": 0.5, "warmup_steps": 0},

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from ..size_limits import Factor
 from .blocks.block_config import (
     BlockConfig,
     BlockOptions,
@@ -33,7 +34,6 @@ from .blocks.stage_blocks import StageBlocks, run_stages
 from .blocks.stream_state import StreamState
 from .blocks.timestep import TimestepEmbedder, modulation
 from .blocks.upsample import UP
-from .size_limits import Factor
 
 PatchOrder = Literal["channel_first", "column_first"]
 

@@ -65,6 +65,7 @@ LEAVES = {
     "output_file",
     "progress",
     "seeding",
+    "size_limits",
 }
 ENTRANCES = {"cli", "quickstart", "__init__", "__main__"}
 
@@ -401,7 +402,9 @@ def test_no_file_names_a_folder_of_one_machine():
 def test_tests_start_commands_in_one_place():
     # There SIGINT is set to its default, which a background job's children would ignore.
     starts = re.compile(r"subprocess\.(run|call|check_\w+|Popen)\(|\bos\.system\(")
-    sources = {path.name: path.read_text(encoding="utf-8") for path in ROOT.rglob("tests/**/*.py")}
+    sources = {
+        path.name: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")
+    }
     assert {name for name, source in sources.items() if starts.search(source)} == {"commands.py"}
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ..size_limits import (
+from ...size_limits import (
     MAX_BLOCKS,
     MAX_CHANNELS,
     MAX_FACTOR,

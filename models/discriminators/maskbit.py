@@ -11,7 +11,7 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..size_limits import MAX_CHANNELS, MAX_HALVINGS, Channels, Halvings, check_limits
+from ...size_limits import MAX_CHANNELS, MAX_HALVINGS, Channels, Halvings, check_limits
 from .blur_pool import BlurPool, pad_same
 from .discriminator import (
     Discriminator,

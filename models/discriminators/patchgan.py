@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from ..size_limits import MAX_CHANNELS, MAX_HALVINGS, Channels, Halvings, check_limits
+from ...size_limits import MAX_CHANNELS, MAX_HALVINGS, Channels, Halvings, check_limits
 from .discriminator import (
     Discriminator,
     Logits,

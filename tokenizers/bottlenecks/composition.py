@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field
 from torch import nn
 
-from ...models.size_limits import check_limits
+from ...size_limits import check_limits
 from .bottleneck import Bottleneck, Quantizer
 
 # Indices per position, far above any tokenizer.

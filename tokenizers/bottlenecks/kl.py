@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...models.size_limits import MAX_CHANNELS, Channels, check_limits
+from ...size_limits import MAX_CHANNELS, Channels, check_limits
 from .bottleneck import Continuous, Quantized
 from .codebook import check_choice
 from .posterior import MIN_LOGVAR, Gaussian, gaussian_from_moments

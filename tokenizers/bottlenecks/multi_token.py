@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from ...models.size_limits import MAX_CHANNELS, Channels, check_limits
+from ...size_limits import MAX_CHANNELS, Channels, check_limits
 from .bottleneck import Quantized, Quantizer, project
 from .composition import Copies, make_copies
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ...models.size_limits import MAX_CHANNELS, Channels, check_limits
+from ...size_limits import MAX_CHANNELS, Channels, check_limits
 from .bottleneck import Continuous, Quantized
 from .posterior import Gaussian
 

@@ -9,8 +9,9 @@ import yaml
 from runs import last_state
 from tiny import tiny_image_configs
 from vistok import VisualTokenizer
-from vistok.train.config.files import dump_stages, load_run_config, load_stages
+from vistok.train.config.files import RUN_FOLDERS, dump_stages, load_run_config, load_stages
 from vistok.train.loop import train
+from vistok.train.run.run_folder import RunFolder
 from vistok.train.stages import train_stages
 
 
@@ -199,3 +200,16 @@ def test_settings_of_a_start_without_a_source_are_refused(tmp_path):
     path = write_config(tmp_path / "config.yaml", start={"adapt": "widen"})
     with pytest.raises(ValueError, match="adapt without a source"):
         load_run_config(path)
+
+
+@pytest.mark.parametrize("name", ["best", "checkpoints", "samples", "tensorboard", "Tokenizer"])
+def test_a_stage_cannot_have_the_name_of_a_folder_of_the_run(tmp_path, name):
+    path = write_config(tmp_path / "config.yaml", stages=[{"name": "first"}, {"name": name}])
+    with pytest.raises(ValueError, match=f"a stage cannot be called {name}, which is a folder"):
+        load_stages(path)
+
+
+def test_every_folder_that_a_run_writes_is_refused_as_a_stage(tmp_path):
+    folder = RunFolder(tmp_path)
+    paths = {path.name for path in vars(folder).values() if not path.suffix and path != tmp_path}
+    assert paths | {"tensorboard"} == set(RUN_FOLDERS)

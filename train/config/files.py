@@ -16,6 +16,9 @@ from ...config import Tree, dump, load_config, merge, override_value
 from ...eval.metrics.ssim import WINDOW_SIDES
 from .run_config import RunConfig
 
+# Folders that a run writes beside those of its stages.
+RUN_FOLDERS = ("best", "checkpoints", "samples", "tensorboard", "tokenizer")
+
 
 def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     """Read and check a run config, and fill in defaults; of several stages, return the last one.
@@ -36,7 +39,7 @@ def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, Ru
 
     Raises:
         FileNotFoundError: no such config.
-        ValueError: as `load_run_config`, or stages without unique names.
+        ValueError: as `load_run_config`, or a stage whose name is taken.
     """
     tree = load_config(name)
     stages: Any = tree.pop("stages", None)
@@ -48,6 +51,11 @@ def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, Ru
     for stage_name in names:
         if names.count(stage_name) > 1:
             raise ValueError(f"stages need unique names, got {stage_name} twice")
+        if stage_name.casefold() in RUN_FOLDERS:
+            raise ValueError(
+                f"a stage cannot be called {stage_name}, which is a folder of the run itself; "
+                f"choose a name other than {', '.join(RUN_FOLDERS)}"
+            )
     merged = [copy.deepcopy(merge(tree, stage)) for stage in stages]
     _override_stages(merged, overrides)
     return {stage_name: _checked(stage) for stage_name, stage in zip(names, merged, strict=True)}

@@ -6,7 +6,7 @@ through fsspec, including caching wrappers such as `simplecache::https://...`.
 
 import io
 import os
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
-from fsspec.implementations.cached import CachingFileSystem
 
 HEADS_AT_ONCE = 256
 
@@ -117,8 +116,8 @@ def _local_head(name: str, size: int) -> bytes | Exception:
 def _remote_heads(names: Sequence[str], size: int) -> dict[str, bytes | Exception]:
     """Request the first bytes of URLs, together for those of one file system."""
     heads: dict[str, bytes | Exception] = {}
-    groups: dict[Hashable, list[tuple[str, str]]] = {}
-    systems: dict[Hashable, AbstractFileSystem] = {}
+    groups: dict[int, list[tuple[str, str]]] = {}
+    systems: dict[int, AbstractFileSystem] = {}
     for name in dict.fromkeys(names):
         try:
             with storage_errors(name):
@@ -126,21 +125,13 @@ def _remote_heads(names: Sequence[str], size: int) -> dict[str, bytes | Exceptio
         except (OSError, ValueError) as error:
             heads[name] = error
             continue
-        key = _system_key(system)
-        systems.setdefault(key, system)
-        groups.setdefault(key, []).append((name, path))
+        # A caching file system is one of its own for every URL: of files that it fetches together,
+        # one that fails leaves others half in the cache, to be read as empty.
+        systems[id(system)] = system
+        groups.setdefault(id(system), []).append((name, path))
     for key, group in groups.items():
         heads |= _heads_of_system(systems[key], group, size)
     return heads
-
-
-def _system_key(system: AbstractFileSystem) -> Hashable:
-    """Return a key that is equal for URLs whose files can be requested together."""
-    if not isinstance(system, CachingFileSystem):
-        return id(system)
-    # fsspec makes a caching file system for each URL, which differ in `fo`, the URL, alone
-    options = {name: value for name, value in system.storage_options.items() if name != "fo"}
-    return f"{type(system).__name__} {options!r}"
 
 
 def _heads_of_system(

@@ -125,8 +125,7 @@ def _remote_heads(names: Sequence[str], size: int) -> dict[str, bytes | Exceptio
         except (OSError, ValueError) as error:
             heads[name] = error
             continue
-        # A caching file system is one of its own for every URL: of files that it fetches together,
-        # one that fails leaves others half in the cache, to be read as empty.
+        # fsspec makes a caching file system for each URL, so these are requested one by one.
         systems[id(system)] = system
         groups.setdefault(id(system), []).append((name, path))
     for key, group in groups.items():

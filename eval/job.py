@@ -14,6 +14,7 @@ from ..data.sources.source import list_source
 from ..distributed import rank_and_world_size, torchrun_processes
 from ..folder_lock import folder_lock
 from ..output_file import check_output_folder
+from ..rank_failure import failing_together, watch_ranks
 from .diagnostics.battery import run_diagnostics
 from .harness.evaluate import score_all
 from .harness.evaluation import EvaluationOptions, open_evaluation
@@ -129,7 +130,12 @@ def run_evaluation(
     clip_frames = rules.default_frames if frames is None else frames
     names = default_metrics(clip_frames) if metrics is None else metrics
     check_output_folder(output)
-    with folder_lock(output), torchrun_processes(device) as process_device:
+    with (
+        folder_lock(output),
+        failing_together(),
+        torchrun_processes(device) as process_device,
+    ):
+        watch_ranks()
         is_first_rank = rank_and_world_size()[0] == 0
         listing = list_source(source)
         options = EvaluationOptions(

@@ -67,6 +67,7 @@ LEAVES = {
     "json_file",
     "output_file",
     "progress",
+    "rank_failure",
     "seeding",
     "size_limits",
 }

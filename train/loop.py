@@ -15,6 +15,7 @@ from torch import Tensor
 from ..data.pixels import to_pixels
 from ..distributed import run_on_main_process
 from ..progress import ProgressLine
+from ..rank_failure import watch_ranks
 from ..seeding import seed_step
 from .config.run_config import RunConfig
 from .losses.discriminator import discriminator_objective
@@ -83,6 +84,7 @@ def train(
     options, held_out = config.train, config.eval
     size, frames = config.held_out_size, config.data.frames
     accelerator = build_accelerator(options, device, output / "tensorboard", config.skips_layers())
+    watch_ranks()
     is_main, world_size = accelerator.is_main_process, accelerator.num_processes
     check_scores(held_out, size, frames, str(accelerator.device))
     data = open_training_data(config.data, options, accelerator.process_index, world_size)

@@ -19,6 +19,7 @@ from accelerate import PartialState
 
 from ..folder_lock import folder_lock
 from ..output_file import replaced_folder
+from ..rank_failure import failing_together
 from .config.run_config import RunConfig
 from .loop import RunResult, train
 from .run.run_folder import RunFolder
@@ -47,11 +48,11 @@ def train_stages(
     Raises:
         ValueError: see `train`; or another process is writing to the folder.
     """
-    with folder_lock(output):
-        try:
-            return _train_in_order(stages, output, device, from_checkpoint)
-        finally:
-            PartialState().destroy_process_group()
+    with folder_lock(output), failing_together():
+        result = _train_in_order(stages, output, device, from_checkpoint)
+        # Not after a failure: with NCCL, leaving waits for the other ranks.
+        PartialState().destroy_process_group()
+        return result
 
 
 def _train_in_order(

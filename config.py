@@ -13,10 +13,18 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from .component import did_you_mean
+from .component_options import STRICT
 
 SHIPPED = Path(__file__).parent / "configs"
 
 Tree = dict[str, Any]
+
+# Numbers that fit every counter of the libraries below: torch's shapes, threads, tables.
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
+
+# A seed that every random generator takes.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # A number in [0, 1), such as a decay rate.
 UnitInterval = Annotated[float, Field(ge=0, lt=1)]
@@ -25,9 +33,7 @@ UnitInterval = Annotated[float, Field(ge=0, lt=1)]
 class ConfigSection(BaseModel):
     """One section of a config: unknown keys are errors, docstrings below fields describe them."""
 
-    model_config = ConfigDict(
-        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(**STRICT, use_attribute_docstrings=True)
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:

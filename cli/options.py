@@ -61,7 +61,7 @@ def one_of(option: str, value: str, allowed: Collection[Choice]) -> Choice:
     Raises:
         ValueError: the value is not among those allowed.
     """
-    from ..component import did_you_mean
+    from ..option_errors import did_you_mean
 
     for choice in allowed:
         if value == choice:

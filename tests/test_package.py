@@ -62,6 +62,7 @@ LEAVES = {
     "device",
     "distributed",
     "eval_mode",
+    "option_errors",
     "output_file",
     "progress",
     "seeding",

@@ -18,7 +18,7 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
-from ..component import did_you_mean
+from ..option_errors import did_you_mean
 from .checksums import compare_checksums, write_checksums
 from .weights_header import differences, read_header
 

@@ -86,16 +86,20 @@ def train(
     data = open_training_data(config.data, options, accelerator.process_index, world_size)
     preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
-    if is_main:
-        for note in folder.prepare(config.to_tree()):
-            log.warning("%s", note)
-    accelerator.wait_for_everyone()
+    notes = folder.check(config.to_tree()) if is_main else []
     if folder.finished(options.steps):
+        if is_main:
+            folder.claim(config.to_tree())
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
     # ---- networks, new or from the newest checkpoint ----------------------------------------
     state, start_step = open_run_state(config, accelerator, previous, folder.newest_checkpoint())
+    if is_main:  # nothing is refused any more
+        folder.claim(config.to_tree())
+        for note in notes:
+            log.warning("%s", note)
+    accelerator.wait_for_everyone()
     tokenizer, model, optimizer, ema = state.tokenizer, state.model, state.optimizer, state.ema
     discriminator = state.discriminator
     lr_factor = options.learning_rate_factor()

@@ -20,6 +20,7 @@ from accelerate import PartialState
 from ..output_file import replaced_folder
 from .config.run_config import RunConfig
 from .loop import RunResult, train
+from .run.preflight import check_later_stages
 
 
 def train_stages(stages: Mapping[str, RunConfig], output: Path, device: str = "auto") -> RunResult:
@@ -35,8 +36,10 @@ def train_stages(stages: Mapping[str, RunConfig], output: Path, device: str = "a
         are finished.
 
     Raises:
-        ValueError: see `train`.
+        ValueError: see `train`, and `check_later_stages`, which fails before any stage starts.
+        FileNotFoundError: likewise.
     """
+    check_later_stages(stages, output)
     previous: Path | None = None
     result = RunResult(0, None)
     try:

@@ -51,6 +51,9 @@ def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, Ru
     problems = [*_name_problems(names), *_override_stages(merged, overrides)]
     checked = [check_run_config(stage) for stage in merged]
     problems += _problems_of_stages(names, [lines for _, lines in checked])
+    first = checked[0][0]
+    if first is not None and first.start.source == "previous":
+        problems.append("start.source=previous needs a stage before this one")
     if problems:
         raise ValueError("\n".join(problems))
     return {

@@ -47,7 +47,13 @@ class RunFolder:
         return note.is_file() and json.loads(note.read_text(encoding="utf-8"))["step"] == steps
 
     def prepare(self, config: Tree) -> list[str]:
-        """Create the folder, or check that it holds the same run; a refusal changes nothing in it.
+        """Check the folder, as `check` does, and claim it; a refusal changes nothing in it."""
+        notes = self.check(config)
+        self.claim(config)
+        return notes
+
+    def check(self, config: Tree) -> list[str]:
+        """Raise unless the folder is empty or missing, or holds the same run.
 
         Returns:
             Notes about settings that changed since the run was started.
@@ -56,19 +62,21 @@ class RunFolder:
             ValueError: the folder holds another run, one with more steps than are asked for now, or
                 something else altogether.
         """
-        notes: list[str] = []
         if self.config.exists():
-            notes = self._compare(config)
-        elif self.root.exists() and any(self.root.iterdir()):
+            return self._compare(config)
+        if self.root.exists() and any(self.root.iterdir()):
             raise ValueError(
                 f"output folder {self.root} is not empty and does not hold a run; "
                 "choose another --output, or empty it yourself"
             )
+        return []
+
+    def claim(self, config: Tree) -> None:
+        """Create the folder, with the run's config and the folders of its results."""
         self.root.mkdir(parents=True, exist_ok=True)
         write_text_whole(self.config, dump(config))
         self.samples.mkdir(exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
-        return notes
 
     def _compare(self, config: Tree) -> list[str]:
         before, now = flatten(stored_config(self.config).to_tree()), flatten(config)

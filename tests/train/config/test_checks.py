@@ -13,7 +13,7 @@ from vistok.train.run.run_folder import stored_config
 
 
 def problems(overrides: Sequence[str], name: str | Path = "quickstart") -> list[str]:
-    with pytest.raises(ValueError, match=".") as refused:
+    with pytest.raises(ValueError, match=r".") as refused:
         load_stages(name, list(overrides))
     lines = str(refused.value).splitlines()
     assert len(lines) == len(set(lines)), "no problem is named twice"

@@ -198,3 +198,16 @@ def test_codebook_metrics_of_what_has_no_codebook_are_named_unavailable():
         assert row.code_use is None
         assert "codebook_usage" not in row.metrics
         assert row.unavailable["codebook_usage"] == "has no codebook"
+
+
+def test_the_use_of_a_codebook_on_few_tokens_carries_a_caveat():
+    names = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
+    large = tiny_tokenizer(bottleneck={"kind": "fsq", "levels": [8, 8, 8]})
+    (few,) = evaluate(SOURCE, large, size=64, metrics=("psnr", *names))
+    assert few.caveats.keys() == {*names, "empirical_bits_per_pixel"}
+    assert few.caveats["codebook_entropy"].startswith("256 indices understate the use of 512 codes")
+    small = tiny_tokenizer(bottleneck={"kind": "fsq", "levels": [3, 3]})
+    (enough,) = evaluate(SOURCE, small, size=64, metrics=("psnr", *names))
+    assert enough.caveats == {}
+    (continuous,) = evaluate(SOURCE, "identity", size=64, metrics=("psnr", *names))
+    assert "codebook_entropy" not in continuous.caveats

@@ -33,7 +33,7 @@ UnitInterval = Annotated[float, Field(ge=0, lt=1)]
 class ConfigSection(BaseModel):
     """One section of a config: unknown keys are errors, docstrings below fields describe them."""
 
-    model_config = ConfigDict(**STRICT, use_attribute_docstrings=True)
+    model_config = STRICT | ConfigDict(use_attribute_docstrings=True)
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:

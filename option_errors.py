@@ -136,7 +136,7 @@ def path_of(problem: ErrorDetails, values: Any) -> list[str]:
         is_key = isinstance(values, Mapping) and part in values and part != values.get("kind")
         if is_key or (isinstance(part, int) and isinstance(values, list | tuple)):
             path.append(str(part))
-            values = values[part]  # pyright: ignore[reportArgumentType]
+            values = values[part]  # pyright: ignore[reportCallIssue, reportArgumentType]
     return path
 
 

@@ -223,7 +223,8 @@ def test_a_published_checkpoint_becomes_a_tokenizer_and_back(tmp_path):
             for minutes in ("0.1", "0", "-1", "nan", "inf", "1e9")
         ],
         *[
-            (["encode", "samples:all", "--tokenizer", "x", "--output", "x", *option], "Invalid value")
+            (["encode", "samples:all", "--tokenizer", "x", "--output", "x", *option],
+             "Invalid value")
             for option in (("--max-bad", "nan"), ("--max-bad", "inf"), ("--max-bad", "-1"),
                            ("--size", "1" * 30), ("--frames", "-1"), ("--workers", "1" * 30))
         ],

@@ -74,5 +74,5 @@ def test_a_report_shows_the_names_of_others_literally(tmp_path):
     page = rendered((tmp_path / "report.md").read_text(encoding="utf-8"))
     headings, lists = {"h1", "h2", "p"}, {"ul", "li"}
     assert page.tags == {*headings, *lists, "table", "thead", "tbody", "tr", "th", "td"}
-    assert page.text.count(evil) == 4, "source, row, bad file, settings"
+    assert page.text.count(evil) == 5, "source, row, bad file, and settings with their row"
     assert "<i>broken</i>" in page.text

@@ -84,7 +84,8 @@ def test_markdown_says_what_is_missing_and_escapes_its_cells():
 
 def test_a_rate_with_a_caveat_has_a_star():
     caveat = {"codebook_entropy": "few", "empirical_bits_per_pixel": "few"}
-    table = table_of([replace(discrete_row(), caveats=caveat)])
+    scores = {"psnr": 24.0, "codebook_entropy": 3.0}
+    table = table_of([replace(discrete_row(), metrics=scores, caveats=caveat)])
     cells = dict(zip([c.key for c in table.columns], table.lines[0].cells, strict=True))
     for key in caveat:
         assert cells[key].text.endswith(" *")

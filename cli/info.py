@@ -82,8 +82,9 @@ def open_without_weights(name: str) -> "tuple[VisualTokenizer, Size]":
     is_config = name in shipped_names() or Path(name).suffix in (".yaml", ".yml")
     with torch.device("meta"):
         if is_config:
-            source = (load_config(name).get("data") or {}).get("source")
-            config = load_run_config(name, [] if source else ["data.source=unused"])
+            data = load_config(name).get("data") or {}
+            lacks_source = isinstance(data, dict) and data.get("source") is None
+            config = load_run_config(name, ["data.source=unused"] if lacks_source else [])
             size = (config.data.frames, config.data.size, config.data.size)
             return config.build_tokenizer(), size
         check_config(VisualTokenizer, name)

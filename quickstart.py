@@ -22,6 +22,7 @@ from .eval.harness.evaluate import evaluate
 from .eval.metrics.catalog import QUICK_METRICS
 from .eval.reconstructors.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report.report import Report
+from .folder_lock import folder_lock, holds_nothing
 from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer
 from .train.config.files import load_run_config
@@ -47,7 +48,8 @@ def quickstart(output: Path, minutes: float) -> None:
         minutes: time for all steps together.
 
     Raises:
-        ValueError: `minutes` is too short or too long, or the folder holds something else.
+        ValueError: `minutes` is too short or too long, or the folder holds something else or is
+            in use.
     """
     check_output_folder(output)
     if not MINIMUM_MINUTES <= minutes <= MAXIMUM_MINUTES:  # false for NaN, too
@@ -55,6 +57,11 @@ def quickstart(output: Path, minutes: float) -> None:
             f"--minutes must be at least {MINIMUM_MINUTES} and at most {MAXIMUM_MINUTES:g} "
             f"(a week), got {minutes:g}"
         )
+    with folder_lock(output):
+        _quickstart(output, minutes)
+
+
+def _quickstart(output: Path, minutes: float) -> None:
     start = time.monotonic()
     run = RunFolder(output / "training")
     config = _config(run, output, minutes)
@@ -94,7 +101,7 @@ def _config(run: RunFolder, output: Path, minutes: float) -> RunConfig:
     if run.config.exists():
         before = flatten(load_config(run.config))
         return load_run_config("quickstart", [f"train.steps={before['train.steps']}"])
-    if output.exists() and any(output.iterdir()):
+    if not holds_nothing(output):
         raise ValueError(f"output folder {output} is not empty; choose another --output")
     config = load_run_config("quickstart")
     seconds = _seconds_per_step(config)

@@ -62,6 +62,7 @@ LEAVES = {
     "device",
     "distributed",
     "eval_mode",
+    "option_errors",
     "checksums",
     "folder_lock",
     "json_file",

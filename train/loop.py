@@ -91,13 +91,15 @@ def train(
     preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
     # What the first rank finds in the folder counts for all, wherever the others look.
-    resume = run_on_main_process(lambda: folder.open(config.to_tree(), from_checkpoint))
+    resume = run_on_main_process(lambda: folder.check(config.to_tree(), from_checkpoint))
     if from_checkpoint is None and run_on_main_process(lambda: folder.finished(options.steps)):
+        run_on_main_process(lambda: folder.claim(config.to_tree()))
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
     # ---- networks, new or from the newest checkpoint ----------------------------------------
     state, start_step = open_run_state(config, accelerator, previous, resume)
+    run_on_main_process(lambda: folder.claim(config.to_tree()))  # nothing is refused any more
     if is_main:
         set_aside_later(folder.checkpoints, start_step)
     tokenizer, model, optimizer, ema = state.tokenizer, state.model, state.optimizer, state.ema

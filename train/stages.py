@@ -22,6 +22,7 @@ from ..output_file import replaced_folder
 from ..rank_failure import failing_together
 from .config.run_config import RunConfig
 from .loop import RunResult, train
+from .run.preflight import check_later_stages
 from .run.run_folder import RunFolder
 
 
@@ -46,8 +47,11 @@ def train_stages(
         are finished.
 
     Raises:
-        ValueError: see `train`; or another process is writing to the folder.
+        ValueError: see `train`, and `check_later_stages`, which fails before any stage starts; or
+            another process is writing to the folder.
+        FileNotFoundError: see `check_later_stages`.
     """
+    check_later_stages(stages, output)
     with folder_lock(output), failing_together():
         result = _train_in_order(stages, output, device, from_checkpoint)
         # Not after a failure: with NCCL, leaving waits for the other ranks.

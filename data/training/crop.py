@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, model_validator
 from torch import Tensor
 
-from ...config import ConfigSection
+from ...config import ConfigSection, PositiveInt
 from ..codecs.frame_rate import frame_rate
 from ..codecs.image import to_tensor
 from ..resize import adm_resize, adm_size

@@ -14,18 +14,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...size_limits import MAX_CHANNELS, Channels, check_limits
-from .bottleneck import Continuous, Quantized
 from .codebook import check_choice
+from .kl_loss import KLReduction, KLRegularized
 from .posterior import MIN_LOGVAR, Gaussian, gaussian_from_moments
 
 
-class KL(Continuous):
+class KL(KLRegularized):
     """Diagonal Gaussian latents: a sample in train mode, the mode in eval mode.
 
     Args:
         latent_channels: channels of the latents.
-        kl_weight: weight of the divergence from N(0, 1), which is averaged over elements.
+        kl_weight: weight of the divergence from N(0, 1).
         logvar: "per_channel", "uniform" (one for all channels) or "constant".
+        kl_reduction: unit of the divergence: "mean" over latent values, "per_pixel" (sum over a
+            sample's latent values / number of its pixel values) or "sum_over_batch" (that sum).
     """
 
     def __init__(
@@ -33,15 +35,14 @@ class KL(Continuous):
         latent_channels: Channels = 16,
         kl_weight: float = 1e-6,
         logvar: Literal["per_channel", "uniform", "constant"] = "per_channel",
+        kl_reduction: KLReduction = "mean",
     ) -> None:
-        super().__init__()
+        super().__init__(kl_weight, kl_reduction)
         check_limits("latent_channels", latent_channels, MAX_CHANNELS)
-        if kl_weight < 0:
-            raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
         check_choice("logvar", logvar, ("per_channel", "uniform", "constant"))
         self.code_dim = latent_channels
         self.dim = latent_channels + (latent_channels if logvar == "per_channel" else 1)
-        self.kl_weight, self.logvar = kl_weight, logvar
+        self.logvar = logvar
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
         """Split the encoder's channels into mean and log-variance."""
@@ -49,11 +50,3 @@ class KL(Continuous):
         if self.logvar == "constant":
             return Gaussian(mean, torch.full_like(mean, MIN_LOGVAR))
         return gaussian_from_moments(mean, logvar.expand_as(mean))
-
-    def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
-        posterior = self.posterior(x)
-        codes = posterior.sample() if self.training else posterior.mode()
-        kl = (
-            posterior.kl().mean().float() if self.training else x.new_zeros((), dtype=torch.float32)
-        )
-        return Quantized(codes, None, self.kl_weight * kl, {"kl": kl})

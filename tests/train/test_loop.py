@@ -101,6 +101,7 @@ def test_a_killed_run_of_everything_at_once_ends_bit_equal(tmp_path):
     assert_same_state(killed, whole)
     state = last_state(whole)
     assert state["lecam"]["real"] != 0, "LeCam followed the logits"
+    assert state["likelihood"]["logvar"] != 0, "the log-variance was learned"
     moved = state["model"]["bottleneck.codebook"]
     assert not torch.equal(
         moved,

@@ -206,11 +206,14 @@ def train(
             if evaluated or stopped or _due(step, options.log_every_steps, options.steps):
                 metrics, codes = means.compute_and_reset(), code_statistics.over_all_ranks()
                 code_statistics = CodeStatistics(group_sizes)
+                lrs = {"lr": optimizer.param_groups[0]["lr"]}
+                if discriminator is not None:
+                    lrs["discriminator_lr"] = discriminator_lr(step - 1)
                 if metrics_log is not None:
                     row = metrics_row(
                         step,
                         means=metrics,
-                        lrs={"lr": optimizer.param_groups[0]["lr"]},
+                        lrs=lrs,
                         speed=throughput.compute_and_reset(),
                         scores=scores,
                         codebook_use=codes.use().means if codes.num_vectors else {},

@@ -91,7 +91,8 @@ def generator_objective(
                 generator = _generator_loss(output, losses, gan)
                 if gan.options.adaptive:
                     assert last_layer is not None, "the adaptive weight needs the last layer"
-                    weight = weight * adaptive_weight(reconstruction, generator, last_layer)
+                    ratio = adaptive_weight(reconstruction, generator, last_layer)
+                    weight = weight * ratio.clamp(max=gan.options.max_adaptive_weight)
                 weight = losses.adversarial_weight * weight
                 loss = loss + weight * generator
             terms |= {"generator": generator, "adversarial_weight": weight}

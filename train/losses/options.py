@@ -73,6 +73,9 @@ class Adversarial(ConfigSection):
     adaptive: bool = False
     """Also weight the tokenizer's adversarial loss by the ratio of gradients at the decoder's last
     layer, as VQGAN does."""
+    max_adaptive_weight: PositiveFloat = 1e4
+    """Largest ratio of gradients with adaptive. Recipes that sum their pixel losses allow 1e4 of
+    that sum, which is 1e4 / (3 H W) here."""
     start_step: Count = 0
     """Optimizer step at which the tokenizer's adversarial loss starts."""
     discriminator_start_step: Count | None = None

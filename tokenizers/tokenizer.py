@@ -27,7 +27,7 @@ from ..models.receptive_field import sees_whole_clip
 from .bottlenecks.bottleneck import Bottleneck, Quantized, Quantizer
 from .bottlenecks.catalog import BOTTLENECKS
 from .bottlenecks.dual_path import PathName, continuous_part, paths_of
-from .bottlenecks.kl_loss import KLRegularized
+from .bottlenecks.kl import KLRegularized
 from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
 from .encoding import Encoding, Output, joined

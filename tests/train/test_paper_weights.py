@@ -1,4 +1,4 @@
-"""The table of docs/training.md: a paper's formula with its number is ours with the translated one.
+"""Numbers from papers, as docs/training.md translates them: their formula with theirs is ours.
 
 References are written out by hand for random tensors, in the reductions of the published code.
 """

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...size_limits import MAX_CHANNELS, Channels, check_limits
-from .kl_loss import KLReduction, KLRegularized
+from .kl import KLReduction, KLRegularized
 from .posterior import Gaussian
 
 

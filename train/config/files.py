@@ -7,7 +7,7 @@ import copy
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,20 +107,32 @@ def check_shapes(config: RunConfig) -> None:
 
     with torch.device("meta"):
         tokenizer = config.build_tokenizer()
-    data = config.data
-    crops = [("data.buckets", bucket) for bucket in data.buckets]
-    for name, side in (("data.size", data.size), ("eval.size", config.held_out_size)):
-        crops.append((name, (side, side)))
-    for name, (H, W) in crops:
+    for settings, size in _sample_sizes(config):
         try:
-            tokenizer.layout((data.frames, H, W))
+            tokenizer.layout(size)
         except ValueError as error:
-            raise ValueError(f"{name}={H} x {W}, data.frames={data.frames}: {error}") from error
+            raise ValueError(f"{settings}: {error}") from error
     if config.train.losses.adversarial_weight:
         with torch.device("meta"):
             discriminator = config.train.adversarial.build_discriminator()
-        for H, W in data.shapes:
+        for H, W in config.data.shapes:
             discriminator.check_size(H, W)
+
+
+def _sample_sizes(config: RunConfig) -> Iterator[tuple[str, tuple[int, int, int]]]:
+    """Yield frames, height and width of all samples, each after the settings that they are of."""
+    data = config.data
+    if data.rows:
+        for number, kind in enumerate(data.kinds):
+            for H, W in kind.shapes:
+                settings = f"data.buckets.{number}: size={H} x {W}, frames={kind.frames}"
+                yield settings, (kind.frames, H, W)
+    elif data.buckets:
+        for H, W in data.shapes:
+            yield f"data.buckets={H} x {W}, data.frames={data.frames}", (data.frames, H, W)
+    for name, side in (("data.size", data.size), ("eval.size", config.held_out_size)):
+        settings = f"{name}={side} x {side}, data.frames={data.frames}"
+        yield settings, (data.frames, side, side)
 
 
 def json_schema() -> dict[str, Any]:

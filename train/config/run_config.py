@@ -72,7 +72,7 @@ class RunConfig(ConfigSection):
                     f"{name} belongs to model.bottleneck.kind=dual_path, not to {kind}"
                 )
         weight = losses.temporal_difference_weight
-        if weight and self.data.frames == 1:
+        if weight and not self.data.has_clips:
             raise ValueError(
                 f"train.losses.temporal_difference_weight={weight:g} needs data.frames > 1"
             )
@@ -107,7 +107,7 @@ class RunConfig(ConfigSection):
 
         if self._skips_the_quantizer:
             return True
-        if self.data.frames > 1 and self.data.image_ratio == 0:
+        if all(kind.frames > 1 for kind in self.data.kinds):
             return False
         with torch.device("meta"):
             return self.build_tokenizer().temporal_compression > 1

@@ -1,0 +1,67 @@
+"""The kinds of batches of a run: how long and how large their samples are, and how many.
+
+A run has one kind of batch, or two where images and clips are mixed by `image_ratio`. Rows in
+`data.buckets` describe any number of kinds:
+
+    buckets:
+      - {frames: 17, size: 256, share: 0.6, batch_size: 4}
+      - {frames: 1, size: 256, share: 0.4, batch_size: 48}
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Discriminator, Field, PositiveInt, Tag
+
+from ...config import ConfigSection
+
+# Height and width in pixels.
+Shape = tuple[int, int]
+ShapeOption = tuple[PositiveInt, PositiveInt]
+
+
+class BucketRow(ConfigSection):
+    """One kind of batch: its length and size, its share of the steps, and its batch size."""
+
+    model_config = ConfigDict(frozen=True)
+
+    frames: PositiveInt | None = None
+    """Frames per clip, 1 for images; null uses data.frames."""
+    size: PositiveInt | Annotated[tuple[ShapeOption, ...], Field(min_length=1)] | None = None
+    """Side of the square crops, in pixels, or a list of heights and widths, of which every file
+    goes to the nearest aspect ratio; null uses data.size."""
+    share: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    """How often a step trains on this row, in proportion to the shares of the others."""
+    batch_size: PositiveInt | None = None
+    """Number of samples per device and micro-batch; null uses train.batch_size."""
+
+
+def _are_rows(buckets: Any) -> str:
+    """Return the tag of a list of buckets: rows, as soon as one of them is, or sizes."""
+    parts = buckets if isinstance(buckets, list | tuple) else ()
+    return "rows" if any(isinstance(part, BucketRow | Mapping) for part in parts) else "sizes"
+
+
+Buckets = Annotated[
+    Annotated[tuple[ShapeOption, ...], Tag("sizes")]
+    | Annotated[tuple[BucketRow, ...], Tag("rows")],
+    Discriminator(_are_rows),
+]
+
+
+@dataclass(frozen=True)
+class BatchKind:
+    """One kind of batch, with nothing left to defaults.
+
+    Attributes:
+        frames: number of frames of a sample.
+        shapes: heights and widths of samples; those of one batch share one of them.
+        share: relative frequency of the steps of this kind.
+        batch_size: number of samples per device and micro-batch; None is that of the run.
+    """
+
+    frames: int
+    shapes: tuple[Shape, ...]
+    share: float
+    batch_size: int | None = None

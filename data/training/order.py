@@ -170,11 +170,17 @@ def _block_counts(schedule: WeightedSchedule) -> BlockCounts:
 @lru_cache(maxsize=64)
 def _choices(schedule: WeightedSchedule, block: int) -> np.ndarray:
     """Draw one block of the sequence of choices."""
-    edges = np.cumsum(schedule.weights) / sum(schedule.weights)
     numbers = _generator(f"{schedule.key}/block {block}").random(BLOCK)
-    # Rounding may leave the last edge below 1; an alternative without weight is never chosen
+    return np.searchsorted(_edges(schedule), numbers, side="right").astype(np.int16)
+
+
+@lru_cache(maxsize=KEPT)
+def _edges(schedule: WeightedSchedule) -> np.ndarray:
+    """Return the edges in [0, 1] between the alternatives that are chosen."""
+    edges = np.cumsum(schedule.weights) / sum(schedule.weights)
+    # The last alternative with a weight has no upper edge: rounding may leave it below 1
     last = max(i for i, weight in enumerate(schedule.weights) if weight > 0)
-    return np.minimum(np.searchsorted(edges, numbers, side="right"), last).astype(np.int16)
+    return edges[:last]
 
 
 def _generator(key: str) -> np.random.Generator:

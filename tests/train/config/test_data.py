@@ -53,6 +53,11 @@ def test_rows_give_each_kind_of_batch_its_length_size_share_and_batch_size():
     assert rules.has_clips
 
 
+def test_the_size_of_a_row_may_be_one_height_and_width():
+    (kind,) = data_config(size=64, buckets=[{"size": [48, 80]}]).kinds
+    assert kind.shapes == ((48, 80),)
+
+
 def test_what_a_row_leaves_out_is_that_of_the_run():
     rules = data_config(frames=9, size=32, buckets=[{}, {"frames": 1, "share": 0.5}])
     assert rules.kinds == (
@@ -84,9 +89,13 @@ def test_rows_survive_the_config_file_and_are_reached_by_overrides():
         ([{"share": float("nan")}], r"^buckets\.0\.share: .*nan$"),
         ([{"share": float("inf")}], r"^buckets\.0\.share: .*finite.*inf$"),
         ([{"batch_size": 0}], r"^buckets\.0\.batch_size: .*greater than 0, got 0$"),
-        ([CLIPS, [64, 64]], r"^buckets\.1: .*BucketRow, got \[64, 64\]$"),
+        ([CLIPS, [64, 64]], r"^buckets: must be \[height, width\] throughout or rows"),
+        ([64], r"^buckets: must be a list of \[height, width\] or of rows .*, got \[64\]$"),
+        (64, r"^buckets: must be a list of \[height, width\] or of rows .*, got 64$"),
         ([CLIPS, {**CLIPS, "share": 1}], r"buckets\.1 repeats frames and size of buckets\.0"),
-        ([{"size": []}], r"buckets\.0\.size.*at least 1 item"),
+        ([{"size": []}], r"^buckets\.0\.size: must be a side in pixels, .* got \[\]$"),
+        ([{"size": "big"}], r"^buckets\.0\.size: must be a side in pixels, .* got 'big'$"),
+        ([{"size": [[64, 0]]}], r"buckets\.0\.size.*greater than 0, got 0"),
         ([{"frames": 1}], "frames=17 is the length of evaluated samples, but .* frames 1;"),
         ([{"size": 16}], "short_side must be at least the crop's, 16, got 8"),
     ],

@@ -117,7 +117,7 @@ def train(
     best = BestCheckpoint(folder.best, held_out, size, start_step)
     discriminator_start = options.adversarial.start_step if discriminator else options.steps
     gan_monitor = GANMonitor(discriminator_start, metrics_log.past if metrics_log else ())
-    throughput = ThroughputMeter(options.batch_size * options.accumulation_steps * world_size)
+    throughput = ThroughputMeter(world_size)
     preemption = PreemptionHandler()
     progress = ProgressLine("training", options.steps, start_step, show_progress and is_main)
 

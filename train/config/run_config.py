@@ -124,7 +124,7 @@ class RunConfig(ConfigSection):
 
         if self.skips_the_quantizer:
             return True
-        if self.data.frames > 1 and self.data.image_ratio == 0:
+        if all(kind.frames > 1 for kind in self.data.kinds):
             return False
         with torch.device("meta"):
             return self.build_tokenizer().temporal_compression > 1
@@ -173,7 +173,7 @@ def _settings_of_two_paths(config: RunConfig) -> Iterator[str]:
 def _losses_of_frames(config: RunConfig) -> Iterator[str]:
     """Yield losses that compare frames where there is only one."""
     weight = config.train.losses.temporal_difference_weight
-    if weight and config.data.frames == 1:
+    if weight and not config.data.has_clips:
         yield f"train.losses.temporal_difference_weight={weight:g} needs data.frames > 1"
 
 

@@ -32,7 +32,7 @@ def long_run(steps: int, workers: int = 0) -> RunConfig:
 
 
 def everything_at_once() -> RunConfig:
-    """Images and clips, a discriminator, codebooks that move by themselves, accumulation."""
+    """Rows of clips and images, a discriminator, moving codebooks, accumulation."""
     encoder, decoder = tiny_video_configs()
     vq = {"kind": "vq", "codebook_size": 16, "codebook_dim": 4, "update": "ema"}
     vq |= {"kmeans_init": True, "dead_code_threshold": 0.1}
@@ -44,7 +44,11 @@ def everything_at_once() -> RunConfig:
                 "source": "samples:train",
                 "size": 32,
                 "frames": 5,
-                "image_ratio": 0.5,
+                "buckets": [
+                    {},
+                    {"frames": 9, "size": 16, "batch_size": 1},
+                    {"frames": 1, "share": 2, "batch_size": 3},
+                ],
                 "workers": 2,
             },
             "train": {

@@ -50,7 +50,14 @@ CONFIGS = {
     "adaptive": ("image", {"kind": "fsq"}, game(adaptive=True, **FIRST_AND_OFTEN)),
     "turns": ("video", {"kind": "fsq"}, {"steps": 6, **game()}),
     "paths": ("video", DUAL_PATH, {"steps": 8, "path_mode": "sampled", **game()}),
+    "rows": ("rows", {"kind": "fsq"}, {"steps": 8, "accumulation_steps": 2, **game()}),
 }
+# Two lengths of clips, and images: each with its size and batch size.
+ROWS = [
+    {"batch_size": 1},
+    {"frames": 9, "size": 16, "batch_size": 2},
+    {"frames": 1, "share": 2, "batch_size": 3},
+]
 # What two processes train, one after the other: config, folder, settings.
 ON_TWO = [
     ("game", "game-ddp"),
@@ -59,6 +66,7 @@ ON_TWO = [
     ("adaptive", "adaptive-fsdp2", FSDP2, "train.steps=6"),
     ("turns", "turns-ddp"),
     ("turns", "turns-fsdp2", FSDP2),
+    ("rows", "rows-ddp"),
     ("paths", "paths-ddp"),
     ("paths", "paths-fsdp2", FSDP2),
 ]
@@ -69,6 +77,8 @@ def config_tree(kind: str, bottleneck: dict, train_options: dict) -> dict:
     data = {"source": "samples:train", "size": 32, "workers": 0}
     if kind == "video":
         data |= {"frames": 5, "image_ratio": 0.5}
+    if kind == "rows":
+        data |= {"frames": 5, "buckets": ROWS}
     options = {"steps": 4, "batch_size": 2, "lr": 1e-3, "log_every_steps": 1, "trackers": []}
     options["latent_statistics_samples"] = 4
     held_out = "samples:heldout" if kind == "image" else "samples:videos"
@@ -162,3 +172,14 @@ def test_two_processes_take_the_paths_of_one(folder, paths_of_one, parallelism):
     lines = read_metrics(two / "metrics.jsonl")
     paths = {path for line in lines for path in ("discrete", "continuous") if f"{path}_l1" in line}
     assert paths == {"discrete", "continuous"}
+
+
+def test_two_processes_take_the_rows_of_one(folder):
+    """Batches of three lengths and sizes: the same row on both ranks, half of it on each."""
+    doubled = [
+        f"data.buckets.{number}.batch_size={2 * row['batch_size']}"
+        for number, row in enumerate(ROWS)
+    ]
+    train_alone(folder, "rows", "rows-one", *doubled)
+    names = ["loss", "l1", "gradient_norm", "generator", "discriminator_loss"]
+    assert_same_lines(folder / "rows-one", folder / "rows-ddp", *names)

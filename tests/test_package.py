@@ -63,11 +63,13 @@ LEAVES = {
     "device",
     "distributed",
     "eval_mode",
+    "option_errors",
     "checksums",
     "folder_lock",
     "json_file",
     "output_file",
     "progress",
+    "rank_failure",
     "seeding",
     "size_limits",
 }

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..data.pixels import to_pixels
 from ..distributed import run_on_main_process
 from ..progress import ProgressLine
+from ..rank_failure import watch_ranks
 from ..seeding import seed_step
 from .config.run_config import RunConfig
 from .losses.discriminator import discriminator_objective
@@ -83,19 +84,22 @@ def train(
     options, held_out = config.train, config.eval
     size, frames = config.held_out_size, config.data.frames
     accelerator = build_accelerator(options, device, output / "tensorboard", config.skips_layers())
+    watch_ranks()
     is_main, world_size = accelerator.is_main_process, accelerator.num_processes
     check_scores(held_out, size, frames, str(accelerator.device))
     data = open_training_data(config.data, options, accelerator.process_index, world_size)
     preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
     # What the first rank finds in the folder counts for all, wherever the others look.
-    resume = run_on_main_process(lambda: folder.open(config.to_tree(), from_checkpoint))
+    resume = run_on_main_process(lambda: folder.check(config.to_tree(), from_checkpoint))
     if from_checkpoint is None and run_on_main_process(lambda: folder.finished(options.steps)):
+        run_on_main_process(lambda: folder.claim(config.to_tree()))
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
     # ---- networks, new or from the newest checkpoint ----------------------------------------
     state, start_step = open_run_state(config, accelerator, previous, resume)
+    run_on_main_process(lambda: folder.claim(config.to_tree()))  # nothing is refused any more
     if is_main:
         set_aside_later(folder.checkpoints, start_step)
     tokenizer, model, optimizer, ema = state.tokenizer, state.model, state.optimizer, state.ema

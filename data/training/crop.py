@@ -9,10 +9,10 @@ from typing import Literal
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, model_validator
 from torch import Tensor
 
-from ...config import ConfigSection
+from ...config import ConfigSection, PositiveInt
 from ..codecs.frame_rate import frame_rate
 from ..codecs.image import to_tensor
 from ..resize import adm_resize, adm_size
@@ -126,8 +126,15 @@ class CropRules(ConfigSection):
         return None if self.fps is None else frame_rate(self.fps)
 
 
-def _shapes(size: int | tuple[Shape, ...]) -> tuple[Shape, ...]:
-    return ((size, size),) if isinstance(size, int) else size
+def _shapes(size: int | Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """Return heights and widths of a size: of a side, one height and width, or several."""
+    match size:
+        case int():
+            return ((size, size),)
+        case (int(H), int(W)):
+            return ((H, W),)
+        case _:
+            return size
 
 
 def crop_frames(

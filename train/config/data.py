@@ -3,9 +3,8 @@
 from typing import Annotated
 
 from pydantic import Field, NonNegativeFloat, model_validator
-from pydantic import NonNegativeInt as Count
 
-from ...config import ConfigSection
+from ...config import ConfigSection, Count
 from ...data.training.crop import CropRules
 
 

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
-from pydantic import NonNegativeInt as Count
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from ...component import build
 from ...component_options import family_union, options_model
-from ...config import ConfigSection, UnitInterval
+from ...config import ConfigSection, Count, PositiveInt, Seed, UnitInterval
 from ..losses.options import Adversarial, Losses
 from ..optimization.optimizer import OPTIMIZERS, OptimizerConfig
 from ..optimization.schedule import ScheduleName, learning_rate_factor
@@ -62,7 +61,7 @@ class Train(ConfigSection):
     """Decay per step of the moving average of the weights, which is what is scored and saved."""
     ema_warmup: bool = True
     """Use a smaller decay during the first steps, so that the average follows them faster."""
-    seed: Count = 0
+    seed: Seed = 0
     """Seed of initial weights, data order, crops and all other random numbers."""
     mixed_precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_spell_no)] = "no"
     """Autocast dtype; quantizers, losses and the discriminator stay in fp32."""

@@ -1,11 +1,10 @@
 """The sections of a run config about losses: `train.losses` and `train.adversarial`."""
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
-from pydantic import NonNegativeInt as Count
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...component import build
 from ...component_options import family_union, options_model
-from ...config import ConfigSection, UnitInterval
+from ...config import ConfigSection, Count, PositiveInt, UnitInterval
 from ...eval.features.lpips_network import Trunk
 from ...models.discriminators.catalog import DISCRIMINATORS
 from ...models.discriminators.discriminator import Discriminator

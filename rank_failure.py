@@ -104,7 +104,7 @@ class _Watch:
         return None if first == ours else first
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread that polls the store."""
         global _watch
         self._ended.set()
         _watch = None

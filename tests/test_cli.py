@@ -284,7 +284,7 @@ def test_an_interrupted_command_says_what_goes_on():
 
 
 def test_debug_shows_the_traceback():
-    result = end("fail", "--usage", "--debug", code=1)
+    result = end("fail", "--usage", "--debug", code=2)
     assert "Traceback" in result.stderr
     assert "ValueError: not like this" in result.stderr
 

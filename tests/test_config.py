@@ -99,7 +99,7 @@ def test_flatten_gives_every_leaf_its_path():
         ("train.losses.adversarial_weight=-1", "greater than or equal to 0, got -1"),
         (
             "train.adversarial={r1_weight: 1, discriminator: {kind: patchgan, norm: sync_batch}}",
-            "train.adversarial: r1_weight=1 needs second derivatives",
+            "train.adversarial: r1_weight=1 needs the gradient of each sample by itself",
         ),
         ("train.optimizer={kind: muons}", "must be one of adam, adamw, muon, got 'muons'"),
         ("train.optimizer.momentum=0.9", "train.optimizer.momentum: unknown key"),

@@ -27,20 +27,27 @@ DUAL_PATH = {
 }
 
 
-def game(**adversarial) -> dict:
+def game(learn_logvar: bool = False, **adversarial) -> dict:
     """A discriminator whose group norm sees half a batch as it sees it within the whole."""
     discriminator = {"kind": "patchgan", "base_channels": 8, "num_layers": 1, "norm": "group"}
     return {
-        "losses": {"adversarial_weight": 0.1},
+        "losses": {"adversarial_weight": 0.1, "learn_logvar": learn_logvar},
         "adversarial": {"discriminator": discriminator, **adversarial},
     }
 
 
+# A discriminator that learns first and twice per step, and a learned log-variance.
+FIRST_AND_OFTEN = {
+    "learn_logvar": True,
+    "start_step": 1,
+    "discriminator_start_step": 0,
+    "updates_per_step": 2,
+}
 FSDP2 = "train.parallelism=fsdp2"
 # What is trained: a kind of tokenizer, its bottleneck, and how.
 CONFIGS = {
     "game": ("image", {"kind": "fsq"}, game()),
-    "adaptive": ("image", {"kind": "fsq"}, game(adaptive=True)),
+    "adaptive": ("image", {"kind": "fsq"}, game(adaptive=True, **FIRST_AND_OFTEN)),
     "turns": ("video", {"kind": "fsq"}, {"steps": 6, **game()}),
     "paths": ("video", DUAL_PATH, {"steps": 8, "path_mode": "sampled", **game()}),
     "rows": ("rows", {"kind": "fsq"}, {"steps": 8, "accumulation_steps": 2, **game()}),
@@ -127,7 +134,7 @@ def test_two_processes_give_the_losses_and_weights_of_one(folder):
 
 def test_sharded_training_gives_the_losses_of_whole_copies_and_goes_on_alone(folder):
     sharded = folder / "adaptive-fsdp2"
-    names = ["loss", "l1", "gradient_norm", "adversarial_weight", "discriminator_loss"]
+    names = ["loss", "l1", "gradient_norm", "adversarial_weight", "discriminator_loss", "logvar"]
     assert_same_lines(folder / "adaptive-ddp", sharded, *names, more=2)
     train_alone(folder, "adaptive", sharded.name, "train.steps=8")
     assert last_state(sharded)["step"] == 8

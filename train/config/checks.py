@@ -89,7 +89,7 @@ def _crop_problems(
     config: RunConfig, tokenizer: VisualTokenizer, valid: Collection[str]
 ) -> Iterator[str]:
     """Yield the sizes of crops that the tokenizer cannot take."""
-    for settings, size in _sample_sizes(config, valid):
+    for settings, size in _sample_sizes(config, "eval" in valid):
         try:
             tokenizer.layout(size)
         except ValueError as error:
@@ -97,21 +97,24 @@ def _crop_problems(
 
 
 def _sample_sizes(
-    config: RunConfig, valid: Collection[str]
+    config: RunConfig, with_held_out: bool
 ) -> Iterator[tuple[str, tuple[int, int, int]]]:
-    """Yield frames, height and width of all samples, each after the settings that it is of."""
+    """Yield frames, height and width of all samples, each after the settings that they are of."""
     data = config.data
     if data.rows:
         for number, kind in enumerate(data.kinds):
             for H, W in kind.shapes:
                 settings = f"data.buckets.{number}: size={H} x {W}, frames={kind.frames}"
                 yield settings, (kind.frames, H, W)
-    crops = [("data.buckets", shape) for shape in data.shapes if data.buckets and not data.rows]
-    crops.append(("data.size", (data.size, data.size)))
-    if "eval" in valid and config.eval.size not in (None, data.size):
-        crops.append(("eval.size", (config.held_out_size, config.held_out_size)))
-    for name, (H, W) in crops:
-        yield f"{name}={H} x {W}, data.frames={data.frames}", (data.frames, H, W)
+    elif data.buckets:
+        for H, W in data.shapes:
+            yield f"data.buckets={H} x {W}, data.frames={data.frames}", (data.frames, H, W)
+    sides = {"data.size": data.size}
+    if with_held_out and config.held_out_size != data.size:
+        sides["eval.size"] = config.held_out_size
+    for name, side in sides.items():
+        settings = f"{name}={side} x {side}, data.frames={data.frames}"
+        yield settings, (data.frames, side, side)
 
 
 def _discriminator_problems(config: RunConfig) -> Iterator[str]:

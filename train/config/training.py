@@ -76,9 +76,9 @@ class Train(ConfigSection):
     """Number of optimizer steps between two sample grids, and one after the last step; 0 switches
     them off."""
     max_skipped_steps: Count = 0
-    """Number of updates in a row of each network that may be skipped because their loss or gradients
-    are not finite; 0 stops the run at the first. fp16's search for its scale has an allowance of its
-    own."""
+    """Number of updates in a row of each network that may be skipped because their loss or
+    gradients are not finite; 0 stops the run at the first. fp16's search for its scale has an
+    allowance of its own."""
     losses: Losses = Field(default_factory=Losses)
     """Weights of the loss terms."""
     adversarial: Adversarial = Field(default_factory=Adversarial)

@@ -150,7 +150,7 @@ class Reporter:
             return None
 
     def _found(self, step: int) -> tuple[bool, bool]:
-        """Return whether the row of a resumed step is there, and whether its report lacks a part."""
+        """Return whether the row of a resumed step exists, and whether its report lacks a part."""
         if self.metrics_log is None or step == 0:
             return False, False
         last: dict[str, Any] = self.metrics_log.past[-1] if self.metrics_log.past else {}

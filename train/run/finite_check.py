@@ -129,7 +129,7 @@ class FiniteCheck:
         return {"skipped_in_a_row": self.skipped_in_a_row, "skipped": self.skipped}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Restore the counts."""
+        """Restore the counts of a checkpoint."""
         self.skipped_in_a_row, self.skipped = state["skipped_in_a_row"], state["skipped"]
 
     def _cause(self, grad_norm: Tensor) -> str:

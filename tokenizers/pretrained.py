@@ -151,17 +151,31 @@ def check_weights_header(
         ValueError: they differ, or the config describes no model.
     """
     stored = read_header(folder, variant)
-    if stored is None:
-        return
+    if stored is not None:
+        _raise_for(folder, differences(without_weights(cls, config, folder).state_dict(), stored))
+
+
+def without_weights(cls: Any, config: dict[str, Any], source: Any) -> Any:
+    """Build the model that a config describes on the meta device, without memory for weights.
+
+    Args:
+        cls: class of the model.
+        config: its config.
+        source: folder or hub id that it was read from, for error messages.
+
+    Raises:
+        ValueError: the config describes no model; every line names its file.
+    """
+    file = f"{source}/config.json"
     try:
         with torch.device("meta"):
-            state = cls.from_config(config).state_dict()
-    except ValueError:
-        raise
+            return cls.from_config(config)
+    except ValueError as error:
+        lines = str(error).splitlines()
+        raise ValueError("\n".join(f"{file}: {line}" for line in lines)) from error
     except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{folder / 'config.json'} describes no model: {reason}") from error
-    _raise_for(folder, differences(state, stored))
+        raise ValueError(f"{file} describes no model: {reason}") from error
 
 
 def check_loading(source: Any, info: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ class BadFile:
 
 def bad_file(path: str, error: BaseException) -> BadFile:
     """Report an exception, with the class of its cause if a library raised it."""
-    reason = str(error).removeprefix(f"{path}: ")
+    reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
     return BadFile(path, reason, type(error.__cause__ or error).__name__)
 
 

@@ -50,15 +50,29 @@ def replaced_file(target: Path) -> Iterator[Path]:
     """
     partial = target.with_name(_partial_name(target))
     try:
-        yield partial
-        _sync(partial)
-    except BaseException as error:
+        with full_disk_named(target):
+            yield partial
+            _sync(partial)
+    except BaseException:
         partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno in _NO_SPACE:
-            # Libraries name no file, or the temporary one, which no longer exists.
-            raise OutputError(error.errno, os.strerror(error.errno), str(target)) from error
         raise
     partial.replace(target)
+
+
+@contextmanager
+def full_disk_named(target: Path) -> Iterator[None]:
+    """Turn the error of a full disk, which names no file or a temporary one, into an `OutputError`.
+
+    Raises:
+        OutputError: the disk is full, or a quota or limit of file sizes is reached.
+    """
+    try:
+        yield
+    except Exception as error:
+        for reason in (error, error.__context__):  # torch.save hides it behind an error of its own
+            if isinstance(reason, OSError) and reason.errno in _NO_SPACE:
+                raise OutputError(reason.errno, os.strerror(reason.errno), str(target)) from error
+        raise
 
 
 def _partial_name(target: Path) -> str:
@@ -87,7 +101,10 @@ def replaced_folder(target: Path) -> Iterator[Path]:
 
     If the process is killed, `target` is the old folder, the new one whole, or missing, never a
     part of either. It is missing only between two renames: the old one is then kept beside it, and
-    the next call restores it.
+    the next call restores it. If the block raises, `target` is unchanged.
+
+    Raises:
+        OutputError: the disk is full, or a quota or limit of file sizes is reached.
     """
     partial, aside = (target.with_name(f".{what}-{target.name}") for what in ("partial", "old"))
     if aside.exists() and not target.exists():
@@ -95,9 +112,14 @@ def replaced_folder(target: Path) -> Iterator[Path]:
     for left_over in (partial, aside):
         shutil.rmtree(left_over, ignore_errors=True)
     partial.mkdir(parents=True)
-    yield partial
-    for path in (*partial.iterdir(), partial):
-        _sync(path)
+    try:
+        with full_disk_named(target):
+            yield partial
+            for path in (*partial.iterdir(), partial):
+                _sync(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     if target.exists():
         target.rename(aside)
     partial.rename(target)

@@ -23,6 +23,7 @@ from .eval.harness.evaluate import evaluate
 from .eval.metrics.catalog import QUICK_METRICS
 from .eval.reconstructors.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report.report import Report
+from .folder_lock import folder_lock, holds_nothing
 from .output_file import check_output_folder
 from .tokenizers.tokenizer import VisualTokenizer
 from .train.config.files import load_run_config
@@ -47,11 +48,16 @@ def quickstart(output: Path, minutes: float) -> None:
         minutes: time for all steps together.
 
     Raises:
-        ValueError: `minutes` is too short, or the folder holds something else.
+        ValueError: `minutes` is too short, or the folder holds something else or is in use.
     """
     check_output_folder(output)
     if minutes < MINIMUM_MINUTES:
         raise ValueError(f"--minutes must be at least {MINIMUM_MINUTES}, got {minutes}")
+    with folder_lock(output):
+        _quickstart(output, minutes)
+
+
+def _quickstart(output: Path, minutes: float) -> None:
     start = time.monotonic()
     run = RunFolder(output / "training")
     config = _config(run, output, minutes)
@@ -91,7 +97,7 @@ def _config(run: RunFolder, output: Path, minutes: float) -> RunConfig:
     if run.config.exists():
         before = flatten(yaml.safe_load(run.config.read_text(encoding="utf-8")))
         return load_run_config("quickstart", [f"train.steps={before['train.steps']}"])
-    if output.exists() and any(output.iterdir()):
+    if not holds_nothing(output):
         raise ValueError(f"output folder {output} is not empty; choose another --output")
     config = load_run_config("quickstart")
     seconds = _seconds_per_step(config)

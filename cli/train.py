@@ -20,6 +20,15 @@ def train(
     ] = None,
     device: Device = "auto",
     seed: Annotated[int | None, typer.Option(help="Short for --set train.seed=N.")] = None,
+    from_checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            metavar="STEP",
+            min=1,
+            help="Resume from this step's checkpoint instead of the newest; later ones are set "
+            "aside. With stages: of the stage reached.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and stop.")
     ] = False,
@@ -41,7 +50,7 @@ def train(
     if is_main_process():
         sys.stderr.write(dump_stages(stages))
     with exit_on_signal():
-        result = train_stages(stages, folder, device)
+        result = train_stages(stages, folder, device, from_checkpoint=from_checkpoint)
     if not is_main_process():
         return
     if result.tokenizer is None:

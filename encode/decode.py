@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..data.codecs.write import write_image, write_video
 from ..data.pixels import to_uint8
+from ..folder_lock import folder_lock
 from ..progress import track
 from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.layout import Layout
@@ -60,7 +61,7 @@ def decode_shards(
     Raises:
         FileNotFoundError: the folder contains no shards.
         ValueError: the job is incomplete, damaged or was made by another tokenizer, a key is
-            unknown, or a file exists.
+            unknown, a file exists, or the output folder is in use.
         OutputError: the disk is full.
     """
     shards = read_shards(folder, partial)
@@ -70,7 +71,7 @@ def decode_shards(
     )
     targets = _targets(output, samples)
     inputs = [shards[0].metadata.fingerprint, [shard.info.sha256 for shard in shards]]
-    with missing_targets(output, list(targets), inputs) as missing:
+    with folder_lock(output), missing_targets(output, list(targets), inputs) as missing:
         remaining = {path: sample for path, sample in targets.items() if path in missing}
         decoded = _decode_all(remaining.values(), tokenizer)
         work = zip(remaining.items(), decoded, strict=True)

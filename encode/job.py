@@ -16,6 +16,7 @@ from ..data.pixels import to_pixels
 from ..data.sources.media import BadFile, MediaFile, bad_limit
 from ..data.sources.source import list_source
 from ..eval_mode import eval_mode
+from ..folder_lock import folder_lock
 from ..progress import ProgressLine
 from ..tokenizers.encoding import Encoding
 from ..tokenizers.fingerprint import fingerprint
@@ -95,7 +96,7 @@ def encode_source(
     Raises:
         OSError: more files than accepted, or all of them, cannot be read.
         ValueError: the source has nothing to encode, the tokenizer cannot encode the requested
-            shape, or the output folder holds another job.
+            shape, or the output folder holds another job or is in use.
     """
     files = _files_to_encode(source, frames, limit)
     schema = token_schema(tokenizer.codebook_size) if what == "tokens" else latent_schema()
@@ -124,29 +125,30 @@ def encode_source(
         num_samples=len(files),
         listing=listing_hash(files),
     )
-    plan.prepare(output, overwrite)
     samples = EncodeDataset(files, size=size, keep_aspect=keep_aspect, frames=frames, stride=stride)
     metadata = ShardMetadata(**asdict(plan), codebook_size=_codebook_size(tokenizer))
 
     shards: list[ShardInfo] = []
     written = 0
     progress = ProgressLine("encoding", plan.num_samples, enabled=show_progress)
-    with progress, eval_mode(tokenizer):
-        for index in range(plan.num_shards):
-            shard = finished_shard(output, index, plan)
-            if shard is None:
-                subset = Subset(samples, plan.shard(index))
-                loader = DataLoader(subset, batch_size, num_workers=workers, collate_fn=list)
-                records, bad = _encode_shard(loader, tokenizer, what, progress)
-                shard = write_shard(
-                    output, index, records=records, bad=bad, schema=schema, metadata=metadata
-                )
-                written += 1
-            else:
-                progress.advance(len(plan.shard(index)))
-            shards.append(shard)
-            _check_bad(shards, len(files), max_bad)
-    write_manifest(output, metadata, shards)
+    with folder_lock(output), eval_mode(tokenizer):
+        plan.prepare(output, overwrite)
+        with progress:
+            for index in range(plan.num_shards):
+                shard = finished_shard(output, index, plan)
+                if shard is None:
+                    subset = Subset(samples, plan.shard(index))
+                    loader = DataLoader(subset, batch_size, num_workers=workers, collate_fn=list)
+                    records, bad = _encode_shard(loader, tokenizer, what, progress)
+                    shard = write_shard(
+                        output, index, records=records, bad=bad, schema=schema, metadata=metadata
+                    )
+                    written += 1
+                else:
+                    progress.advance(len(plan.shard(index)))
+                shards.append(shard)
+                _check_bad(shards, len(files), max_bad)
+        write_manifest(output, metadata, shards)
     return EncodeResult(
         num_samples=sum(shard.count for shard in shards),
         num_shards=len(shards),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from pydantic import NonNegativeInt
 
+from ..json_file import STRICT
 from ..output_file import dumps, write_text_whole
-from .plan import BAD_FILE, MANIFEST_FILE, STRICT
+from .plan import BAD_FILE, MANIFEST_FILE
 from .shard import ShardInfo, ShardMetadata
 
 

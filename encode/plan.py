@@ -10,20 +10,18 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ConfigDict, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from ..data.sources.media import MediaFile
+from ..folder_lock import holds_nothing
+from ..json_file import STRICT, read_json
 from ..output_file import dumps, write_text_whole
-from .json_file import read_json
 
 What = Literal["tokens", "latents"]
 PLAN_FILE = "plan.json"
 MANIFEST_FILE = "manifest.json"
 BAD_FILE = "bad_samples.jsonl"
 JOB_FILES = (MANIFEST_FILE, BAD_FILE, PLAN_FILE)
-
-# For dataclasses that are read from JSON: exact types, no unknown keys.
-STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ class Plan:
         if path.exists():
             self._compare(path)
             return
-        if folder.exists() and any(folder.iterdir()):
+        if not holds_nothing(folder):
             raise ValueError(
                 f"output folder {folder} is not empty and does not contain an encoding job; "
                 "choose another --output, or empty the folder"

@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 from pydantic import NonNegativeInt, PositiveInt
 
 from ..data.sources.media import BadFile
+from ..json_file import STRICT, parse_json, read_json
 from ..output_file import file_sha256, replaced_file, write_text_whole
-from .json_file import parse_json, read_json
-from .plan import PLAN_FILE, STRICT, Plan
+from .plan import PLAN_FILE, Plan
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
-from .json_file import read_json
+from ..json_file import read_json
 from .manifest import Manifest, make_manifest
 from .plan import MANIFEST_FILE, PLAN_FILE, Plan
 from .shard import StoredShard, check_same_job, read_shard, shard_name

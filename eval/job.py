@@ -12,6 +12,7 @@ import torch
 from ..data.sources.media import BadFile
 from ..data.sources.source import list_source
 from ..distributed import rank_and_world_size, torchrun_processes
+from ..folder_lock import folder_lock
 from ..output_file import check_output_folder
 from .diagnostics.battery import run_diagnostics
 from .harness.evaluate import score_all
@@ -120,7 +121,7 @@ def run_evaluation(
 
     Raises:
         ValueError: an unknown metric or protocol, nothing to score, a size a tokenizer cannot take,
-            or an output folder that cannot be written.
+            or an output folder that cannot be written or is in use.
         FileNotFoundError: there is no such tokenizer or folder.
         TypeError: an object that is not a tokenizer.
     """
@@ -128,7 +129,7 @@ def run_evaluation(
     clip_frames = rules.default_frames if frames is None else frames
     names = default_metrics(clip_frames) if metrics is None else metrics
     check_output_folder(output)
-    with torchrun_processes(device) as process_device:
+    with folder_lock(output), torchrun_processes(device) as process_device:
         is_first_rank = rank_and_world_size()[0] == 0
         listing = list_source(source)
         options = EvaluationOptions(
@@ -150,17 +151,17 @@ def run_evaluation(
         evaluation = open_evaluation(listing, protocol, options)
         reconstructors = open_all(tokenizers, process_device, dtype)
         rows = score_all(reconstructors, evaluation, on_row)
-    findings = ()
-    if is_first_rank:
-        write_sample_table(output / SAMPLE_TABLE, rows)
-    if is_first_rank and battery:
-        findings = run_diagnostics(
-            listing, reconstructors, size=size, frames=clip_frames, show_progress=show_progress
-        )
-    report = Report(listing.source, rules, rows, battery=findings)
-    if is_first_rank:
-        report.write(output)
-        remove_partial_scores(rows)
+        findings = ()
+        if is_first_rank:
+            write_sample_table(output / SAMPLE_TABLE, rows)
+        if is_first_rank and battery:
+            findings = run_diagnostics(
+                listing, reconstructors, size=size, frames=clip_frames, show_progress=show_progress
+            )
+        report = Report(listing.source, rules, rows, battery=findings)
+        if is_first_rank:
+            report.write(output)
+            remove_partial_scores(rows)
     return EvaluationResult(
         report=report,
         files=ReportFiles.in_folder(output),

@@ -10,9 +10,10 @@ Usage over one batch mostly reflects the size of the batch, and a histogram pool
 groups that have collapsed: both are avoided here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -62,11 +63,27 @@ class CodeStatistics:
 
     def __init__(self, group_sizes: Sequence[int]) -> None:
         self.group_sizes = tuple(group_sizes)
+        self.reset()
+
+    def reset(self) -> None:
+        """Start again from counts of zero."""
         self.num_pixels = 0
         self._groups = [
             (_DenseCounts if size <= MAX_DENSE_CODES else _SparseCounts)(size)
             for size in self.group_sizes
         ]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of pixels, and per group the codes that occur with their counts."""
+        groups = [group.occurring() for group in self._groups]
+        return {"num_pixels": self.num_pixels, "groups": groups}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.reset()
+        self.num_pixels = state["num_pixels"]
+        for group, (codes, counts) in zip(self._groups, state["groups"], strict=True):
+            group.merge(codes, counts)
 
     def add(self, indices: Int64[Tensor, "*batch groups"], num_pixels: int = 0) -> None:
         """Count a batch of indices.

@@ -18,9 +18,11 @@ from diffusers.configuration_utils import ConfigMixin
 from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
+from ..checksums import compare_checksums, write_checksums
 from ..component import did_you_mean
-from .checksums import compare_checksums, write_checksums
-from .weights_header import differences, read_header
+from .weights_header import WEIGHTS, differences, read_header
+
+CONFIG = "config.json"
 
 Model = TypeVar("Model", bound="StrictModel")
 
@@ -43,7 +45,7 @@ class StrictModel(ModelMixin, ConfigMixin):
         folder = Path(pretrained_model_name_or_path) / (kwargs.get("subfolder") or "")
         if folder.is_dir():
             check_weights_header(cls, config, folder, kwargs.get("variant"))
-            compare_checksums(folder)
+            compare_checksums(folder, [CONFIG])
         kwargs["output_loading_info"] = True
         try:
             loaded: Any = super().from_pretrained(pretrained_model_name_or_path, **kwargs)
@@ -63,7 +65,8 @@ class StrictModel(ModelMixin, ConfigMixin):
         """Save config, weights and their checksums in a folder."""
         super().save_pretrained(save_directory, is_main_process, *args, **kwargs)
         if is_main_process:
-            write_checksums(Path(save_directory))
+            folder = Path(save_directory)
+            write_checksums(folder, [folder / CONFIG, *sorted(folder.glob(f"{WEIGHTS}*"))])
 
     def to(self: Model, *args: Any, **kwargs: Any) -> Model:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Move or cast the model, as `torch.nn.Module.to`.

@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .checksums import WEIGHTS
+WEIGHTS = "diffusion_pytorch_model"  # in one file, in several with an index, or of a variant
 
 # The names of dtypes in safetensors files; floating ones may replace each other.
 _EXACT = {torch.bool: "BOOL", torch.uint8: "U8", torch.int32: "I32", torch.int64: "I64"}

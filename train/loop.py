@@ -13,22 +13,21 @@ import torch
 from torch import Tensor
 
 from ..data.pixels import to_pixels
+from ..distributed import run_on_main_process
 from ..progress import ProgressLine
 from ..seeding import seed_step
-from ..tokenizers.code_statistics import CodeStatistics
 from .config.run_config import RunConfig
 from .losses.discriminator import discriminator_objective
 from .losses.generator import generator_objective
 from .monitor.best_checkpoint import BestCheckpoint
 from .monitor.gan_monitor import GANMonitor
 from .monitor.metrics_log import MetricsLog, metrics_row, progress_note
-from .monitor.running_means import RunningMeans
 from .monitor.throughput import ThroughputMeter
 from .monitor.trackers import close_trackers, start_trackers
 from .monitor.validation import Validation, check_scores
 from .optimization.optimizer import set_learning_rate
 from .run.accelerator import build_accelerator
-from .run.checkpoint import save_checkpoint
+from .run.checkpoint import save_checkpoint, set_aside_later
 from .run.export import save_tokenizer
 from .run.finite_check import at_step, check_finite, check_grad_norm, clip_grad_norm
 from .run.preemption import PreemptionHandler
@@ -60,6 +59,7 @@ def train(
     show_progress: bool = True,
     *,
     previous: Path | None = None,
+    from_checkpoint: int | None = None,
 ) -> RunResult:
     """Train a tokenizer, or resume a run that was stopped.
 
@@ -69,12 +69,14 @@ def train(
         device: auto leaves the choice to accelerate; cpu keeps the run off accelerators.
         show_progress: whether to show a progress bar on stderr.
         previous: folder of the previous stage, for `start.source: previous`.
+        from_checkpoint: step to resume from; None resumes from the newest checkpoint.
 
     Returns:
         The last step, and the trained tokenizer (EMA weights) if the run is finished.
 
     Raises:
-        ValueError: the folder holds another run, or the data does not fit the config.
+        ValueError: the folder holds another run or a damaged one, or the data does not fit the
+            config.
         FloatingPointError: the latents, the loss or the gradients are no longer finite.
     """
     # ---- set up -----------------------------------------------------------------------------
@@ -86,18 +88,18 @@ def train(
     data = open_training_data(config.data, options, accelerator.process_index, world_size)
     preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
-    if is_main:
-        for note in folder.prepare(config.to_tree()):
-            log.warning("%s", note)
-    accelerator.wait_for_everyone()
-    if folder.finished(options.steps):
+    # What the first rank finds in the folder counts for all, wherever the others look.
+    resume = run_on_main_process(lambda: folder.open(config.to_tree(), from_checkpoint))
+    if from_checkpoint is None and run_on_main_process(lambda: folder.finished(options.steps)):
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
     # ---- networks, new or from the newest checkpoint ----------------------------------------
-    state, start_step = open_run_state(config, accelerator, previous, folder.newest_checkpoint())
+    state, start_step = open_run_state(config, accelerator, previous, resume)
+    if is_main:
+        set_aside_later(folder.checkpoints, start_step)
     tokenizer, model, optimizer, ema = state.tokenizer, state.model, state.optimizer, state.ema
-    discriminator = state.discriminator
+    discriminator, means, codes = state.discriminator, state.means, state.code_statistics
     lr_factor = options.learning_rate_factor()
     skipped = d_skipped = 0  # steps in a row that a gradient scaler skipped
 
@@ -109,9 +111,6 @@ def train(
         held_out, path_mode=options.path_mode, preview=preview, size=size, frames=frames
     )
     best = BestCheckpoint(folder.best, held_out, size, start_step)
-    means = RunningMeans()
-    group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
-    code_statistics = CodeStatistics(group_sizes)
     discriminator_start = options.adversarial.start_step if discriminator else options.steps
     gan_monitor = GANMonitor(discriminator_start, metrics_log.past if metrics_log else ())
     throughput = ThroughputMeter(options.batch_size * options.accumulation_steps * world_size)
@@ -142,7 +141,7 @@ def train(
                 accelerator.backward(objective.loss)
                 means.add({"loss": objective.loss.detach(), **objective.terms})
                 for grid in result.encoding.indices or ():
-                    code_statistics.add(grid)
+                    codes.add(grid)
                 if discriminator is not None:
                     micro_batches.append((pixels, result.reconstructions.detach()))
             accelerator.unscale_gradients(optimizer)
@@ -197,8 +196,8 @@ def train(
 
             # ---- log ------------------------------------------------------------------------
             if evaluated or stopped or _due(step, options.log_every_steps, options.steps):
-                metrics, codes = means.compute_and_reset(), code_statistics.over_all_ranks()
-                code_statistics = CodeStatistics(group_sizes)
+                metrics, usage = means.compute_and_reset(), codes.over_all_ranks()
+                codes.reset()
                 if metrics_log is not None:
                     row = metrics_row(
                         step,
@@ -206,7 +205,7 @@ def train(
                         lrs={"lr": optimizer.param_groups[0]["lr"]},
                         speed=throughput.compute_and_reset(),
                         scores=scores,
-                        codebook_use=codes.use().means if codes.num_vectors else {},
+                        codebook_use=usage.use().means if usage.num_vectors else {},
                     )
                     metrics_log.write(row)
                     accelerator.log({k: v for k, v in row.items() if v is not None}, step)

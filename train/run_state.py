@@ -13,11 +13,13 @@ from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 from torch._functorch import config as functorch_config
 
+from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.tokenizer import VisualTokenizer
 from .config.run_config import RunConfig
 from .config.training import Train
 from .losses.gan import GAN, build_gan
 from .losses.perceptual import PerceptualLoss, build_perceptual_loss
+from .monitor.running_means import RunningMeans
 from .optimization.ema import EMA
 from .optimization.optimizer import build_optimizer
 from .optimization.sharding import (
@@ -69,7 +71,7 @@ NO_DISCRIMINATOR: State = {"discriminator": None, "discriminator_optimizer": Non
 
 @dataclass(frozen=True)
 class RunState:
-    """Networks, optimizers and averages.
+    """Networks, optimizers and averages, and the metrics since the last logged step.
 
     Attributes:
         tokenizer: the bare tokenizer, sharded in place where asked for.
@@ -78,6 +80,8 @@ class RunState:
         ema: moving average of the tokenizer's weights.
         perceptual: LPIPS, where it has a weight.
         discriminator: where the adversarial loss has a weight.
+        means: losses and terms since the last logged step.
+        code_statistics: codebook usage since the last logged step.
     """
 
     tokenizer: VisualTokenizer
@@ -86,6 +90,8 @@ class RunState:
     ema: EMA[VisualTokenizer]
     perceptual: PerceptualLoss | None
     discriminator: DiscriminatorState | None
+    means: RunningMeans
+    code_statistics: CodeStatistics
 
     @property
     def gan(self) -> GAN | None:
@@ -115,6 +121,8 @@ class RunState:
             "ema_updates": self.ema.num_updates,
             **(NO_DISCRIMINATOR if discriminator is None else discriminator.state_dict()),
             "scaler": None if scaler is None else scaler.state_dict(),
+            "means": self.means.state_dict(),
+            "code_statistics": self.code_statistics.over_all_ranks().state_dict(),
         }
 
     def load_state_dict(self, state: State, accelerator: Accelerator) -> None:
@@ -126,33 +134,39 @@ class RunState:
             self.discriminator.load_state_dict(state)
         if accelerator.scaler is not None and state["scaler"] is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
+        if "means" not in state:  # checkpoints of older versions
+            return
+        self.means.load_state_dict(state["means"], accelerator.device)
+        if accelerator.is_main_process:  # counts of all ranks
+            self.code_statistics.load_state_dict(state["code_statistics"])
 
 
 def open_run_state(
-    config: RunConfig, accelerator: Accelerator, previous: Path | None, newest: Path | None
+    config: RunConfig, accelerator: Accelerator, previous: Path | None, resume: Path | None
 ) -> tuple[RunState, int]:
-    """Build the state that a run starts from, or restore its newest checkpoint.
+    """Build the state that a run starts from, or restore a checkpoint.
 
     Args:
         config: the run.
         accelerator: prepares networks and optimizers for its devices.
         previous: folder of the previous stage.
-        newest: the newest checkpoint of the run, if there is one.
+        resume: the checkpoint to resume from; None starts from the beginning.
 
     Returns:
         The state in train mode, and the number of steps taken so far.
 
     Raises:
         ValueError: the start does not fit, or nothing is left to train.
+        DamagedCheckpointError: the checkpoint cannot be used.
         MissingWeights: the perceptual loss has no weights.
     """
-    state, step = build_run_state(config, accelerator, previous, resumes=newest is not None), 0
-    if newest is not None:
-        checkpoint = load_checkpoint(newest)
+    state, step = build_run_state(config, accelerator, previous, resumes=resume is not None), 0
+    if resume is not None:
+        checkpoint = load_checkpoint(resume)
         step = checkpoint["step"]
         check_world_size(checkpoint, accelerator.num_processes)
         state.load_state_dict(checkpoint, accelerator)
-        log.info("resuming from %s", newest)
+        log.info("resuming from %s", resume)
     state.train_mode(config.train.freeze)
     return state, step
 
@@ -212,6 +226,7 @@ def build_run_state(
     )
     if options.parallelism == "fsdp2":
         ema.shard_like(tokenizer)
+    group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
     return RunState(
         tokenizer=tokenizer,
         model=model,
@@ -219,6 +234,8 @@ def build_run_state(
         ema=ema,
         perceptual=perceptual,
         discriminator=discriminator,
+        means=RunningMeans(),
+        code_statistics=CodeStatistics(group_sizes),
     )
 
 

@@ -17,40 +17,65 @@ from pathlib import Path
 
 from accelerate import PartialState
 
+from ..folder_lock import folder_lock
 from ..output_file import replaced_folder
 from .config.run_config import RunConfig
 from .loop import RunResult, train
+from .run.run_folder import RunFolder
 
 
-def train_stages(stages: Mapping[str, RunConfig], output: Path, device: str = "auto") -> RunResult:
+def train_stages(
+    stages: Mapping[str, RunConfig],
+    output: Path,
+    device: str = "auto",
+    *,
+    from_checkpoint: int | None = None,
+) -> RunResult:
     """Train all stages in order, or resume in the middle of one.
 
     Args:
         stages: runs by name, in order; a single one without a name uses `output` itself.
         output: folder of all stages.
         device: see `train`.
+        from_checkpoint: step of the stage reached to resume from; None resumes from its newest
+            checkpoint.
 
     Returns:
         The result of the last stage that was reached, with the tokenizer at the top if all stages
         are finished.
 
     Raises:
-        ValueError: see `train`.
+        ValueError: see `train`; or another process is writing to the folder.
     """
+    with folder_lock(output):
+        try:
+            return _train_in_order(stages, output, device, from_checkpoint)
+        finally:
+            PartialState().destroy_process_group()
+
+
+def _train_in_order(
+    stages: Mapping[str, RunConfig], output: Path, device: str, from_checkpoint: int | None
+) -> RunResult:
     previous: Path | None = None
     result = RunResult(0, None)
-    try:
-        for name, config in stages.items():
-            folder = output / name
-            result = train(config, folder, device, previous=previous)
-            if result.tokenizer is None or not name:
-                return result
-            previous = folder
-        assert result.tokenizer is not None, "a config has at least one stage"
-        target = output / "tokenizer"
-        if PartialState().is_main_process:
-            with replaced_folder(target) as partial:
-                shutil.copytree(result.tokenizer, partial, dirs_exist_ok=True)
-        return RunResult(result.step, target)
-    finally:
-        PartialState().destroy_process_group()
+    reached = _reached(stages, output)
+    for name, config in stages.items():
+        folder = output / name
+        step = from_checkpoint if name == reached else None
+        result = train(config, folder, device, previous=previous, from_checkpoint=step)
+        if result.tokenizer is None or not name:
+            return result
+        previous = folder
+    assert result.tokenizer is not None, "a config has at least one stage"
+    target = output / "tokenizer"
+    if PartialState().is_main_process:
+        with replaced_folder(target) as partial:
+            shutil.copytree(result.tokenizer, partial, dirs_exist_ok=True)
+    return RunResult(result.step, target)
+
+
+def _reached(stages: Mapping[str, RunConfig], output: Path) -> str:
+    """Return the last stage that has a checkpoint, or the first one."""
+    saved = [name for name in stages if RunFolder(output / name).newest_checkpoint() is not None]
+    return saved[-1] if saved else next(iter(stages))

@@ -75,6 +75,34 @@ def test_a_run_in_two_parts_equals_one_in_one(tmp_path, bottleneck):
     assert steps == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_row_covers_the_steps_before_an_interruption_too(tmp_path, monkeypatch):
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    config = tiny_run(log_every_steps=3)
+    train(config, whole, show_progress=False)
+
+    steps = iter(range(1, 7))
+
+    def interrupted(*arguments, **more):
+        if next(steps) == 6:
+            raise KeyboardInterrupt
+        return generator_objective(*arguments, **more)
+
+    monkeypatch.setattr("vistok.train.loop.generator_objective", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, cut, show_progress=False)
+    monkeypatch.undo()
+    assert last_state(cut)["step"] == 4, "a row was begun before the checkpoint"
+    train(config, cut, show_progress=False)
+    varying = {"samples_per_second", "data_wait_share", "memory_gib"}
+    ours, theirs = (
+        [{k: v for k, v in row.items() if k not in varying} for row in read_metrics(path)]
+        for path in (cut / "metrics.jsonl", whole / "metrics.jsonl")
+    )
+    assert ours == theirs
+    assert [row["step"] for row in ours] == [3, 6]
+    assert ours[1]["codebook_perplexity"] > 1
+
+
 @pytest.mark.slow
 def test_a_killed_run_started_again_ends_bit_equal(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
@@ -152,11 +180,11 @@ def test_a_metric_without_weights_is_said_before_anything_is_trained(tmp_path, m
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_never_saved_may_be_corrected(tmp_path):
+def test_a_run_that_never_saved_may_be_corrected(tmp_path, caplog):
     folder = RunFolder(tmp_path / "run")
-    folder.prepare(tiny_run(batch_size=64).to_tree())
-    notes = folder.prepare(tiny_run(batch_size=2).to_tree())
-    assert notes == ["train.batch_size: 64 -> 2 (nothing was trained yet)"]
+    folder.open(tiny_run(batch_size=64).to_tree())
+    folder.open(tiny_run(batch_size=2).to_tree())
+    assert caplog.messages == ["train.batch_size: 64 -> 2 (nothing was trained yet)"]
 
 
 def test_fewer_steps_than_done_and_another_world_size_are_not_silent(tmp_path, caplog):

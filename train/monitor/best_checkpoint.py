@@ -1,13 +1,35 @@
 """BestCheckpoint: keeps the tokenizer with the best held-out score of a run in `best/`."""
 
-import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ...output_file import replaced_folder
+from ...json_file import STRICT, read_json
+from ...output_file import dumps, replaced_folder
 from ...tokenizers.tokenizer import VisualTokenizer
 from ..config.evaluation import Eval
 
 LOWER_IS_BETTER = ("lpips_alex", "lpips_vgg", "rfid", "kid", "rfvd")
+
+
+BEST_NOTE = "best.json"
+
+
+@dataclass(frozen=True)
+class BestScore:
+    """Contents of `best.json`: a score, and the data it was computed on."""
+
+    __pydantic_config__ = STRICT
+
+    step: int
+    value: float
+    metric: str
+    source: str | None
+    size: int
+    limit: int | None
+
+    def at(self, step: int, value: float) -> "BestScore":
+        """Return the score of another step on the same data."""
+        return replace(self, step=step, value=value)
 
 
 class BestCheckpoint:
@@ -28,21 +50,21 @@ class BestCheckpoint:
 
     def __init__(self, folder: Path, options: Eval, size: int, resume_step: int) -> None:
         self.folder, self.metric = folder, options.best_metric
-        # Scores are comparable only on the same images.
-        self.scored = {
-            "metric": options.best_metric,
-            "source": options.source,
-            "size": size,
-            "limit": options.limit,
-        }
+        self._score = BestScore(
+            step=0,
+            value=0.0,
+            metric=options.best_metric,
+            source=options.source,
+            size=size,
+            limit=options.limit,
+        )
         self.step: int | None = None
         self.value = 0.0
-        note = folder / "best.json"
-        if note.exists():
-            stored = json.loads(note.read_text(encoding="utf-8"))
-            comparable = all(stored.get(name) == value for name, value in self.scored.items())
-            if comparable and stored["step"] <= resume_step:
-                self.step, self.value = stored["step"], stored["value"]
+        if (folder / BEST_NOTE).exists():
+            stored = read_json(folder / BEST_NOTE, BestScore)
+            # Scores are comparable only on the same images.
+            if stored == self._score.at(stored.step, stored.value) and stored.step <= resume_step:
+                self.step, self.value = stored.step, stored.value
 
     def update(self, step: int, value: float, tokenizer: VisualTokenizer) -> None:
         """Save a tokenizer if its score is better than all before."""
@@ -50,8 +72,7 @@ class BestCheckpoint:
         if self.step is not None and (value >= self.value if lower else value <= self.value):
             return
         self.step, self.value = step, value
-        note = {"step": step, "value": value, **self.scored}
         with replaced_folder(self.folder) as partial:
             tokenizer.save_pretrained(partial)
-            text = json.dumps(note, indent=1) + "\n"
-            (partial / "best.json").write_text(text, encoding="utf-8")
+            text = dumps(asdict(self._score.at(step, value))) + "\n"
+            (partial / BEST_NOTE).write_text(text, encoding="utf-8")

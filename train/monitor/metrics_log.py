@@ -14,7 +14,7 @@ import torch
 
 from ...eval.metrics.catalog import CODEBOOK_METRICS
 from ...eval.metrics.psnr import psnr_from_mse
-from ...output_file import dumps, finite_numbers, write_text_whole
+from ...output_file import dumps, finite_numbers, full_disk_named, write_text_whole
 
 # Prefixes of the metrics of one path of a dual-path tokenizer; those of all paths have none.
 PATH_PREFIXES = ("", "discrete_", "continuous_")
@@ -41,20 +41,31 @@ class MetricsLog:
 
     def write(self, row: dict[str, Any]) -> None:
         """Append one row to the file."""
-        with self.file.open("a", encoding="utf-8") as file:
+        with full_disk_named(self.file), self.file.open("a", encoding="utf-8") as file:
             file.write(_line(row))
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:
-    """Read all complete rows of a metrics file; a line cut off by a kill is left out."""
+    """Read all complete rows of a metrics file; a last line cut off by a kill is left out.
+
+    Raises:
+        ValueError: a line is not a row of metrics; names it.
+    """
     if not file.exists():
         return []
+    *lines, _cut_off = file.read_bytes().split(b"\n")
     rows = []
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for number, line in enumerate(lines, start=1):
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            raise ValueError(
+                f"{file} is damaged: line {number} is not a row of metrics; "
+                "restore the file, or delete the line"
+            )
+        rows.append(row)
     return rows
 
 

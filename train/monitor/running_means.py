@@ -24,6 +24,21 @@ class RunningMeans:
             self._sums[name] += value
             self._counts[name] += 1
 
+    def state_dict(self) -> dict[str, tuple[Tensor, int]]:
+        """Return sums (averaged over the ranks) and counts by name; all ranks must call this."""
+        ranks = rank_and_world_size()[1]
+        return {
+            name: ((all_reduce_sum(total) / ranks).cpu(), self._counts[name])
+            for name, total in self._sums.items()
+        }
+
+    def load_state_dict(
+        self, state: Mapping[str, tuple[Tensor, int]], device: torch.device
+    ) -> None:
+        """Restore what `state_dict` returned."""
+        self._sums = {name: total.to(device) for name, (total, _) in state.items()}
+        self._counts = {name: count for name, (_, count) in state.items()}
+
     def compute_and_reset(self) -> dict[str, float]:
         """Return the means since the last call, equal on every rank; all ranks must call this."""
         if not self._sums:

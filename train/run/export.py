@@ -5,9 +5,8 @@ training data: diffusion models on top of them want latents of mean 0 and varian
 (see `VisualTokenizer.normalize`). Sums are float64, over all ranks, divided once.
 """
 
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -16,9 +15,9 @@ from torch import Tensor
 
 from ...data.pixels import to_pixels
 from ...distributed import all_reduce_sum
-from ...output_file import replaced_folder
+from ...output_file import dumps, replaced_folder
 from ...tokenizers.tokenizer import VisualTokenizer
-from .run_folder import FINISHED_NOTE, RunFolder
+from .run_folder import FINISHED_NOTE, FinishedNote, RunFolder
 from .training_data import TrainingData
 
 
@@ -46,7 +45,7 @@ def save_tokenizer(
     if training_data.rank == 0:
         with replaced_folder(folder.tokenizer) as partial:
             tokenizer.save_pretrained(partial)
-            note = json.dumps({"step": options.steps}) + "\n"
+            note = dumps(asdict(FinishedNote(options.steps)), indent=None) + "\n"
             (partial / FINISHED_NOTE).write_text(note, encoding="utf-8")
 
 

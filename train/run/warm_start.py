@@ -34,6 +34,7 @@ def load_warm_start(
     Raises:
         ValueError: the source does not fit, beyond what `start.adapt` allows, or there is no
             discriminator to carry over, or no use for one.
+        DamagedCheckpointError: the newest checkpoint of the source is damaged.
         FileNotFoundError: there is no such source.
     """
     carries = start.discriminator == "carry"

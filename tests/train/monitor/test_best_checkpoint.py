@@ -40,5 +40,14 @@ def test_a_score_of_another_kind_or_on_other_images_is_no_competitor(tmp_path, o
     assert BestCheckpoint(tmp_path / "best", options, size, resume_step=2).value == 10.0
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", "", '{"step": 1, "value": "high"}'])
+def test_a_damaged_note_is_named(tmp_path, text):
+    keeper = BestCheckpoint(tmp_path / "best", scored_by("psnr"), 64, resume_step=0)
+    keeper.update(1, 30.0, tiny_tokenizer())
+    (tmp_path / "best" / "best.json").write_text(text)
+    with pytest.raises(ValueError, match=r"best.json is damaged"):
+        BestCheckpoint(tmp_path / "best", scored_by("psnr"), 64, resume_step=1)
+
+
 def scored_by(metric: str) -> Eval:
     return tiny_run().eval.model_copy(update={"metrics": [metric], "best_metric": metric})

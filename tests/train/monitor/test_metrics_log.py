@@ -2,6 +2,8 @@
 
 import pytest
 
+from full_disk import full_disk
+from vistok.output_file import OutputError
 from vistok.train.monitor.metrics_log import MetricsLog, metrics_row, read_metrics
 
 
@@ -23,3 +25,19 @@ def test_training_psnr_takes_the_range_of_two():
         row = metrics_row(1, means=means, lrs={}, speed={}, scores={}, codebook_use={})
         assert row["train_psnr"] == row["discrete_train_psnr"] == pytest.approx(expected)
         assert "continuous_train_psnr" not in row
+
+
+@pytest.mark.parametrize("line", ['{"x": 1}', "[]", "{", '{"step": "1"}', "[" * 100_000])
+def test_a_line_that_is_no_row_is_named_and_nothing_behind_it_is_lost(tmp_path, line):
+    file = tmp_path / "metrics.jsonl"
+    text = f'{{"step": 1}}\n{line}\n{{"step": 3}}\n'
+    file.write_text(text)
+    with pytest.raises(ValueError, match=r"metrics.jsonl is damaged: line 2 is not a row"):
+        MetricsLog(file, 3)
+    assert file.read_text() == text
+
+
+def test_a_full_disk_names_the_log(tmp_path):
+    log = MetricsLog(tmp_path / "metrics.jsonl", 0)
+    with full_disk(20), pytest.raises(OutputError, match=r"metrics\.jsonl"):
+        log.write({"step": 1, "loss": 0.123456789})

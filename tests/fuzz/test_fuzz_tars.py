@@ -9,7 +9,7 @@ from random import Random
 import pytest
 from PIL import Image
 
-from fuzzing import check_message, fuzz, run
+from fuzzing import CASES, check_message, fuzz, run
 from mutators import BLOCK, damaged
 from vistok.data.sources.source import list_source
 
@@ -112,7 +112,7 @@ def test_damaged_tars(folder):
         is_shorter_tar = whole.startswith(mutant.rstrip(b"\0"))
         assert num_read == 1 + NUM_GOOD or bad or is_shorter_tar, "lost without a word"
 
-    fuzz(case)
+    fuzz(case, CASES // 2)
 
 
 def test_hostile_members(folder):

@@ -115,9 +115,9 @@ def _describe(problem: Any, model: type[BaseModel], values: Any, where: str) -> 
         case "union_tag_invalid":
             tag, tags = problem["ctx"]["tag"], problem["ctx"]["expected_tags"].replace("'", "")
             hint = did_you_mean(tag, tags.split(", "))
-            return f"{name}.kind: must be one of {tags}, got {_shortened(tag)}{hint}"
+            return f"{name}.kind: must be one of {tags}, got {tag!r}{hint}"
         case "model_attributes_type":
-            return f"{name}: must be a mapping with a kind, got {_shortened(problem['input'])}"
+            return f"{name}: must be a mapping with a kind, got {problem['input']!r}"
         case _:
             message = problem["msg"].removeprefix("Value error, ")
             value = _shortened(problem["input"])

@@ -80,6 +80,9 @@ class StrictModel(ModelMixin, ConfigMixin):
         return move(self, *args, **kwargs)
 
 
+# Characters of a problem that an error message shows, which may quote a config at length.
+MAX_REASON = 1000
+
 # The keywords of `load_config` that say where to look.
 _LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
 
@@ -174,8 +177,8 @@ def without_weights(cls: Any, config: dict[str, Any], source: Any) -> Any:
         with torch.device("meta"):
             return cls.from_config(config)
     except ValueError as error:
-        lines = str(error).splitlines()
-        raise ValueError("\n".join(f"{file}: {line}" for line in lines)) from error
+        lines = [f"{file}: {line[:MAX_REASON]}" for line in str(error).splitlines()]
+        raise ValueError("\n".join(lines)) from error
     except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{file} describes no model: {reason}") from error

@@ -127,8 +127,9 @@ def _read_members(tar: str, file: io.BufferedIOBase) -> tuple[dict[Span, bytes],
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
-                if member.size < 0:
-                    return heads, f"negative size of {member.name}"
+                # `tarfile` may go back, and read the same members again and again
+                if member.size < 0 or archive.offset <= member.offset:
+                    return heads, f"impossible size of {member.name}"
                 if member.offset_data + member.size > end:
                     return heads, f"truncated inside {member.name}"
                 if member.isreg() and not member.issparse() and not _hidden(member.name):

@@ -16,7 +16,7 @@ from vistok.encode.stored_job import read_shards
 pytestmark = pytest.mark.slow
 
 FILES = ("shard-00000.parquet", "shard-00001.json", "plan.json", "manifest.json")
-# Where a change is always found; the JSON files have spaces and the name of the tokenizer.
+# In shards every change is found; the JSON files have spaces and the name of the tokenizer.
 SHARD = FILES[0]
 
 
@@ -47,14 +47,13 @@ def test_readers_of_damaged_jobs(job, tmp_path):
     expected, whole = rows(job), contents(job)
 
     def case(draw: Random) -> None:
-        # Most flips are in shards, whose bytes are data.
-        name = draw.choice((*FILES, SHARD, SHARD, SHARD))
-        content = (flipped if draw.random() < 0.7 else damaged)(whole[name], draw)
+        # Above 300 of 500 cases are flips of one byte of a shard
+        name = SHARD if draw.random() < 0.7 else draw.choice(FILES)
+        content = (flipped if draw.random() < 0.9 else damaged)(whole[name], draw)
         (job / name).write_bytes(content)
         try:
             found = rows(job)
         except ValueError as error:
-            assert str(job) in str(error)
             check_message(str(error), [name])
         else:
             assert found == expected

@@ -19,12 +19,12 @@ WORDS = (
     "nosuch://x/y.png", "s3://bucket/x.png", "http://127.0.0.1:1/x.png", "memory://nothing.png",
     "file:///nothing.png", "simplecache::file:///nothing.png", "simplecache::nosuch://x",
     "zip://x.png::file:///nothing.zip", "reference://x.png::file:///nothing.json", "://", "::",
-    "file://", "simplecache::", "/", ".", "..", "/dev/zero", "/dev/stdin", "/proc/self/mem", "~", "*",
+    "file://", "simplecache::", "/", ".", "..", "/dev/zero", "/dev/stdin", "/proc/self/mem", "~",
     "a\0b.png", "\udce9.png", "\ud800", "ä.png", "\u2028", "\x85", "\x0c", "\x1b[31m", "\ufeff",
-    "a" * 300, "a/" * 3000, "x" * 200_000, "{0..9}.png", "{0..99999999999}.png", "%00", "C:\\x.png",
-    "nothing.tar", "nothing.parquet", "nothing.csv", "#", "'", '"', '""', '"x', 'x"y"z', ",", ",,,,",
-    "\t", "\t\t", " ", "{}", "[1]", "{", "1e999", "null", '{"path": 3}', '{"path": null}',
-    '{"path": ["x"]}', '{"path": {"x": 1}}', r'{"path": "\ud800"}', '{"path": "x"', "[" * 100_000,
+    "a" * 300, "a/" * 3000, "x" * 200_000, "{0..9}.png", "{0..99999999999}.png", "%00", "*",
+    "nothing.tar", "nothing.parquet", "nothing.csv", "#", "'", '"', '""', '"x', 'x"y"z', ",,,,",
+    ",", "C:\\x.png", "\t", "\t\t", " ", "{}", "[1]", "{", "1e999", "null", '{"path": 3}',
+    '{"path": null}', '{"path": ["x"]}', '{"path": {"x": 1}}', r'{"path": "\ud800"}', '{"path": "x"', "[" * 100_000,
     '{"path": "", "url": ""}', '{"path": ' + "9" * 5000 + "}", "\\", "\\\\host\\share",
 )  # fmt: skip
 
@@ -64,7 +64,10 @@ def test_hostile_lines(images, tmp_path):
         for _ in range(draw.choice((1, 1, 2, 5))):
             # A table's header stays where it is
             place = draw.randrange(kind in ("csv", "tsv"), len(lines) + 1)
-            lines.insert(place, hostile_line(kind, draw))
+            line = hostile_line(kind, draw)
+            # Two stray quotes may enclose good rows
+            if kind in ("txt", "jsonl") or sum('"' in other for other in (line, *lines)) < 2:
+                lines.insert(place, line)
         text = draw.choice(("\n", "\n", "\r\n")).join(lines)
         file = tmp_path / f"list.{kind}"
         file.write_bytes(text.encode(errors="surrogatepass"))

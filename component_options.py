@@ -21,6 +21,10 @@ from pydantic_core.core_schema import no_info_plain_validator_function
 
 Family = Mapping[str, type]
 
+# How all options are checked: unknown keys are errors, and every number is finite. Dataclasses
+# inside a model follow it.
+STRICT = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
 # The entries of a family at the time it was read, by which models are cached.
 Members = tuple[tuple[str, type], ...]
 
@@ -95,7 +99,7 @@ def _cached_draft(
             )
     return create_model(
         component.__name__ + "Options",
-        __config__=ConfigDict(extra="forbid", protected_namespaces=()),
+        __config__=STRICT,
         __doc__=_description(component),
         **fields,
     )

@@ -5,18 +5,26 @@ relative to the file) whose values apply unless the file sets them. A mapping of
 replaces the base's mapping instead of merging with it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from .component import did_you_mean
+from .component_options import STRICT
+from .option_errors import did_you_mean
 
 SHIPPED = Path(__file__).parent / "configs"
 
 Tree = dict[str, Any]
+
+# Numbers that fit every counter of the libraries below: torch's shapes, threads, tables.
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+PositiveInt = Annotated[int, Field(gt=0, lt=2**31)]
+
+# A seed that every random generator takes.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 # A number in [0, 1), such as a decay rate.
 UnitInterval = Annotated[float, Field(ge=0, lt=1)]
@@ -25,9 +33,7 @@ UnitInterval = Annotated[float, Field(ge=0, lt=1)]
 class ConfigSection(BaseModel):
     """One section of a config: unknown keys are errors, docstrings below fields describe them."""
 
-    model_config = ConfigDict(
-        extra="forbid", protected_namespaces=(), use_attribute_docstrings=True
-    )
+    model_config = STRICT | ConfigDict(use_attribute_docstrings=True)
 
 
 def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:
@@ -39,7 +45,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:
 
     Raises:
         FileNotFoundError: no such file or shipped config.
-        ValueError: the YAML or an override cannot be read.
+        ValueError: the YAML or an override cannot be read, or a key is set twice.
     """
     path = _find(str(name), beside=Path())
     tree = _read(path)
@@ -48,8 +54,7 @@ def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:
         if "extends" in base:
             raise ValueError(f"{path}: extends goes one level deep, but its base extends another")
         tree = merge(base, tree)
-    for override in overrides:
-        override_value(tree, override)
+    override_values(tree, overrides)
     return tree
 
 
@@ -103,12 +108,97 @@ def _find(name: str, beside: Path) -> Path:
 
 def _read(path: Path) -> Tree:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = _parse(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid YAML: {error}") from error
+        raise ValueError(f"{path} is not valid YAML: {_yaml_problem(error)}") from error
+    except DuplicateKeyError as error:
+        raise ValueError(
+            "\n".join(
+                f"{path}: {key} is set twice, in line {first} and in line {line}"
+                for key, first, line in error.places
+            )
+        ) from None
     if not isinstance(tree, dict):
         raise ValueError(f"{path} must hold a mapping of settings, got {type(tree).__name__}")
     return tree
+
+
+class DuplicateKeyError(ValueError):
+    """Keys that a YAML mapping sets twice, of which YAML would keep the last ones silently.
+
+    Args:
+        places: per key its path, and the lines, counted from 1, of its first and a later value.
+    """
+
+    def __init__(self, places: Sequence[tuple[str, int, int]]) -> None:
+        super().__init__("\n".join(f"{key} is set twice" for key, _, _ in places))
+        self.places = tuple(places)
+
+
+def _parse(text: str) -> Any:
+    """Read plain values from YAML.
+
+    Raises:
+        yaml.YAMLError: the text is not valid YAML, or is nested too deeply.
+        DuplicateKeyError: a mapping sets a key twice.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if duplicates := list(_duplicate_keys(node)):
+            raise DuplicateKeyError(duplicates)
+        return loader.construct_document(node)
+    except RecursionError:
+        raise yaml.YAMLError("its values are nested too deeply") from None
+    finally:
+        loader.dispose()
+
+
+def _yaml_problem(error: Exception) -> str:
+    """Return one line about a text that is not YAML."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem and error.problem_mark:
+        mark = error.problem_mark
+        return f"{error.problem} (line {mark.line + 1}, column {mark.column + 1})"
+    return " ".join(str(error).split())
+
+
+def _duplicate_keys(root: yaml.Node) -> Iterator[tuple[str, int, int]]:
+    """Yield every key that a mapping sets twice: its path, and its first and later line."""
+    pending: list[tuple[yaml.Node, str]] = [(root, "")]
+    seen: set[int] = set()  # an alias is its anchor's node once more
+    while pending:
+        node, prefix = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            pending += [(part, f"{prefix}{index}.") for index, part in enumerate(node.value)]
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                name, line = str(key.value), key.start_mark.line + 1
+                if name in lines:
+                    yield f"{prefix}{name}", lines[name], line
+                lines.setdefault(name, line)
+                pending.append((value, f"{prefix}{name}."))
+
+
+def override_values(tree: Tree, overrides: Sequence[str]) -> None:
+    """Apply overrides in order.
+
+    Raises:
+        ValueError: names every override that cannot be applied.
+    """
+    problems = []
+    for override in overrides:
+        try:
+            override_value(tree, override)
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
 def override_value(tree: Tree, override: str) -> None:
@@ -117,9 +207,13 @@ def override_value(tree: Tree, override: str) -> None:
     if not equals or not path:
         raise ValueError(f"--set takes key.path=value, got {override!r}")
     try:
-        value = yaml.safe_load(text)
+        value = _parse(text)
     except yaml.YAMLError as error:
         raise ValueError(f"--set {path}: {text!r} is not a valid YAML value") from error
+    except DuplicateKeyError as error:
+        raise ValueError(
+            "\n".join(f"--set {path}: {key} is set twice" for key, _, _ in error.places)
+        ) from None
     node: Any = tree
     *parents, last = path.split(".")
     for depth, key in enumerate(parents):

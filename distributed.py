@@ -96,7 +96,6 @@ def torchrun_processes(device: str) -> Iterator[str]:
         torch.cuda.set_device(device)
         backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(backend)
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()
+    yield device
+    # Not after a failure: with NCCL, leaving waits for the other ranks.
+    dist.destroy_process_group()

@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-import yaml
 
-from .config import flatten
+from .config import flatten, load_config
 from .data.pixels import to_pixels
 from .data.sources.bundled import SAMPLES
 from .data.sources.source import list_source
@@ -38,6 +37,7 @@ CLIP_FRAMES = 17
 PROBE_STEPS = 12
 OTHER_WORK_SECONDS = 35.0
 MINIMUM_MINUTES = 0.5
+MAXIMUM_MINUTES = 7 * 24 * 60.0
 
 
 def quickstart(output: Path, minutes: float) -> None:
@@ -48,11 +48,15 @@ def quickstart(output: Path, minutes: float) -> None:
         minutes: time for all steps together.
 
     Raises:
-        ValueError: `minutes` is too short, or the folder holds something else or is in use.
+        ValueError: `minutes` is too short or too long, or the folder holds something else or is
+            in use.
     """
     check_output_folder(output)
-    if minutes < MINIMUM_MINUTES:
-        raise ValueError(f"--minutes must be at least {MINIMUM_MINUTES}, got {minutes}")
+    if not MINIMUM_MINUTES <= minutes <= MAXIMUM_MINUTES:  # false for NaN, too
+        raise ValueError(
+            f"--minutes must be at least {MINIMUM_MINUTES} and at most {MAXIMUM_MINUTES:g} "
+            f"(a week), got {minutes:g}"
+        )
     with folder_lock(output):
         _quickstart(output, minutes)
 
@@ -95,7 +99,7 @@ def _quickstart(output: Path, minutes: float) -> None:
 def _config(run: RunFolder, output: Path, minutes: float) -> RunConfig:
     """Return the config with as many steps as fit; a run started before keeps its number."""
     if run.config.exists():
-        before = flatten(yaml.safe_load(run.config.read_text(encoding="utf-8")))
+        before = flatten(load_config(run.config))
         return load_run_config("quickstart", [f"train.steps={before['train.steps']}"])
     if not holds_nothing(output):
         raise ValueError(f"output folder {output} is not empty; choose another --output")

@@ -36,9 +36,10 @@ from vistok.data.resize import adm_resize
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.source import list_source
 from vistok.data.training.crop import CropRules
+from vistok.data.training.groups import WeightedFiles
 from vistok.data.training.loader import TrainingLoader
 from vistok.data.training.order import BatchPositions
-from vistok.data.training.training_set import TrainingSet, WeightedFiles
+from vistok.data.training.training_set import TrainingSet
 
 ROUNDS, BATCH, SIZE, SHORT_SIDE = 5, 8, 224, 256
 

@@ -5,7 +5,9 @@ messages go to stderr, results to stdout.
 """
 
 import logging
+import os
 import sys
+import traceback
 
 import typer
 
@@ -57,10 +59,21 @@ def main() -> None:
         sys.stderr.write(f"\ninterrupted; {resuming}\n")
         sys.exit(INTERRUPTED)
     except Exception as error:
-        if debug:
-            raise
-        wrong_usage = isinstance(error, ValueError | FileNotFoundError) and not isinstance(
-            error, FloatingPointError
-        )
-        sys.stderr.write(f"error: {error or type(error).__name__}\n")
-        sys.exit(2 if wrong_usage else 1)
+        fail(error, debug)
+
+
+def fail(error: Exception, debug: bool) -> None:
+    """Print an error and exit; where all ranks of a run have the same one, it is printed once."""
+    from ..rank_failure import StoppedByAnotherRankError, exit_at_once
+
+    shared = isinstance(error, StoppedByAnotherRankError) and error.is_shared
+    cause = error.__cause__ if shared else error
+    if debug:
+        traceback.print_exception(error)
+    elif not shared:
+        rank = f"rank {os.environ['RANK']}: " if "RANK" in os.environ else ""
+        sys.stderr.write(f"error: {rank}{error or type(error).__name__}\n")
+    wrong_usage = isinstance(cause, ValueError | FileNotFoundError) and not isinstance(
+        cause, FloatingPointError
+    )
+    exit_at_once(2 if wrong_usage else 1)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from .options import (
+    LARGEST,
     AsJson,
     Device,
     Dtype,
@@ -12,6 +13,7 @@ from .options import (
     Source,
     TokenizerName,
     Workers,
+    finite,
     load_tokenizer,
     one_of,
     print_json,
@@ -24,22 +26,31 @@ def encode(
     tokenizer: TokenizerName,
     output: Output,
     what: Annotated[str, typer.Option(help="tokens or latents.")] = "tokens",
-    size: Annotated[int, typer.Option(min=1, help="Short side, in pixels.")] = 256,
+    size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Short side, in pixels.")] = 256,
     keep_aspect: Annotated[
         bool, typer.Option("--keep-aspect", help="Encode whole images instead of square crops.")
     ] = False,
-    frames: Annotated[int, typer.Option(min=1, help="Frames per clip; 1 encodes images.")] = 1,
-    stride: Annotated[int, typer.Option(min=1, help="Step between the frames of a clip.")] = 1,
-    shard_size: Annotated[int, typer.Option(min=1, help="Samples per shard.")] = 512,
-    batch_size: Annotated[int, typer.Option(min=1, help="Samples per forward pass.")] = 16,
+    frames: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="Frames per clip; 1 encodes images.")
+    ] = 1,
+    stride: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="Step between the frames of a clip.")
+    ] = 1,
+    shard_size: Annotated[int, typer.Option(min=1, max=LARGEST, help="Samples per shard.")] = 512,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="Samples per forward pass.")
+    ] = 16,
     workers: Workers = 0,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of files to encode.")
+        int | None, typer.Option(min=1, max=LARGEST, help="Maximum number of files to encode.")
     ] = None,
     max_bad: Annotated[
         float,
         typer.Option(
-            min=0, help="Unreadable files tolerated: a share if below 1, otherwise a number."
+            min=0,
+            max=LARGEST,
+            callback=finite,
+            help="Unreadable files tolerated: a share if below 1, otherwise a number.",
         ),
     ] = 0.01,
     overwrite: Annotated[

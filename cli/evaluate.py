@@ -7,6 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from .options import (
+    LARGEST,
+    LARGEST_SEED,
     AsJson,
     Device,
     Dtype,
@@ -35,12 +37,18 @@ def evaluate(
         ),
     ],
     output: Output,
-    size: Annotated[int, typer.Option(min=1, help="Side of the center crops, in pixels.")] = 256,
+    size: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="Side of the center crops, in pixels.")
+    ] = 256,
     frames: Annotated[
         int | None,
-        typer.Option(min=1, help="Frames per clip, 1 for images; by default as in the protocol."),
+        typer.Option(
+            min=1, max=LARGEST, help="Frames per clip, 1 for images; by default as in the protocol."
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Clips per forward pass.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=LARGEST, help="Clips per forward pass.")
+    ] = 8,
     metrics: Annotated[
         str | None,
         typer.Option(
@@ -58,7 +66,7 @@ def evaluate(
         typer.Option("--require", help="Fail if this metric is unavailable; may be repeated."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of files to score.")
+        int | None, typer.Option(min=1, max=LARGEST, help="Maximum number of files to score.")
     ] = None,
     workers: Workers = 0,
     cache: Annotated[
@@ -75,7 +83,10 @@ def evaluate(
         typer.Option("--battery", help="Also test for artifacts: patterns, seams, jumps, ..."),
     ] = False,
     seed: Annotated[
-        int, typer.Option(help="Random seed of injected noise and of random subsets.")
+        int,
+        typer.Option(
+            min=0, max=LARGEST_SEED, help="Random seed of injected noise and of random subsets."
+        ),
     ] = 0,
     device: Device = "auto",
     dtype: Dtype = "float32",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import AsJson, print_json
+from .options import LARGEST, AsJson, print_json
 
 if TYPE_CHECKING:
     from ..tokenizers.layout import Size
@@ -16,8 +16,12 @@ DEFAULT_SIDE = 256
 
 def info(
     name: Annotated[str, typer.Argument(metavar="T|CONFIG", help="A saved tokenizer or a config.")],
-    size: Annotated[int | None, typer.Option(min=1, help="Side for rates and cost.")] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help="Frames for rates and cost.")] = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST, help="Side for rates and cost.")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, max=LARGEST, help="Frames for rates and cost.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show parameters, compression, rates and cost of a tokenizer or a config."""
@@ -78,8 +82,9 @@ def open_without_weights(name: str) -> "tuple[VisualTokenizer, Size]":
     is_config = name in shipped_names() or Path(name).suffix in (".yaml", ".yml")
     if is_config:
         with torch.device("meta"):
-            source = (load_config(name).get("data") or {}).get("source")
-            config = load_run_config(name, [] if source else ["data.source=unused"])
+            data = load_config(name).get("data") or {}
+            lacks_source = isinstance(data, dict) and data.get("source") is None
+            config = load_run_config(name, ["data.source=unused"] if lacks_source else [])
             size = (config.data.frames, config.data.size, config.data.size)
             return config.build_tokenizer(), size
     tokenizer = without_weights(VisualTokenizer, check_config(VisualTokenizer, name), name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .options import AsJson, Source, Workers, print_json
+from .options import LARGEST, AsJson, Source, Workers, print_json
 
 if TYPE_CHECKING:
     from ..data.inspection.inspection import Inspection
@@ -17,12 +17,14 @@ def inspect(
     output: Annotated[
         Path, typer.Option("--output", help="A PNG, or a folder, for the contact sheet.")
     ] = Path("contact_sheet.png"),
-    thumbnails: Annotated[int, typer.Option(min=0, help="Files on the contact sheet.")] = 64,
+    thumbnails: Annotated[
+        int, typer.Option(min=0, max=LARGEST, help="Files on the contact sheet.")
+    ] = 64,
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not decode every frame of videos.")
     ] = False,
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Maximum number of files to read.")
+        int | None, typer.Option(min=1, max=LARGEST, help="Maximum number of files to read.")
     ] = None,
     workers: Workers = 0,
     as_json: AsJson = False,

@@ -1,5 +1,6 @@
 """Options that several commands share, and how their values are read and results are printed."""
 
+import math
 import os
 import sys
 from collections.abc import Collection, Iterable
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 
 Choice = TypeVar("Choice", bound=str)
 
+# The largest number that options take: torch and file formats count in 32 bits.
+LARGEST = 2**31 - 1
+
+# The largest random seed: torch counts them in 64 bits, and NumPy takes no negative ones.
+LARGEST_SEED = 2**63 - 1
+
+
+def finite(value: float) -> float:
+    """Return the value of an option unless it is NaN or infinite; ranges let NaN pass."""
+    if not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
+
+
 Source = Annotated[
     str,
     typer.Argument(
@@ -29,7 +44,9 @@ TokenizerName = Annotated[
 Output = Annotated[Path, typer.Option("--output", help="Folder for the results.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
 Dtype = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float16.")]
-Workers = Annotated[int, typer.Option("--workers", min=0, help="Number of reading processes.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=0, max=LARGEST, help="Number of reading processes.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -61,7 +78,7 @@ def one_of(option: str, value: str, allowed: Collection[Choice]) -> Choice:
     Raises:
         ValueError: the value is not among those allowed.
     """
-    from ..component import did_you_mean
+    from ..option_errors import did_you_mean
 
     for choice in allowed:
         if value == choice:

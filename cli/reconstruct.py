@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .options import (
+    LARGEST,
     AsJson,
     Device,
     Dtype,
@@ -24,7 +25,9 @@ def reconstruct(
     tile: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Tile side in pixels; 0 disables tiling; by default large frames are tiled."
+            min=0,
+            max=LARGEST,
+            help="Tile side in pixels; 0 disables tiling; by default large frames are tiled.",
         ),
     ] = None,
     device: Device = "auto",

@@ -14,6 +14,7 @@ from ..data.sources.source import list_source
 from ..distributed import rank_and_world_size, torchrun_processes
 from ..folder_lock import folder_lock
 from ..output_file import check_output_folder
+from ..rank_failure import failing_together, watch_ranks
 from .diagnostics.battery import run_diagnostics
 from .harness.evaluate import score_all
 from .harness.evaluation import EvaluationOptions, open_evaluation
@@ -101,7 +102,8 @@ def run_evaluation(
         size: side of the center crops, in pixels.
         frames: 1 scores images; a larger number scores the first frames of videos; None uses the
             protocol's default.
-        batch_size: clips per batch; affects speed and memory, not scores.
+        batch_size: clips per batch; affects speed and memory. Libraries choose other convolution
+            kernels for other batches, so scores may differ in the 7th digit.
         metrics: names from `METRICS`; None uses the default ones.
         require: metrics to compute in addition, and to list in the result if they are unavailable.
         protocol: name of the rules; rows under a preset also carry the canonical scores.
@@ -129,7 +131,12 @@ def run_evaluation(
     clip_frames = rules.default_frames if frames is None else frames
     names = default_metrics(clip_frames) if metrics is None else metrics
     check_output_folder(output)
-    with folder_lock(output), torchrun_processes(device) as process_device:
+    with (
+        folder_lock(output),
+        failing_together(),
+        torchrun_processes(device) as process_device,
+    ):
+        watch_ranks()
         is_first_rank = rank_and_world_size()[0] == 0
         listing = list_source(source)
         options = EvaluationOptions(

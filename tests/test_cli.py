@@ -218,7 +218,20 @@ def test_a_published_checkpoint_becomes_a_tokenizer_and_back(tmp_path):
          "--protocol must be one of vistok-eval-v1, wetok, vidtok, tokenbench, titok, got '0'"),
         (["encode", "samples:all", "--output", "x"], "Missing option '--tokenizer'"),
         (["info", "nothing.yaml"], "no config 'nothing.yaml'"),
-        (["quickstart", "--minutes", "0.1"], "--minutes must be at least 0.5, got 0.1"),
+        *[
+            (["quickstart", "--minutes", minutes], "--minutes must be at least 0.5 and at most")
+            for minutes in ("0.1", "0", "-1", "nan", "inf", "1e9")
+        ],
+        *[
+            (["encode", "samples:all", "--tokenizer", "x", "--output", "x", *option],
+             "Invalid value")
+            for option in (("--max-bad", "nan"), ("--max-bad", "inf"), ("--max-bad", "-1"),
+                           ("--size", "1" * 30), ("--frames", "-1"), ("--workers", "1" * 30))
+        ],
+        (["eval", "samples:all", "--tokenizer", "identity", "--output", "x", "--seed", "1" * 30],
+         "Invalid value"),
+        (["train", "quickstart", "--seed", "1" * 30], "train.seed: input should be less than"),
+        (["train", "image_fsq_f8", "--set", "data.sorce=x"], "data.sorce: unknown key"),
     ],
 )  # fmt: skip
 def test_wrong_usage_is_code_2_and_one_message(arguments, message, tmp_path, monkeypatch):

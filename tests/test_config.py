@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from vistok import FSQ, VQ, Quantized, Quantizer
-from vistok.component import RENAMED, validate
+from vistok.component import validate
 from vistok.component_options import options_model
 from vistok.config import dump, flatten, load_config, merge, shipped_names
+from vistok.option_errors import RENAMED
 from vistok.tokenizers.bottlenecks.bottleneck import Continuous
 from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
-from vistok.train.config.files import check_shapes, json_schema, load_run_config
+from vistok.train.config.checks import check_shapes
+from vistok.train.config.files import json_schema, load_run_config
 from vistok.train.config.run_config import RunConfig
 from vistok.train.config.training import Train
 from vistok.train.losses.options import Losses
@@ -97,7 +99,7 @@ def test_flatten_gives_every_leaf_its_path():
         ("train.losses.adversarial_weight=-1", "greater than or equal to 0, got -1"),
         (
             "train.adversarial={r1_weight: 1, discriminator: {kind: patchgan, norm: sync_batch}}",
-            "train.adversarial: r1_weight=1 needs second derivatives",
+            "train.adversarial: r1_weight=1 needs the gradient of each sample by itself",
         ),
         ("train.optimizer={kind: muons}", "must be one of adam, adamw, muon, got 'muons'"),
         ("train.optimizer.momentum=0.9", "train.optimizer.momentum: unknown key"),

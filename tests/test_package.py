@@ -26,8 +26,9 @@ from commands import run_process
 from vistok.component import build
 from vistok.data.sources.source import list_source
 from vistok.data.training.crop import CropRules
+from vistok.data.training.groups import WeightedFiles
 from vistok.data.training.order import SampleIndex
-from vistok.data.training.training_set import TrainingSet, WeightedFiles
+from vistok.data.training.training_set import TrainingSet
 from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
 from vistok.tokenizers.bottlenecks.fsq import FSQ
 from vistok.tokenizers.encoding import Encoding, Output
@@ -62,11 +63,13 @@ LEAVES = {
     "device",
     "distributed",
     "eval_mode",
+    "option_errors",
     "checksums",
     "folder_lock",
     "json_file",
     "output_file",
     "progress",
+    "rank_failure",
     "seeding",
     "size_limits",
 }

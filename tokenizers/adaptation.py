@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..component import did_you_mean
 from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
+from ..option_errors import did_you_mean
 from .tokenizer import VisualTokenizer
 
 RULES = ("strict", "widen", "align")

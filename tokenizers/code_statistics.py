@@ -24,6 +24,12 @@ from ..distributed import all_gather_object, all_reduce_sum
 # Larger groups count only the codes that occur: 2^24 counters are 128 MiB.
 MAX_DENSE_CODES = 2**24
 
+# With fewer vectors per code of the codebook, entropy and use carry a caveat. The entropy of N
+# samples falls short of that of their source by (m - 1) / (2 N ln 2) bits to first order, with m
+# codes that the source uses (Miller 1955; Paninski, doi:10.1162/089976603321780272, also: no
+# correction helps where N is below m). As m <= K, N >= 10 K keeps this below 0.073 bit.
+VECTORS_PER_CODE = 10
+
 
 @dataclass(frozen=True)
 class CodeUse:
@@ -113,6 +119,18 @@ class CodeStatistics:
     def num_vectors(self) -> int:
         """Number of vectors that were counted."""
         return int(self._groups[0].occurring()[1].sum()) if self._groups else 0
+
+    def few_vectors(self) -> str | None:
+        """Warn if the metrics of use are understated because few vectors were counted."""
+        if not self.group_sizes:
+            return None
+        vectors, codes = self.num_vectors, max(self.group_sizes)
+        if vectors >= VECTORS_PER_CODE * codes:
+            return None
+        return (
+            f"{vectors:,} indices understate the use of {codes:,} codes; the entropy cannot exceed "
+            f"log2({vectors:,}); compare on {VECTORS_PER_CODE * codes:,} or more"
+        )
 
     def merge(self, other: "CodeStatistics") -> None:
         """Add the counts of another object."""

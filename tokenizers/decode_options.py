@@ -10,9 +10,9 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from ..component import did_you_mean
 from ..models.blocks.conditions import Conditions
 from ..models.causal_autoencoder import CausalDecoder
+from ..option_errors import did_you_mean
 from .noise_source import Generators, NoiseSource
 
 Grids = Tensor | Sequence[Tensor]

@@ -19,7 +19,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
 from ..checksums import compare_checksums, write_checksums
-from ..component import did_you_mean
+from ..option_errors import did_you_mean
 from .weights_header import WEIGHTS, differences, read_header
 
 CONFIG = "config.json"

@@ -11,6 +11,7 @@ last, as bottlenecks expect, and back. It is a diffusers `ModelMixin`: `from_pre
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
@@ -26,6 +27,7 @@ from ..models.receptive_field import sees_whole_clip
 from .bottlenecks.bottleneck import Bottleneck, Quantized, Quantizer
 from .bottlenecks.catalog import BOTTLENECKS
 from .bottlenecks.dual_path import PathName, continuous_part, paths_of
+from .bottlenecks.kl import KLRegularized
 from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
 from .encoding import Encoding, Output, joined
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
 
 ENCODERS = {"causal": CausalEncoder}
 DECODERS = {"causal": CausalDecoder}
+
+PIXEL_CHANNELS = 3
 
 
 class VisualTokenizer(StrictModel):
@@ -245,7 +249,10 @@ class VisualTokenizer(StrictModel):
     ) -> tuple[Encoding, Quantized]:
         """Return encoding and result of a bottleneck in its current mode."""
         vectors = moments.movedim(1, -1)
-        quantized = bottleneck(vectors)
+        if isinstance(bottleneck, KLRegularized):
+            quantized = bottleneck(vectors, pixel_values=PIXEL_CHANNELS * prod(size))
+        else:
+            quantized = bottleneck(vectors)
         posterior = _posterior(bottleneck, vectors)
         latents = moments if posterior is None else posterior.mode().to(moments.dtype)
         encoding = Encoding(

@@ -15,6 +15,7 @@ from torch import Tensor
 from ..data.pixels import to_pixels
 from ..distributed import run_on_main_process
 from ..progress import ProgressLine
+from ..rank_failure import watch_ranks
 from ..seeding import seed_step
 from .config.run_config import RunConfig
 from .losses.discriminator import discriminator_objective
@@ -83,24 +84,27 @@ def train(
     options, held_out = config.train, config.eval
     size, frames = config.held_out_size, config.data.frames
     accelerator = build_accelerator(options, device, output / "tensorboard", config.skips_layers())
+    watch_ranks()
     is_main, world_size = accelerator.is_main_process, accelerator.num_processes
     check_scores(held_out, size, frames, str(accelerator.device))
     data = open_training_data(config.data, options, accelerator.process_index, world_size)
     preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
     # What the first rank finds in the folder counts for all, wherever the others look.
-    resume = run_on_main_process(lambda: folder.open(config.to_tree(), from_checkpoint))
+    resume = run_on_main_process(lambda: folder.check(config.to_tree(), from_checkpoint))
     if from_checkpoint is None and run_on_main_process(lambda: folder.finished(options.steps)):
+        run_on_main_process(lambda: folder.claim(config.to_tree()))
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
     # ---- networks, new or from the newest checkpoint ----------------------------------------
     state, start_step = open_run_state(config, accelerator, previous, resume)
+    run_on_main_process(lambda: folder.claim(config.to_tree()))  # nothing is refused any more
     if is_main:
         set_aside_later(folder.checkpoints, start_step)
     tokenizer, model, optimizer, ema = state.tokenizer, state.model, state.optimizer, state.ema
     discriminator, means, codes = state.discriminator, state.means, state.code_statistics
-    lr_factor = options.learning_rate_factor()
+    lr_factor, discriminator_lr = options.learning_rate_factor(), options.discriminator_lr()
     skipped = d_skipped = 0  # steps in a row that a gradient scaler skipped
 
     # ---- data and monitoring ----------------------------------------------------------------
@@ -113,7 +117,7 @@ def train(
     best = BestCheckpoint(folder.best, held_out, size, start_step)
     discriminator_start = options.adversarial.start_step if discriminator else options.steps
     gan_monitor = GANMonitor(discriminator_start, metrics_log.past if metrics_log else ())
-    throughput = ThroughputMeter(options.batch_size * options.accumulation_steps * world_size)
+    throughput = ThroughputMeter(world_size)
     preemption = PreemptionHandler()
     progress = ProgressLine("training", options.steps, start_step, show_progress and is_main)
 
@@ -122,7 +126,8 @@ def train(
             # ---- tokenizer step -------------------------------------------------------------
             throughput.start_step()
             seed_step(options.seed, step, accelerator.process_index)
-            set_learning_rate(optimizer, options.lr * lr_factor(step - 1))
+            lr = options.lr * lr_factor(step - 1)
+            set_learning_rate(optimizer, lr)
             micro_batches: list[tuple[Tensor, Tensor]] = []
             for clips in throughput.waiting(islice(batches, options.accumulation_steps)):
                 pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
@@ -136,6 +141,7 @@ def train(
                     perceptual=state.perceptual,
                     gan=state.gan,
                     last_layer=state.last_layer,
+                    likelihood=state.likelihood,
                 )
                 check_finite(objective, step, folder)
                 accelerator.backward(objective.loss)
@@ -147,36 +153,41 @@ def train(
             accelerator.unscale_gradients(optimizer)
             grad_norm = clip_grad_norm(tokenizer, options.grad_clip_norm)
             skipped = check_grad_norm(grad_norm, skipped, accelerator, step=step, folder=folder)
+            if state.likelihood is not None:
+                state.likelihood.step(lr, accelerator.scaler, skip=skipped > 0)
             optimizer.step()
             optimizer.zero_grad()
             means.add({"gradient_norm": grad_norm})
 
             # ---- discriminator step ---------------------------------------------------------
             if discriminator is not None:
-                gan, lr = discriminator.gan, options.discriminator_lr * lr_factor(step - 1)
-                active = gan.active(step - 1)  # before its start the loss has no gradient
-                set_learning_rate(discriminator.optimizer, lr)
+                gan, updates = discriminator.gan, discriminator.gan.updates(step - 1)
+                set_learning_rate(discriminator.optimizer, discriminator_lr(step - 1))
                 # The tokenizer's loss leaves gradients in a sharded discriminator.
                 discriminator.optimizer.zero_grad()
-                for pixels, reconstruction in micro_batches:
-                    with accelerator.accumulate(discriminator.model):
-                        objective = discriminator_objective(
-                            discriminator.model, pixels, reconstruction, gan=gan, step=step - 1
+                # Before its start the loss has no gradient, and one pass moves LeCam's averages.
+                for _ in range(max(1, updates)):
+                    for pixels, reconstruction in micro_batches:
+                        with accelerator.accumulate(discriminator.model):
+                            objective = discriminator_objective(
+                                discriminator.model, pixels, reconstruction, gan=gan, step=step - 1
+                            )
+                        check_finite(objective, step, folder)
+                        if updates:
+                            accelerator.backward(objective.loss)
+                        means.add({"discriminator_loss": objective.loss.detach()})
+                        means.add(objective.terms)
+                    grad_norm = torch.zeros_like(grad_norm)
+                    if updates:
+                        accelerator.unscale_gradients(discriminator.optimizer)
+                        max_norm = options.discriminator_grad_clip_norm
+                        grad_norm = clip_grad_norm(gan.discriminator, max_norm)
+                        d_skipped = check_grad_norm(
+                            grad_norm, d_skipped, accelerator, step=step, folder=folder
                         )
-                    check_finite(objective, step, folder)
-                    if active:
-                        accelerator.backward(objective.loss)
-                    means.add({"discriminator_loss": objective.loss.detach(), **objective.terms})
-                grad_norm = torch.zeros_like(grad_norm)
-                if active:
-                    accelerator.unscale_gradients(discriminator.optimizer)
-                    grad_norm = clip_grad_norm(gan.discriminator, options.grad_clip_norm)
-                    d_skipped = check_grad_norm(
-                        grad_norm, d_skipped, accelerator, step=step, folder=folder
-                    )
-                    discriminator.optimizer.step()
-                    discriminator.optimizer.zero_grad()
-                means.add({"discriminator_gradient_norm": grad_norm})
+                        discriminator.optimizer.step()
+                        discriminator.optimizer.zero_grad()
+                    means.add({"discriminator_gradient_norm": grad_norm})
 
             # ---- moving average -------------------------------------------------------------
             ema.update(tokenizer)
@@ -198,11 +209,14 @@ def train(
             if evaluated or stopped or _due(step, options.log_every_steps, options.steps):
                 metrics, usage = means.compute_and_reset(), codes.over_all_ranks()
                 codes.reset()
+                lrs = {"lr": optimizer.param_groups[0]["lr"]}
+                if discriminator is not None:
+                    lrs["discriminator_lr"] = discriminator_lr(step - 1)
                 if metrics_log is not None:
                     row = metrics_row(
                         step,
                         means=metrics,
-                        lrs={"lr": optimizer.param_groups[0]["lr"]},
+                        lrs=lrs,
                         speed=throughput.compute_and_reset(),
                         scores=scores,
                         codebook_use=usage.use().means if usage.num_vectors else {},

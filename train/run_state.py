@@ -19,9 +19,10 @@ from .config.run_config import RunConfig
 from .config.training import Train
 from .losses.gan import GAN, build_gan
 from .losses.perceptual import PerceptualLoss, build_perceptual_loss
+from .losses.pixel_likelihood import PixelLikelihood
 from .monitor.running_means import RunningMeans
 from .optimization.ema import EMA
-from .optimization.optimizer import build_optimizer
+from .optimization.optimizer import OptimizerConfig, build_optimizer
 from .optimization.sharding import (
     load_network,
     load_optimizer,
@@ -80,6 +81,7 @@ class RunState:
         ema: moving average of the tokenizer's weights.
         perceptual: LPIPS, where it has a weight.
         discriminator: where the adversarial loss has a weight.
+        likelihood: the learned log-variance of the pixels, where it is learned.
         means: losses and terms since the last logged step.
         code_statistics: codebook usage since the last logged step.
     """
@@ -90,6 +92,7 @@ class RunState:
     ema: EMA[VisualTokenizer]
     perceptual: PerceptualLoss | None
     discriminator: DiscriminatorState | None
+    likelihood: PixelLikelihood | None
     means: RunningMeans
     code_statistics: CodeStatistics
 
@@ -120,6 +123,7 @@ class RunState:
             "ema": self.ema.gather().state_dict(),
             "ema_updates": self.ema.num_updates,
             **(NO_DISCRIMINATOR if discriminator is None else discriminator.state_dict()),
+            "likelihood": None if self.likelihood is None else self.likelihood.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
             "means": self.means.state_dict(),
             "code_statistics": self.code_statistics.over_all_ranks().state_dict(),
@@ -132,6 +136,8 @@ class RunState:
         self.ema.load_state_dict(state["ema"], state["ema_updates"])
         if self.discriminator is not None:
             self.discriminator.load_state_dict(state)
+        if self.likelihood is not None:
+            self.likelihood.load_state_dict(state["likelihood"])
         if accelerator.scaler is not None and state["scaler"] is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
         if "means" not in state:  # checkpoints of older versions
@@ -206,21 +212,26 @@ def build_run_state(
         tokenizer.decoder.compile()
 
     losses = options.losses
-    perceptual = discriminator = None
+    perceptual = discriminator = likelihood = None
     if losses.perceptual_weight:
         perceptual = build_perceptual_loss(losses.perceptual_trunk, device)
     if losses.adversarial_weight:
         gan = build_gan(options.adversarial, device)
         if carried is not None:
             carry_discriminator(gan, carried)
-        prepared = _prepare(gan.discriminator, options, accelerator, lr=options.discriminator_lr)
+        prepared = _prepare(
+            gan.discriminator, options, accelerator, options.discriminator_optimizer_config
+        )
         discriminator = DiscriminatorState(gan, *prepared)
+    if losses.learn_logvar:
+        betas = options.optimizer_config.betas
+        likelihood = PixelLikelihood(losses.logvar_init, betas, device)
     adaptive = discriminator is not None and options.adversarial.adaptive
     model, optimizer = _prepare(
         tokenizer,
         options,
         accelerator,
-        lr=options.lr,
+        options.optimizer_config,
         lr_factors=options.lr_factors.model_dump(),
         last_layer=tokenizer.decoder.conv_out if adaptive else None,
     )
@@ -234,6 +245,7 @@ def build_run_state(
         ema=ema,
         perceptual=perceptual,
         discriminator=discriminator,
+        likelihood=likelihood,
         means=RunningMeans(),
         code_statistics=CodeStatistics(group_sizes),
     )
@@ -243,19 +255,21 @@ def _prepare(
     network: nn.Module,
     options: Train,
     accelerator: Accelerator,
+    recipe: OptimizerConfig,
     *,
-    lr: float,
     lr_factors: Mapping[str, float] | None = None,
     last_layer: nn.Module | None = None,
 ) -> tuple[nn.Module, AcceleratedOptimizer]:
     """Shard a network if asked for, build its optimizer, and let accelerate wrap both.
+
+    The loop sets the learning rate at every step.
 
     Returns:
         The network as the loop calls it, and the prepared optimizer.
     """
     if options.parallelism == "fsdp2":
         shard(network, accelerator.device, last_layer)
-    optimizer = build_optimizer(network, options.optimizer_config, lr, lr_factors)
+    optimizer = build_optimizer(network, recipe, options.lr, lr_factors)
     if options.parallelism == "fsdp2":
         model, prepared = network, accelerator.prepare_optimizer(optimizer)
     else:

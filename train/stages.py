@@ -19,8 +19,10 @@ from accelerate import PartialState
 
 from ..folder_lock import folder_lock
 from ..output_file import replaced_folder
+from ..rank_failure import failing_together
 from .config.run_config import RunConfig
 from .loop import RunResult, train
+from .run.preflight import check_later_stages
 from .run.run_folder import RunFolder
 
 
@@ -45,13 +47,16 @@ def train_stages(
         are finished.
 
     Raises:
-        ValueError: see `train`; or another process is writing to the folder.
+        ValueError: see `train`, and `check_later_stages`, which fails before any stage starts; or
+            another process is writing to the folder.
+        FileNotFoundError: see `check_later_stages`.
     """
-    with folder_lock(output):
-        try:
-            return _train_in_order(stages, output, device, from_checkpoint)
-        finally:
-            PartialState().destroy_process_group()
+    check_later_stages(stages, output)
+    with folder_lock(output), failing_together():
+        result = _train_in_order(stages, output, device, from_checkpoint)
+        # Not after a failure: with NCCL, leaving waits for the other ranks.
+        PartialState().destroy_process_group()
+        return result
 
 
 def _train_in_order(

@@ -1,15 +1,14 @@
 """Aspect-ratio buckets: assign files to crop shapes from their headers, before training."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 
 from torch.utils.data import DataLoader, Dataset
 
 from ..codecs.image import image_size
 from ..codecs.video import probe_video
 from ..sources.media import READ_ERRORS, BadFile, MediaFile, bad_file
-
-Shape = tuple[int, int]
+from .batch_kind import Shape
 
 
 class _Sizes(Dataset[tuple[int, int] | BadFile]):
@@ -50,7 +49,10 @@ def nearest_shapes(size: tuple[int, int], shapes: Sequence[Shape]) -> list[Shape
 
 
 def sort_into_buckets(
-    files: Sequence[MediaFile], shapes: Sequence[Shape], workers: int = 0
+    files: Sequence[MediaFile],
+    shapes: Sequence[Shape],
+    workers: int = 0,
+    known: MutableMapping[str, tuple[int, int] | BadFile] | None = None,
 ) -> tuple[list[list[Shape]], list[BadFile]]:
     """Assign each file to the nearest shapes; to none if its size cannot be read.
 
@@ -58,6 +60,7 @@ def sort_into_buckets(
         files: images and videos to sort.
         shapes: heights and widths; if all have the same aspect ratio, no file is opened.
         workers: number of processes that read headers.
+        known: sizes that have been read, by path, which are not read again; new ones are added.
 
     Returns:
         The shapes of each file, and the unreadable files.
@@ -65,7 +68,16 @@ def sort_into_buckets(
     H, W = shapes[0]
     if all(h * W == w * H for h, w in shapes):
         return [list(shapes) for _ in files], []
-    loader = DataLoader(_Sizes(files), batch_size=64, num_workers=workers, collate_fn=list)
-    sizes = [size for batch in loader for size in batch]
+    known = {} if known is None else known
+    unknown = [file for file in files if file.path not in known]
+    known.update(zip((file.path for file in unknown), _read_sizes(unknown, workers), strict=True))
+    sizes = [known[file.path] for file in files]
     bad = [size for size in sizes if isinstance(size, BadFile)]
     return [[] if isinstance(s, BadFile) else nearest_shapes(s, shapes) for s in sizes], bad
+
+
+def _read_sizes(files: Sequence[MediaFile], workers: int) -> Iterator[tuple[int, int] | BadFile]:
+    """Yield the size of each file, read by several processes."""
+    if files:
+        loader = DataLoader(_Sizes(files), batch_size=64, num_workers=workers, collate_fn=list)
+        yield from (size for batch in loader for size in batch)

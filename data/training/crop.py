@@ -9,13 +9,14 @@ from typing import Literal
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from pydantic import ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import ConfigDict, Field, PositiveFloat, model_validator
 from torch import Tensor
 
-from ...config import ConfigSection
+from ...config import ConfigSection, PositiveInt
 from ..codecs.frame_rate import frame_rate
 from ..codecs.image import to_tensor
 from ..resize import adm_resize, adm_size
+from .batch_kind import BatchKind, BucketRow, Buckets, Shape
 
 
 class CropRules(ConfigSection):
@@ -25,9 +26,11 @@ class CropRules(ConfigSection):
 
     size: PositiveInt = 256
     """Side of the square crops, in pixels."""
-    buckets: tuple[tuple[PositiveInt, PositiveInt], ...] = ()
+    buckets: Buckets = ()
     """Heights and widths of crops, in pixels, instead of `size`. Every file goes to the bucket
-    nearest to its aspect ratio, or to all of them where several are equally near."""
+    nearest to its aspect ratio, or to all of them where several are equally near. Or rows {frames,
+    size, share, batch_size}: several lengths and resolutions in one run, each with its share of
+    the steps; `size` and `frames` are then their defaults, and those of evaluations."""
     frames: PositiveInt = 1
     """Frames per clip: 1 + k * temporal compression. With 1, samples are images and single frames
     of videos."""
@@ -48,6 +51,11 @@ class CropRules(ConfigSection):
 
     @model_validator(mode="after")
     def _every_rule_has_an_effect(self) -> "CropRules":
+        if self.rows and self.image_ratio:
+            raise ValueError(
+                f"image_ratio={self.image_ratio:g} and rows in buckets exclude each other; give "
+                "images a row {frames: 1, share: ...}"
+            )
         if self.frames == 1:
             for name, value in (("image_ratio", self.image_ratio), ("fps", self.fps)):
                 if value:
@@ -60,10 +68,57 @@ class CropRules(ConfigSection):
             raise ValueError(f"short_side must be at least the crop's, {needed}, got {shortest}")
         return self
 
+    @model_validator(mode="after")
+    def _rows_differ_and_agree_with_frames(self) -> "CropRules":
+        kinds = [(kind.frames, kind.shapes) for kind in self.kinds]
+        for number, kind in enumerate(kinds):
+            if kind in kinds[:number]:
+                raise ValueError(
+                    f"buckets.{number} repeats frames and size of buckets.{kinds.index(kind)}; "
+                    "add their shares in one row"
+                )
+        if self.rows and (self.frames > 1) != self.has_clips:
+            lengths = ", ".join(str(row.frames or self.frames) for row in self.rows)
+            raise ValueError(
+                f"frames={self.frames} is the length of evaluated samples, but buckets have "
+                f"frames {lengths}; set data.frames to one of the clips' lengths, or to 1 where "
+                "all rows are images"
+            )
+        return self
+
     @property
-    def shapes(self) -> tuple[tuple[int, int], ...]:
-        """Height and width of the crops."""
-        return self.buckets or ((self.size, self.size),)
+    def rows(self) -> tuple[BucketRow, ...]:
+        """The rows in `buckets`; empty where it holds heights and widths."""
+        return tuple(bucket for bucket in self.buckets if isinstance(bucket, BucketRow))
+
+    @property
+    def kinds(self) -> tuple[BatchKind, ...]:
+        """The kinds of batches, in the order of the rows, or clips before images."""
+        if self.rows:
+            return tuple(
+                BatchKind(
+                    frames=row.frames or self.frames,
+                    shapes=_shapes(row.size or self.size),
+                    share=row.share,
+                    batch_size=row.batch_size,
+                )
+                for row in self.rows
+            )
+        shapes = tuple(b for b in self.buckets if isinstance(b, tuple)) or _shapes(self.size)
+        shares = {self.frames: 1.0 - self.image_ratio}
+        if self.image_ratio:
+            shares[1] = self.image_ratio
+        return tuple(BatchKind(frames, shapes, share) for frames, share in shares.items())
+
+    @property
+    def has_clips(self) -> bool:
+        """True if some samples have several frames."""
+        return any(kind.frames > 1 for kind in self.kinds)
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Heights and widths of the crops, each once."""
+        return tuple(dict.fromkeys(shape for kind in self.kinds for shape in kind.shapes))
 
     @property
     def rate(self) -> Fraction | None:
@@ -71,8 +126,12 @@ class CropRules(ConfigSection):
         return None if self.fps is None else frame_rate(self.fps)
 
 
+def _shapes(size: int | tuple[Shape, ...]) -> tuple[Shape, ...]:
+    return ((size, size),) if isinstance(size, int) else size
+
+
 def crop_frames(
-    frames: Iterable[Image.Image], shape: tuple[int, int], rules: CropRules, rng: random.Random
+    frames: Iterable[Image.Image], shape: Shape, rules: CropRules, rng: random.Random
 ) -> UInt8[Tensor, "3 T H W"]:
     """Scale, crop and flip the frames of one sample, all in the same way.
 
@@ -100,9 +159,7 @@ def crop_frames(
     return clip.flip(-1) if rules.flip and rng.random() < 0.5 else clip
 
 
-def _short_side(
-    size: tuple[int, int], shape: tuple[int, int], rules: CropRules, rng: random.Random
-) -> int:
+def _short_side(size: tuple[int, int], shape: Shape, rules: CropRules, rng: random.Random) -> int:
     """Return the short side to scale to: that of the rules, but large enough for the crop."""
     (width, height), (H, W) = size, shape
     wanted = rules.short_side
@@ -116,7 +173,7 @@ def _short_side(
 
 
 def _box(
-    size: tuple[int, int], shape: tuple[int, int], rules: CropRules, rng: random.Random
+    size: tuple[int, int], shape: Shape, rules: CropRules, rng: random.Random
 ) -> tuple[int, int, int, int]:
     (width, height), (H, W) = size, shape
     if rules.crop == "center":

@@ -1,8 +1,9 @@
 """The training data: endless, reproducible sequences of samples.
 
 The samples of a group have one shape (frames, height, width); there is one group, unless images and
-videos are mixed or crops have several shapes. Each group has a sequence of its own, in the order
-defined in `order.py`; crop, flip and start frame are drawn from (seed, sample index).
+videos are mixed or samples have several lengths or sizes (`groups.py`). Each group has a sequence
+of its own, in the order defined in `order.py`; crop, flip and start frame are drawn from (seed,
+sample index).
 """
 
 import random
@@ -21,42 +22,10 @@ from ..codecs.image import read_image, to_pil
 from ..codecs.video import clip_frames
 from ..codecs.video_index import VideoIndex, index_video
 from ..sources.location import Location
-from ..sources.media import READ_ERRORS, BadFile, MediaFile, MediaKind, bad_file
-from .buckets import Shape, sort_into_buckets
+from ..sources.media import READ_ERRORS, BadFile, MediaFile, bad_file
 from .crop import CropRules, crop_frames
+from .groups import Group, WeightedFiles, make_groups
 from .order import SampleIndex, WeightedSchedule, file_index
-
-
-@dataclass(frozen=True)
-class WeightedFiles:
-    """The files of one source and its weight.
-
-    Attributes:
-        files: images and videos of the source.
-        weight: relative frequency of the source; None (for all sources) is its number of files.
-    """
-
-    files: tuple[MediaFile, ...]
-    weight: float | None = None
-
-
-@dataclass(frozen=True)
-class Group:
-    """A group of samples of one shape.
-
-    Attributes:
-        frames: number of frames of a sample.
-        shape: height and width of a sample.
-        pools: files of each source; a single pool if sources have no weights.
-        schedule: pool of each position.
-        share: relative frequency of the steps of this group.
-    """
-
-    frames: int
-    shape: Shape
-    pools: tuple[tuple[MediaFile, ...], ...]
-    schedule: WeightedSchedule
-    share: float
 
 
 @dataclass(frozen=True)
@@ -94,7 +63,7 @@ class TrainingSet(Dataset[Tensor]):
     ) -> None:
         self.rules, self.seed = rules, seed
         self.cache = FileCache(cache_files)
-        self.groups, self.unreadable = _groups(sources, rules, seed, workers)
+        self.groups, self.unreadable = make_groups(sources, rules, seed, workers)
         self.schedule = WeightedSchedule(
             tuple(group.share for group in self.groups), f"{seed}/groups"
         )
@@ -183,85 +152,3 @@ class FileCache:
 @lru_cache(maxsize=1024)
 def _cached_index(location: Location) -> VideoIndex:
     return index_video(location)
-
-
-# ---- from sources to groups ----------------------------------------------------------------------
-
-
-def _groups(
-    sources: Sequence[WeightedFiles], rules: CropRules, seed: int, workers: int
-) -> tuple[tuple[Group, ...], tuple[BadFile, ...]]:
-    """Make one group for each number of frames and shape that has files."""
-    groups: list[Group] = []
-    unreadable: list[BadFile] = []
-    for frames, share in _frame_counts(rules):
-        chosen = [_of_kind(source, frames, rules) for source in sources]
-        if not any(source.files for source in chosen):
-            raise _no_files_error(frames, rules)
-        sorted_sources = [sort_into_buckets(s.files, rules.shapes, workers) for s in chosen]
-        unreadable += [bad for _, found in sorted_sources for bad in found]
-        buckets = [shapes for shapes, _ in sorted_sources]
-        for shape in rules.shapes:
-            key = f"{seed}/{len(groups)}/sources"
-            group = _group(frames, shape, share, chosen, buckets, key)
-            groups += [group] if group.share else []
-    return tuple(groups), tuple(unreadable)
-
-
-def _frame_counts(rules: CropRules) -> list[tuple[int, float]]:
-    """Return the numbers of frames per sample, each with its share of the steps."""
-    if rules.frames == 1:
-        return [(1, 1.0)]
-    counts = [(rules.frames, 1.0 - rules.image_ratio), (1, rules.image_ratio)]
-    return [(frames, share) for frames, share in counts if share]
-
-
-def _of_kind(source: WeightedFiles, frames: int, rules: CropRules) -> WeightedFiles:
-    """Select the files for samples of `frames` frames; single frames also come from videos."""
-    kind: MediaKind = "image" if frames == 1 else "video"
-    either = rules.frames == 1
-    return WeightedFiles(
-        tuple(file for file in source.files if either or file.serves(kind)), source.weight
-    )
-
-
-def _group(
-    frames: int,
-    shape: Shape,
-    share: float,
-    sources: Sequence[WeightedFiles],
-    buckets: Sequence[Sequence[list[Shape]]],
-    key: str,
-) -> Group:
-    """Make the group of a shape; a file with n shapes counts as 1/n file in each."""
-    pools: list[tuple[MediaFile, ...]] = []
-    weights: list[float] = []
-    total = sum(_weight(source) for source in sources if source.files)
-    for source, shapes in zip(sources, buckets, strict=True):
-        here = [(f, len(s)) for f, s in zip(source.files, shapes, strict=True) if shape in s]
-        if here:
-            part = sum(1 / parts for _, parts in here) / len(source.files)
-            pools.append(tuple(file for file, _ in here))
-            weights.append(part * _weight(source) / total)
-    if all(source.weight is None for source in sources):
-        merged = tuple(file for pool in pools for file in pool)
-        return Group(frames, shape, (merged,), WeightedSchedule(), share * sum(weights))
-    return Group(
-        frames, shape, tuple(pools), WeightedSchedule(tuple(weights), key), share * sum(weights)
-    )
-
-
-def _weight(source: WeightedFiles) -> float:
-    return float(len(source.files)) if source.weight is None else source.weight
-
-
-def _no_files_error(frames: int, rules: CropRules) -> ValueError:
-    if frames > 1:
-        return ValueError(
-            f"data.frames={frames} needs videos, but the source contains only images; "
-            "set data.frames=1 or give clips"
-        )
-    return ValueError(
-        f"data.image_ratio={rules.image_ratio:g} needs images, but the source contains only "
-        "videos; set data.image_ratio=0 or add images"
-    )

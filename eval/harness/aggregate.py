@@ -20,6 +20,9 @@ from .speed_and_memory import Clock
 # Number of codes per group whose shares a row lists.
 CODE_RANKS = 64
 
+# The field of a row that is computed from the entropy of the codes.
+RATE_OF_ENTROPY = "empirical_bits_per_pixel"
+
 
 @dataclass(frozen=True)
 class MetricResults:
@@ -60,9 +63,9 @@ def aggregate(
     code_use = accumulator.codes.use() if accumulator.codes.group_sizes else None
     samples = sample_results(metrics.per_sample, columns)
     sets = set_results(metrics.per_set, evaluation.references.known, accumulator.reconstructions)
-    codes = codebook_results(metrics.codebook, code_use)
+    codes = codebook_results(metrics.codebook, code_use, accumulator.codes.few_vectors())
     values = {**samples.values, **sets.values, **codes.values}
-    caveats = {**samples.caveats, **sets.caveats}
+    caveats = {**samples.caveats, **sets.caveats, **codes.caveats}
     return Row(
         tokenizer=reconstructor.name,
         num_samples=len(accumulator.samples),
@@ -136,11 +139,22 @@ def set_results(
     return results
 
 
-def codebook_results(names: Sequence[str], code_use: CodeUse | None) -> MetricResults:
-    """Select the codebook metrics of these names, which need a codebook."""
+def codebook_results(
+    names: Sequence[str], code_use: CodeUse | None, caveat: str | None = None
+) -> MetricResults:
+    """Select the codebook metrics of these names, which need a codebook.
+
+    Args:
+        names: metrics to select.
+        code_use: metrics of the codebooks, if there are any.
+        caveat: why they, and the rate from the entropy, cannot be taken at face value.
+    """
     if code_use is None:
         return MetricResults(unavailable=dict.fromkeys(names, NO_CODEBOOK))
-    return MetricResults({name: code_use.means[name] for name in names})
+    values = {name: code_use.means[name] for name in names}
+    if caveat is None:
+        return MetricResults(values)
+    return MetricResults(values, caveats=dict.fromkeys((*names, RATE_OF_ENTROPY), caveat))
 
 
 def bootstrap_intervals(

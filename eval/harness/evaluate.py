@@ -62,7 +62,8 @@ def evaluate(
         size: side of the center crops, in pixels.
         frames: 1 scores images; a larger number scores the first frames of videos; None uses the
             protocol's default.
-        batch_size: clips per batch; affects speed and memory, not scores.
+        batch_size: clips per batch; affects speed and memory. Libraries choose other convolution
+            kernels for other batches, so scores may differ in the 7th digit.
         metrics: names from `METRICS`; None uses the default ones.
         protocol: name of the rules; rows under a preset also carry the canonical scores.
         limit: maximum number of files.

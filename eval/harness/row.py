@@ -51,7 +51,8 @@ class Row:
     unavailable: dict[str, str]
     """Metrics that could not be computed, each with the reason."""
     caveats: dict[str, str]
-    """Metrics that cannot be taken at face value, each with the reason."""
+    """Metrics, and `empirical_bits_per_pixel`, that cannot be taken at face value, each with the
+    reason."""
     bits_per_pixel: float | None
     """Rate over unpadded pixels: nominal for tokenizers, actual for codecs."""
     empirical_bits_per_pixel: float | None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...component import did_you_mean
+from ...option_errors import did_you_mean
 from ..features.extractor import Extractor
 from ..features.extractor_weights import MissingWeights
 from ..features.i3d import I3D

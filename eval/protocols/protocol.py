@@ -15,7 +15,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from ...component import did_you_mean
+from ...option_errors import did_you_mean
 from .image_pair import PixelConvention
 
 # Hashes identify rules across releases, so they are taken over the rules as first worded. (The

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...component import did_you_mean
+from ...option_errors import did_you_mean
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
 from .bicubic import Bicubic

@@ -26,8 +26,8 @@ from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-from ...component import did_you_mean
 from ...data.pixels import to_pixels, to_uint8
+from ...option_errors import did_you_mean
 from ...tokenizers.fingerprint import fingerprint
 from ...tokenizers.pretrained import check_loading
 from .reconstructor import Clips, Reconstruction, Reconstructor

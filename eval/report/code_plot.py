@@ -50,4 +50,6 @@ def code_facts(row: Row) -> str:
     sentence += f" (equivalent to {2**mean_entropy:,.0f} evenly used codes)"
     if groups > MAX_GROUPS:
         sentence += f"; the first {MAX_GROUPS} of {groups} groups are shown"
+    if caveat := row.caveats.get("empirical_bits_per_pixel"):
+        sentence += f" (* {caveat})"
     return sentence

@@ -1,11 +1,18 @@
 """report.md: the table with the notes on it, for issues and papers."""
 
+import re
 from collections.abc import Sequence
 
 from ..diagnostics.finding import Finding
 from ..harness.row import Row
 from .notes import notes
 from .table import DASH, Table, table_of
+
+# Line breaks of all kinds, and other characters without a shape.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+SPECIAL = re.compile(r"[\\`*{}\[\]#|~!$]|(?<!\w)_|_(?!\w)")
+# At the beginning of a line: the marks of lists, quotations and rules.
+LIST_MARK = re.compile(r"^(\s*\d*)([-+.)=])")
 
 
 def markdown(
@@ -20,26 +27,24 @@ def markdown(
         provenance: lines about rules, versions and machine.
     """
     table = table_of(rows)
-    parts = [f"# Tokenizer report\n\n{_escape(summary)}", _table(table)]
-    remarks = [*_marks(table), *notes(rows, star="\\*")]
+    parts = [f"# Tokenizer report\n\n{literal(summary)}", _table(table)]
+    remarks = [*_marks(table), *notes(rows)]
     if remarks:
-        parts.append("\n".join(f"- {remark}" for remark in remarks))
+        parts.append("\n".join(f"- {literal(remark)}" for remark in remarks))
     if findings:
         parts.append("## Artifacts\n\n" + _findings(findings))
-    parts.append("## Provenance\n\n" + "\n".join(f"- {line}" for line in provenance))
+    parts.append("## Provenance\n\n" + "\n".join(f"- {literal(line)}" for line in provenance))
     return "\n\n".join(parts) + "\n"
 
 
 def _table(table: Table) -> str:
-    header = [column.title for column in table.columns]
+    header = [literal(column.title) for column in table.columns]
     align = ["---" if column.key == "tokenizer" else "---:" for column in table.columns]
     lines = [
-        [f"**{cell.text}**" if cell.best else cell.text for cell in line.cells]
+        [f"**{literal(cell.text)}**" if cell.best else literal(cell.text) for cell in line.cells]
         for line in table.lines
     ]
-    return "\n".join(
-        "| " + " | ".join(map(_escape, cells)) + " |" for cells in [header, align, *lines]
-    )
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, align, *lines])
 
 
 def _marks(table: Table) -> list[str]:
@@ -55,9 +60,18 @@ def _findings(findings: Sequence[Finding]) -> str:
         values = ", ".join(f"{name} {value:.4g}" for name, value in finding.numbers.items())
         result = finding.summary if finding.unavailable is None else finding.unavailable
         cells = (finding.test, finding.tokenizer, values or DASH, result)
-        lines.append("| " + " | ".join(map(_escape, cells)) + " |")
+        lines.append("| " + " | ".join(map(literal, cells)) + " |")
     return "\n".join(lines)
 
 
-def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+def literal(text: str) -> str:
+    """Escape a text so that Markdown shows it as it is, whatever it contains.
+
+    Names of files and tokenizers are chosen by others: HTML becomes entities, and the characters
+    that Markdown reads are preceded by backslashes. Underscores inside words mean nothing to
+    Markdown and stay, so that the names of metrics remain readable in the source.
+    """
+    line = CONTROL.sub(" ", text)
+    line = SPECIAL.sub(r"\\\g<0>", line)
+    line = LIST_MARK.sub(r"\1\\\2", line)
+    return line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

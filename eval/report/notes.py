@@ -6,15 +6,10 @@ from ..harness.row import Row, with_canonical
 from ..metrics.catalog import NO_CODEBOOK
 
 
-def notes(rows: Sequence[Row], star: str = "*") -> list[str]:
-    """Return all notes on the rows and their canonical rows, each once.
-
-    Args:
-        rows: rows of the table.
-        star: spelling of the mark that refers to a caveat.
-    """
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return all notes on the rows and their canonical rows, each once, as plain text."""
     all_rows = list(with_canonical(rows))
-    caveats = [f"{star} {note}" for note in caveat_notes(rows)]
+    caveats = [f"* {note}" for note in caveat_notes(rows)]
     missing = {
         f"{name} is not measured: {reason}"
         for row in all_rows

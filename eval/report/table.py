@@ -28,7 +28,7 @@ class Column:
         value: function from a row to the value of its cell.
         form: Python format of a number.
         better: whether high or low values are better; None if neither is.
-        metric: whether it is one of `row.metrics`, with interval, caveat and reason.
+        metric: whether it is one of `row.metrics`, with interval and reason.
     """
 
     key: str
@@ -196,11 +196,11 @@ def _cell(column: Column, row: Row, rows: Sequence[Row], mark: str) -> Cell:
         if column.key in row.intervals:
             low, high = row.intervals[column.key]
             notes.append(f"95 % interval {low:{column.form}} … {high:{column.form}}")
-        if column.key in row.caveats:
-            text += " *"
-            notes.append(row.caveats[column.key])
         if column.key in row.unavailable:
             notes.append(f"not measured: {row.unavailable[column.key]}")
+    if column.key in row.caveats:
+        text += " *"
+        notes.append(row.caveats[column.key])
     if mark and (column.metric or column.key == "tokenizer"):
         text += f" {mark}"
     return Cell(text, value, "; ".join(notes), _is_best(column, row, rows))

@@ -210,6 +210,10 @@ class Game:
         losses = self.losses
         if stage == 2:
             losses = losses.model_copy(update={"entropy_warmup_weight": 0.0})
+        if self.gan.generator_factor(step["global_step"]) == 0:
+            # The reference runs the discriminator before its start as well. Nothing reads what
+            # changes, its batch statistics; here that pass is left out.
+            self.discriminator(clip(reconstruction).detach())
         objective = generator_objective(
             output_of(clip(reconstruction), terms, self.kwargs),
             clip(self.tensors[f"{number}.input"]),

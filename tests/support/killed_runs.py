@@ -32,7 +32,7 @@ def long_run(steps: int, workers: int = 0) -> RunConfig:
 
 
 def everything_at_once() -> RunConfig:
-    """Images and clips, a discriminator, codebooks that move by themselves, accumulation."""
+    """Rows of clips and images, a discriminator, moving codebooks, accumulation."""
     encoder, decoder = tiny_video_configs()
     vq = {"kind": "vq", "codebook_size": 16, "codebook_dim": 4, "update": "ema"}
     vq |= {"kmeans_init": True, "dead_code_threshold": 0.1}
@@ -44,7 +44,11 @@ def everything_at_once() -> RunConfig:
                 "source": "samples:train",
                 "size": 32,
                 "frames": 5,
-                "image_ratio": 0.5,
+                "buckets": [
+                    {},
+                    {"frames": 9, "size": 16, "batch_size": 1},
+                    {"frames": 1, "share": 2, "batch_size": 3},
+                ],
                 "workers": 2,
             },
             "train": {
@@ -54,12 +58,27 @@ def everything_at_once() -> RunConfig:
                 "checkpoint_every_steps": 2,
                 "keep_last": 100,
                 "gradient_checkpointing": True,
-                "losses": {"adversarial_weight": 0.1, "temporal_difference_weight": 0.1},
+                "losses": {
+                    "adversarial_weight": 0.1,
+                    "temporal_difference_weight": 0.1,
+                    "learn_logvar": True,
+                },
                 "adversarial": {
-                    "discriminator": {"kind": "patchgan", "base_channels": 8, "num_layers": 2},
+                    "discriminator": {
+                        "kind": "patchgan",
+                        "base_channels": 8,
+                        "num_layers": 2,
+                        "norm": "group",
+                        "spectral_norm": True,
+                    },
                     "adaptive": True,
-                    "start_step": 3,
+                    "start_step": 5,
+                    "discriminator_start_step": 3,
                     "warmup_steps": 4,
+                    "updates_per_step": 2,
+                    "lecam_form": "mean_logit",
+                    "optimizer": {"kind": "adam", "betas": [0.5, 0.9], "weight_decay": 0.01},
+                    "grad_clip_norm": 0.5,
                     "r1_weight": 1.0,
                     "r1_every_steps": 2,
                 },

@@ -20,6 +20,7 @@ from vistok.train.losses.discriminator import discriminator_objective
 from vistok.train.losses.gan import build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.losses.options import Adversarial, Losses
+from vistok.train.losses.pixel_likelihood import PixelLikelihood
 
 STEPS = 3
 CPU = torch.device("cpu")
@@ -30,12 +31,13 @@ def options(norm: str, **more: Any) -> Adversarial:
     return validate(Adversarial, {"discriminator": discriminator, **more})
 
 
-def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
+def play(rank: int, world_size: int, sharded: bool, form: str = "per_logit") -> dict[str, Any]:
     """The discriminator's gradients after both passes of the last step, and what was averaged."""
     torch.manual_seed(0)
     # Group norm, so that half of the batch is normalised as it is within the whole.
-    rules = options("group", adaptive=True, r1_weight=1.0, r1_every_steps=1, start_step=1)
-    gan = build_gan(rules, CPU)
+    rules = {"adaptive": True, "r1_weight": 1.0, "r1_every_steps": 1, "start_step": 1}
+    gan = build_gan(options("group", lecam_form=form, **rules), CPU)
+    likelihood = PixelLikelihood(0.0, (0.9, 0.99), CPU)
     tokenizer = tiny_tokenizer("image", {"kind": "plain"}).train()
     discriminator: torch.nn.Module = gan.discriminator
     if sharded:
@@ -47,10 +49,19 @@ def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
         pixels = torch.randn(4, 3, 1, 16, 16, generator=torch.Generator().manual_seed(step))
         pixels = pixels[rank * 4 // world_size : (rank + 1) * 4 // world_size]
         output = tokenizer(pixels)
-        losses = validate(Losses, {"adversarial_weight": 1.0})
+        losses = validate(Losses, {"adversarial_weight": 1.0, "learn_logvar": True})
         layer = tokenizer.decoder.conv_out.weight
-        played = generator_objective(output, pixels, losses, step=step, gan=gan, last_layer=layer)
+        played = generator_objective(
+            output,
+            pixels,
+            losses,
+            step=step,
+            gan=gan,
+            last_layer=layer,
+            likelihood=likelihood,
+        )
         played.loss.backward()
+        likelihood.step(1e-2)
         discriminator.zero_grad()
         judged = discriminator_objective(discriminator, pixels, output.pixels, gan=gan, step=step)
         if judged.loss.requires_grad:
@@ -58,6 +69,7 @@ def play(rank: int, world_size: int, sharded: bool) -> dict[str, Any]:
     results: dict[str, Any] = {
         f"lecam.{name}": value for name, value in gan.lecam.state_dict().items()
     }
+    results["logvar"] = likelihood.logvar.detach()
     results["adversarial_weight"] = played.terms["adversarial_weight"]
     for name, parameter in gan.discriminator.named_parameters():
         gradient = parameter.grad
@@ -83,6 +95,7 @@ def main() -> None:
         dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world_size)
     results: dict[str, Any] = {
         "replicated": play(rank, world_size, sharded=False),
+        "mean_logit": play(rank, world_size, sharded=False, form="mean_logit"),
         "refusal": unavailable_reason(),
     }
     if world_size > 1:

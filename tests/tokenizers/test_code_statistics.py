@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vistok import CodeStatistics
+from vistok.tokenizers.code_statistics import VECTORS_PER_CODE
 
 
 def indices(*sizes: int, vectors: int = 400) -> torch.Tensor:
@@ -85,3 +86,20 @@ def test_what_does_not_fit_is_refused():
         statistics.use()
     with pytest.raises(ValueError, match="of the same groups"):
         statistics.merge(CodeStatistics((4,)))
+
+
+def test_few_vectors_are_warned_about_and_many_are_not():
+    few = counted((4, 64), indices(4, 64, vectors=639))
+    assert few.few_vectors() == (
+        "639 indices understate the use of 64 codes; the entropy cannot exceed log2(639); "
+        "compare on 640 or more"
+    )
+    assert counted((4, 64), indices(4, 64, vectors=640)).few_vectors() is None
+    assert CodeStatistics(()).few_vectors() is None
+
+
+def test_the_entropy_of_enough_vectors_misses_less_than_the_caveat_allows():
+    """Miller-Madow: (K - 1) / (2 N ln 2) bits, here 0.072 with N = 10 K."""
+    enough = counted((256,), indices(256, vectors=VECTORS_PER_CODE * 256))
+    assert 0 < 8 - enough.use().entropy[0] < 0.08
+    assert enough.few_vectors() is None

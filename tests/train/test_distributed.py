@@ -27,23 +27,37 @@ DUAL_PATH = {
 }
 
 
-def game(**adversarial) -> dict:
+def game(learn_logvar: bool = False, **adversarial) -> dict:
     """A discriminator whose group norm sees half a batch as it sees it within the whole."""
     discriminator = {"kind": "patchgan", "base_channels": 8, "num_layers": 1, "norm": "group"}
     return {
-        "losses": {"adversarial_weight": 0.1},
+        "losses": {"adversarial_weight": 0.1, "learn_logvar": learn_logvar},
         "adversarial": {"discriminator": discriminator, **adversarial},
     }
 
 
+# A discriminator that learns first and twice per step, and a learned log-variance.
+FIRST_AND_OFTEN = {
+    "learn_logvar": True,
+    "start_step": 1,
+    "discriminator_start_step": 0,
+    "updates_per_step": 2,
+}
 FSDP2 = "train.parallelism=fsdp2"
 # What is trained: a kind of tokenizer, its bottleneck, and how.
 CONFIGS = {
     "game": ("image", {"kind": "fsq"}, game()),
-    "adaptive": ("image", {"kind": "fsq"}, game(adaptive=True)),
+    "adaptive": ("image", {"kind": "fsq"}, game(adaptive=True, **FIRST_AND_OFTEN)),
     "turns": ("video", {"kind": "fsq"}, {"steps": 6, **game()}),
     "paths": ("video", DUAL_PATH, {"steps": 8, "path_mode": "sampled", **game()}),
+    "rows": ("rows", {"kind": "fsq"}, {"steps": 8, "accumulation_steps": 2, **game()}),
 }
+# Two lengths of clips, and images: each with its size and batch size.
+ROWS = [
+    {"batch_size": 1},
+    {"frames": 9, "size": 16, "batch_size": 2},
+    {"frames": 1, "share": 2, "batch_size": 3},
+]
 # What two processes train, one after the other: config, folder, settings.
 ON_TWO = [
     ("game", "game-ddp"),
@@ -52,6 +66,7 @@ ON_TWO = [
     ("adaptive", "adaptive-fsdp2", FSDP2, "train.steps=6"),
     ("turns", "turns-ddp"),
     ("turns", "turns-fsdp2", FSDP2),
+    ("rows", "rows-ddp"),
     ("paths", "paths-ddp"),
     ("paths", "paths-fsdp2", FSDP2),
 ]
@@ -62,6 +77,8 @@ def config_tree(kind: str, bottleneck: dict, train_options: dict) -> dict:
     data = {"source": "samples:train", "size": 32, "workers": 0}
     if kind == "video":
         data |= {"frames": 5, "image_ratio": 0.5}
+    if kind == "rows":
+        data |= {"frames": 5, "buckets": ROWS}
     options = {"steps": 4, "batch_size": 2, "lr": 1e-3, "log_every_steps": 1, "trackers": []}
     options["latent_statistics_samples"] = 4
     held_out = "samples:heldout" if kind == "image" else "samples:videos"
@@ -117,7 +134,7 @@ def test_two_processes_give_the_losses_and_weights_of_one(folder):
 
 def test_sharded_training_gives_the_losses_of_whole_copies_and_goes_on_alone(folder):
     sharded = folder / "adaptive-fsdp2"
-    names = ["loss", "l1", "gradient_norm", "adversarial_weight", "discriminator_loss"]
+    names = ["loss", "l1", "gradient_norm", "adversarial_weight", "discriminator_loss", "logvar"]
     assert_same_lines(folder / "adaptive-ddp", sharded, *names, more=2)
     train_alone(folder, "adaptive", sharded.name, "train.steps=8")
     assert last_state(sharded)["step"] == 8
@@ -155,3 +172,14 @@ def test_two_processes_take_the_paths_of_one(folder, paths_of_one, parallelism):
     lines = read_metrics(two / "metrics.jsonl")
     paths = {path for line in lines for path in ("discrete", "continuous") if f"{path}_l1" in line}
     assert paths == {"discrete", "continuous"}
+
+
+def test_two_processes_take_the_rows_of_one(folder):
+    """Batches of three lengths and sizes: the same row on both ranks, half of it on each."""
+    doubled = [
+        f"data.buckets.{number}.batch_size={2 * row['batch_size']}"
+        for number, row in enumerate(ROWS)
+    ]
+    train_alone(folder, "rows", "rows-one", *doubled)
+    names = ["loss", "l1", "gradient_norm", "generator", "discriminator_loss"]
+    assert_same_lines(folder / "rows-one", folder / "rows-ddp", *names)

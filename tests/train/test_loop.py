@@ -129,6 +129,7 @@ def test_a_killed_run_of_everything_at_once_ends_bit_equal(tmp_path):
     assert_same_state(killed, whole)
     state = last_state(whole)
     assert state["lecam"]["real"] != 0, "LeCam followed the logits"
+    assert state["likelihood"]["logvar"] != 0, "the log-variance was learned"
     moved = state["model"]["bottleneck.codebook"]
     assert not torch.equal(
         moved,
@@ -285,6 +286,36 @@ def test_codebook_use_is_logged_under_constant_keys(tmp_path):
     train(tiny_run({"kind": "plain"}), tmp_path / "b", "cpu", False)
     lines = read_metrics(tmp_path / "b" / "metrics.jsonl")
     assert all(line[key] is None for line in lines for key in keys)
+
+
+def test_the_discriminator_has_a_start_an_optimizer_and_updates_of_its_own(tmp_path):
+    own = {"kind": "adamw", "betas": [0.5, 0.8], "weight_decay": 0.1}
+    options = {
+        "discriminator": {"kind": "patchgan", "base_channels": 4, "num_layers": 1},
+        "discriminator_start_step": 2,
+        "start_step": 4,
+        "updates_per_step": 3,
+        "lr": 0.5,
+        "optimizer": own,
+        "grad_clip_norm": 1e-9,
+        "lecam_weight": 0,
+    }
+    run = tiny_run(losses={"adversarial_weight": 0.1}, adversarial=options, schedule="linear")
+    train(run, tmp_path / "run", "cpu", False)
+    rows = read_metrics(tmp_path / "run" / "metrics.jsonl")
+    # Two steps of warm-up and a linear fall, from the discriminator's start at the third step.
+    assert [row["discriminator_lr"] for row in rows] == pytest.approx([0, 0, 0.25, 0.5, 0.5, 0])
+    assert [row["lr"] for row in rows] == pytest.approx([5e-4, 1e-3, 1e-3, 2e-3 / 3, 1e-3 / 3, 0])
+    assert [row["discriminator"] > 0 for row in rows] == [False, False, True, True, True, True]
+    assert [row["generator"] > 0 for row in rows] == [False] * 4 + [True] * 2
+    theirs, ours = (last_state(tmp_path / "run")[f"{n}optimizer"] for n in ("", "discriminator_"))
+    assert {state["step"].item() for state in ours["state"].values()} == {(6 - 2) * 3}
+    assert {state["step"].item() for state in theirs["state"].values()} == {6}
+    assert {tuple(group["betas"]) for group in ours["param_groups"]} == {(0.5, 0.8)}
+    assert {group["weight_decay"] for group in ours["param_groups"]} == {0.0, 0.1}
+    assert {tuple(group["betas"]) for group in theirs["param_groups"]} == {(0.9, 0.99)}
+    largest = max(state["exp_avg"].abs().max() for state in ours["state"].values())
+    assert 0 < largest < 1e-9, "its gradients are clipped to its own norm"
 
 
 @pytest.mark.parametrize(

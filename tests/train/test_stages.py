@@ -152,9 +152,8 @@ def test_what_cannot_be_carried_over_is_said(tmp_path):
         ),
         (["start.source=previous"], "needs a stage before"),
     ):
-        config = load_run_config(tmp_path / "a.yaml", overrides)
         with pytest.raises(ValueError, match=message):
-            train(config, tmp_path / "b", "cpu", False)
+            train(load_run_config(tmp_path / "a.yaml", overrides), tmp_path / "b", "cpu", False)
 
 
 def test_overrides_hold_for_every_stage_or_for_the_one_they_name(tmp_path):

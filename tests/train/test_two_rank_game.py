@@ -19,10 +19,10 @@ def results(tmp_path_factory) -> dict[str, Any]:
     return run_ranks(PROGRAM, tmp_path_factory.mktemp("ranks"))
 
 
-@pytest.mark.parametrize("way", ["replicated", "sharded"])
+@pytest.mark.parametrize("way", ["replicated", "sharded", "mean_logit"])
 def test_gradients_averages_and_the_adaptive_weight_are_those_of_the_global_batch(results, way):
     """Through DDP and through FSDP2, R1 and a pass before the start included."""
-    one = results["0-of-1"]["replicated"]
+    one = results["0-of-1"]["mean_logit" if way == "mean_logit" else "replicated"]
     assert one["lecam.real"] != 0
     for run in ("0-of-2", "1-of-2"):
         two = results[run][way]
@@ -33,7 +33,7 @@ def test_gradients_averages_and_the_adaptive_weight_are_those_of_the_global_batc
 
 
 def test_every_rank_holds_the_same_averages_to_the_bit(results):
-    for name in ("lecam.real", "lecam.fake"):
+    for name in ("lecam.real", "lecam.fake", "logvar"):
         ours, theirs = (results[run]["replicated"][name] for run in ("0-of-2", "1-of-2"))
         assert torch.equal(ours, theirs)
 

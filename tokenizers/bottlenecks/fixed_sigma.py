@@ -13,39 +13,35 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ...size_limits import MAX_CHANNELS, Channels, check_limits
-from .bottleneck import Continuous, Quantized
+from .kl import KLReduction, KLRegularized
 from .posterior import Gaussian
 
 
-class FixedSigma(Continuous):
+class FixedSigma(KLRegularized):
     """Gaussian latents of constant variance: a sample in train mode, the mode in eval mode.
 
     Args:
         latent_channels: channels of the latents.
         sigma: standard deviation of the noise, > 0.
-        kl_weight: weight of the divergence from N(0, 1), which is averaged over elements.
+        kl_weight: weight of the divergence from N(0, 1).
+        kl_reduction: unit of the divergence: "mean" over latent values, "per_pixel" (sum over a
+            sample's latent values / number of its pixel values) or "sum_over_batch" (that sum).
     """
 
     def __init__(
-        self, latent_channels: Channels = 16, sigma: float = 0.1, kl_weight: float = 1e-6
+        self,
+        latent_channels: Channels = 16,
+        sigma: float = 0.1,
+        kl_weight: float = 1e-6,
+        kl_reduction: KLReduction = "mean",
     ) -> None:
-        super().__init__()
+        super().__init__(kl_weight, kl_reduction)
         check_limits("latent_channels", latent_channels, MAX_CHANNELS)
         if sigma <= 0:
             raise ValueError(f"sigma must be > 0, got {sigma}; for no noise use kind: plain")
-        if kl_weight < 0:
-            raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
         self.dim = self.code_dim = latent_channels
-        self.sigma, self.kl_weight = sigma, kl_weight
+        self.sigma = sigma
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
         """Return N(x, sigma^2), whose log-variance is constant."""
         return Gaussian(x, torch.full_like(x, 2 * log(self.sigma)))
-
-    def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
-        if not self.training:
-            zero = x.new_zeros(())
-            return Quantized(x, None, zero, {"kl": zero})
-        posterior = self.posterior(x)
-        kl = posterior.kl().mean()
-        return Quantized(posterior.sample(), None, self.kl_weight * kl, {"kl": kl})

@@ -5,8 +5,20 @@ The encoder emits C means and, by `logvar`,
     per_channel    C log-variances, one for each mean
     uniform        1 log-variance for all channels of a position (LTX-Video, arXiv 2501.00103)
     constant       1 channel that is ignored; the log-variance is -30, practically no noise
+
+The loss is the divergence of a latent value from N(0, 1), averaged over the batch and, by
+`kl_reduction`,
+
+    mean             over the latent values of a sample
+    per_pixel        summed over them, divided by the number of pixel values of the sample, 3 T H W
+    sum_over_batch   summed over them
+
+Beside pixel losses that are means over pixel values, `per_pixel` is the unit of recipes that sum
+both over a sample (latent diffusion), and `sum_over_batch` that of recipes which sum the divergence
+alone (TA-TiTok, arXiv 2501.07730).
 """
 
+from math import prod
 from typing import Literal
 
 import torch
@@ -18,14 +30,71 @@ from .bottleneck import Continuous, Quantized
 from .codebook import check_choice
 from .posterior import MIN_LOGVAR, Gaussian, gaussian_from_moments
 
+KLReduction = Literal["mean", "per_pixel", "sum_over_batch"]
 
-class KL(Continuous):
+
+class KLRegularized(Continuous):
+    """Continuous bottleneck that samples a Gaussian in train mode and has its KL as loss.
+
+    Args:
+        kl_weight: weight of the divergence.
+        kl_reduction: unit of the divergence, see above.
+    """
+
+    def __init__(self, kl_weight: float, kl_reduction: KLReduction) -> None:
+        super().__init__()
+        if kl_weight < 0:
+            raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
+        check_choice("kl_reduction", kl_reduction, ("mean", "per_pixel", "sum_over_batch"))
+        self.kl_weight, self.kl_reduction = kl_weight, kl_reduction
+
+    def forward(self, x: Float[Tensor, "*batch dim"], pixel_values: int | None = None) -> Quantized:
+        """Pass vectors through the bottleneck; the first axis counts the samples.
+
+        Args:
+            x: encoder output, channels last.
+            pixel_values: number of pixel values of each sample, for kl_reduction=per_pixel.
+
+        Raises:
+            ValueError: kl_reduction=per_pixel in train mode without `pixel_values`.
+        """
+        out = super().forward(x)
+        if not self.training or self.kl_reduction == "mean":
+            return out
+        unit = self._values_per_unit(x, pixel_values)
+        terms = {"kl": unit * out.terms["kl"]}
+        return Quantized(out.codes, out.indices, self.kl_weight * terms["kl"], terms)
+
+    def _values_per_unit(self, x: Tensor, pixel_values: int | None) -> float:
+        """Return the factor from a mean over latent values to the unit of the loss."""
+        latent_values = prod(x.shape[1:-1]) * self.code_dim
+        if self.kl_reduction == "sum_over_batch":
+            return float(latent_values)
+        if pixel_values is None:
+            raise ValueError(
+                "kl_reduction=per_pixel needs the number of pixel values of a sample: train the "
+                "bottleneck within a tokenizer, or pass pixel_values"
+            )
+        return latent_values / pixel_values
+
+    def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
+        posterior = self.posterior(x)
+        if not self.training:
+            zero = x.new_zeros(())
+            return Quantized(posterior.mode(), None, zero, {"kl": zero})
+        kl = posterior.kl().mean()
+        return Quantized(posterior.sample(), None, self.kl_weight * kl, {"kl": kl})
+
+
+class KL(KLRegularized):
     """Diagonal Gaussian latents: a sample in train mode, the mode in eval mode.
 
     Args:
         latent_channels: channels of the latents.
-        kl_weight: weight of the divergence from N(0, 1), which is averaged over elements.
+        kl_weight: weight of the divergence from N(0, 1).
         logvar: "per_channel", "uniform" (one for all channels) or "constant".
+        kl_reduction: unit of the divergence: "mean" over latent values, "per_pixel" (sum over a
+            sample's latent values / number of its pixel values) or "sum_over_batch" (that sum).
     """
 
     def __init__(
@@ -33,15 +102,14 @@ class KL(Continuous):
         latent_channels: Channels = 16,
         kl_weight: float = 1e-6,
         logvar: Literal["per_channel", "uniform", "constant"] = "per_channel",
+        kl_reduction: KLReduction = "mean",
     ) -> None:
-        super().__init__()
+        super().__init__(kl_weight, kl_reduction)
         check_limits("latent_channels", latent_channels, MAX_CHANNELS)
-        if kl_weight < 0:
-            raise ValueError(f"kl_weight must be >= 0, got {kl_weight}")
         check_choice("logvar", logvar, ("per_channel", "uniform", "constant"))
         self.code_dim = latent_channels
         self.dim = latent_channels + (latent_channels if logvar == "per_channel" else 1)
-        self.kl_weight, self.logvar = kl_weight, logvar
+        self.logvar = logvar
 
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
         """Split the encoder's channels into mean and log-variance."""
@@ -49,11 +117,3 @@ class KL(Continuous):
         if self.logvar == "constant":
             return Gaussian(mean, torch.full_like(mean, MIN_LOGVAR))
         return gaussian_from_moments(mean, logvar.expand_as(mean))
-
-    def _quantize(self, x: Float[Tensor, "*batch dim"]) -> Quantized:
-        posterior = self.posterior(x)
-        codes = posterior.sample() if self.training else posterior.mode()
-        kl = (
-            posterior.kl().mean().float() if self.training else x.new_zeros((), dtype=torch.float32)
-        )
-        return Quantized(codes, None, self.kl_weight * kl, {"kl": kl})

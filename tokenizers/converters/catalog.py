@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from ...component import did_you_mean
+from ...option_errors import did_you_mean
 from .converter import Converter
 from .wetok import WeTokConverter
 

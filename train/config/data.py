@@ -2,10 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
-from pydantic import NonNegativeInt as Count
+from pydantic import Field, NonNegativeFloat, model_validator
 
-from ...config import ConfigSection
+from ...config import ConfigSection, Count
 from ...data.training.crop import CropRules
 
 
@@ -14,7 +13,7 @@ class WeightedSource(ConfigSection):
 
     source: str
     """Folder, glob, tar shards, Parquet, list, bundled set or URL, as in `data.source`."""
-    weight: PositiveFloat
+    weight: float = Field(gt=0, allow_inf_nan=False)
     """How often the source is drawn, in proportion to the weights of the others."""
 
 

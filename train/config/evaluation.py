@@ -1,8 +1,8 @@
 """The `eval` section of a run config: scores on held-out data during the run."""
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from ...config import ConfigSection
+from ...config import ConfigSection, PositiveInt
 from ...eval.metrics.catalog import check_metrics
 
 

@@ -7,13 +7,12 @@ import copy
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...component import validate
 from ...config import Tree, dump, load_config, merge, override_value
-from ...eval.metrics.ssim import WINDOW_SIDES
+from .checks import check_run_config
 from .run_config import RunConfig
 
 # Folders that a run writes beside those of its stages.
@@ -45,33 +44,63 @@ def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, Ru
     stages: Any = tree.pop("stages", None)
     if stages is None:
         stages = [{"name": ""}]
-    elif not isinstance(stages, list) or not all(map(_has_folder_name, stages)):
+    elif not isinstance(stages, list) or not stages or not all(map(_has_folder_name, stages)):
         raise ValueError("stages must be a list of mappings, each with a name for its folder")
     names = [str(stage.pop("name")) for stage in stages]
-    for stage_name in names:
-        if names.count(stage_name) > 1:
-            raise ValueError(f"stages need unique names, got {stage_name} twice")
-        if stage_name.casefold() in RUN_FOLDERS:
-            raise ValueError(
-                f"a stage cannot be called {stage_name}, which is a folder of the run itself; "
+    merged = [copy.deepcopy(merge(tree, stage)) for stage in stages]
+    problems = [*_name_problems(names), *_override_stages(merged, overrides)]
+    checked = [check_run_config(stage) for stage in merged]
+    problems += _problems_of_stages(names, [lines for _, lines in checked])
+    first = checked[0][0]
+    if first is not None and first.start.source == "previous":
+        problems.append("start.source=previous needs a stage before this one")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return {
+        name: config for name, (config, _) in zip(names, checked, strict=True) if config is not None
+    }
+
+
+def _name_problems(names: Sequence[str]) -> Iterator[str]:
+    """Yield the names that cannot be folders of stages."""
+    for name in dict.fromkeys(names):
+        if names.count(name) > 1:
+            yield f"stages need unique names, got {name} twice"
+        if name.casefold() in RUN_FOLDERS:
+            yield (
+                f"a stage cannot be called {name}, which is a folder of the run itself; "
                 f"choose a name other than {', '.join(RUN_FOLDERS)}"
             )
-    merged = [copy.deepcopy(merge(tree, stage)) for stage in stages]
-    _override_stages(merged, overrides)
-    return {stage_name: _checked(stage) for stage_name, stage in zip(names, merged, strict=True)}
 
 
-def _override_stages(stages: list[Tree], overrides: Sequence[str]) -> None:
-    """Apply overrides for all stages first, so that those for one stage take precedence."""
+def _problems_of_stages(names: Sequence[str], found: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield each problem once, with the stage's name unless all stages have it."""
+    for name, lines in zip(names, found, strict=True):
+        for line in lines:
+            if not all(line in others for others in found):
+                yield f"stage {name}: {line}"
+            elif lines is found[0]:
+                yield line
+
+
+def _override_stages(stages: list[Tree], overrides: Sequence[str]) -> list[str]:
+    """Apply overrides for all stages first, so that those for one stage take precedence.
+
+    Returns:
+        One line per override that cannot be applied.
+    """
     named = [override for override in overrides if override.startswith("stages.")]
-    for override in overrides:
-        if override not in named:
-            for stage in stages:
-                override_value(stage, override)
-    for override in named:
-        if override.partition("=")[0].count(".") < 2:
-            raise ValueError(f"--set takes stages.NUMBER.key.path=value, got {override!r}")
-        override_value({"stages": stages}, override)
+    for_all = [override for override in overrides if override not in named]
+    problems: dict[str, None] = {}  # in order, each once
+    for tree, settings in [(stage, for_all) for stage in stages] + [({"stages": stages}, named)]:
+        for override in settings:
+            try:
+                if override in named and override.partition("=")[0].count(".") < 2:
+                    raise ValueError(f"--set takes stages.NUMBER.key.path=value, got {override!r}")
+                override_value(tree, override)
+            except ValueError as error:
+                problems |= dict.fromkeys(str(error).splitlines())
+    return list(problems)
 
 
 def _has_folder_name(stage: Any) -> bool:
@@ -85,42 +114,6 @@ def dump_stages(stages: Mapping[str, RunConfig]) -> str:
         for name, config in stages.items()
     ]
     return "---\n".join(documents)
-
-
-def _checked(tree: Tree) -> RunConfig:
-    data = tree.get("data")
-    if data is None or (isinstance(data, dict) and data.get("source") is None):
-        raise ValueError("data.source is not set: set the training data, --set data.source=FOLDER")
-    config: RunConfig = validate(RunConfig, tree)
-    check_shapes(config)
-    side = config.held_out_size
-    if config.eval.source is not None and side < WINDOW_SIDES["gaussian11"]:
-        raise ValueError(
-            f"eval.size must be at least {WINDOW_SIDES['gaussian11']} pixels for SSIM, got {side}"
-        )
-    return config
-
-
-def check_shapes(config: RunConfig) -> None:
-    """Raise a `ValueError` unless the crops of training and evaluation fit the networks."""
-    import torch
-
-    with torch.device("meta"):
-        tokenizer = config.build_tokenizer()
-    data = config.data
-    crops = [("data.buckets", bucket) for bucket in data.buckets]
-    for name, side in (("data.size", data.size), ("eval.size", config.held_out_size)):
-        crops.append((name, (side, side)))
-    for name, (H, W) in crops:
-        try:
-            tokenizer.layout((data.frames, H, W))
-        except ValueError as error:
-            raise ValueError(f"{name}={H} x {W}, data.frames={data.frames}: {error}") from error
-    if config.train.losses.adversarial_weight:
-        with torch.device("meta"):
-            discriminator = config.train.adversarial.build_discriminator()
-        for H, W in data.shapes:
-            discriminator.check_size(H, W)
 
 
 def json_schema() -> dict[str, Any]:

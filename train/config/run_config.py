@@ -5,11 +5,12 @@ section has a file of its own beside this one. `files.py` reads configs from fil
 """
 
 import json
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ...component import ComponentError
+from ...component import ComponentError, build
 from ...component_options import family_union
 from ...config import ConfigSection, Tree
 from ...tokenizers.bottlenecks.catalog import BOTTLENECKS
@@ -44,6 +45,37 @@ class Model(ConfigSection):
         except ComponentError as error:
             raise ComponentError(f"model.{error}") from error
 
+    def problems(self) -> list[str]:
+        """Return what the components refuse, a line each; empty if the tokenizer can be built."""
+        try:
+            self.build()
+        except ValueError as error:
+            problems = list(component_problems(self.model_dump(mode="json")))
+            return problems or str(error).splitlines()
+        return []
+
+
+def component_problems(options: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the components of a tokenizer refuse; those whose options are invalid are skipped.
+
+    Args:
+        options: plain options of the components, by name.
+    """
+    families = (
+        ("bottleneck", BOTTLENECKS, {}),
+        ("encoder", ENCODERS, {"out_channels": 1}),
+        ("decoder", DECODERS, {"in_channels": 1}),
+    )
+    for name, family, derived in families:
+        if not isinstance(options.get(name), Mapping):
+            continue
+        try:
+            build(family, options[name], f"model.{name}", **derived)
+        except ComponentError as error:
+            yield from str(error).splitlines()
+        except ValueError:
+            continue
+
 
 class RunConfig(ConfigSection):
     """All settings of a training run."""
@@ -60,38 +92,23 @@ class RunConfig(ConfigSection):
     """Held-out data, and the metrics computed on it during the run."""
 
     @model_validator(mode="after")
-    def _every_setting_has_an_effect(self) -> "RunConfig":
-        losses, kind = self.train.losses, self.model.bottleneck.kind
-        of_two_paths = {
-            "train.path_mode": self.train.path_mode != "both",
-            "train.losses.continuous_path_weight": losses.continuous_path_weight != 1.0,
-        }
-        for name, is_set in of_two_paths.items():
-            if is_set and not self.is_dual_path:
-                raise ValueError(
-                    f"{name} belongs to model.bottleneck.kind=dual_path, not to {kind}"
-                )
-        weight = losses.temporal_difference_weight
-        if weight and self.data.frames == 1:
-            raise ValueError(
-                f"train.losses.temporal_difference_weight={weight:g} needs data.frames > 1"
-            )
+    def _sections_agree(self) -> "RunConfig":
+        if problems := self.contradictions(type(self).model_fields):
+            raise ValueError("\n".join(problems))
         return self
 
-    @model_validator(mode="after")
-    def _every_step_can_learn(self) -> "RunConfig":
-        frozen, adversarial = set(self.train.freeze), self.train.adversarial
-        if "decoder" in frozen and adversarial.adaptive and self.train.losses.adversarial_weight:
-            raise ValueError(
-                "train.adversarial.adaptive needs gradients of the decoder's last layer, which "
-                "train.freeze holds; set train.adversarial.adaptive=false"
-            )
-        if self._skips_the_quantizer and {"encoder", "decoder"} <= frozen:
-            raise ValueError(
-                f"train.path_mode={self.train.path_mode} has steps of the continuous path, which "
-                "can learn nothing: train.freeze holds encoder and decoder; set it to discrete"
-            )
-        return self
+    def contradictions(self, valid: Collection[str]) -> list[str]:
+        """Return every contradiction between settings of several sections, a line each.
+
+        Args:
+            valid: names of the sections that can be read; others are compared with nothing.
+        """
+        return [
+            problem
+            for sections, check in CROSS_CHECKS
+            if sections <= set(valid)
+            for problem in check(self)
+        ]
 
     def __reduce__(self) -> Any:
         """Pickle as plain values: the models of component options live in no module."""
@@ -105,9 +122,9 @@ class RunConfig(ConfigSection):
         """Return whether some layers idle at some steps: a path's, or temporal ones on images."""
         import torch
 
-        if self._skips_the_quantizer:
+        if self.skips_the_quantizer:
             return True
-        if self.data.frames > 1 and self.data.image_ratio == 0:
+        if all(kind.frames > 1 for kind in self.data.kinds):
             return False
         with torch.device("meta"):
             return self.build_tokenizer().temporal_compression > 1
@@ -123,7 +140,7 @@ class RunConfig(ConfigSection):
         return self.model.bottleneck.kind == "dual_path"
 
     @property
-    def _skips_the_quantizer(self) -> bool:
+    def skips_the_quantizer(self) -> bool:
         """True if some or all steps take the continuous path alone."""
         return self.is_dual_path and self.train.path_mode not in ("both", "discrete")
 
@@ -136,6 +153,57 @@ class RunConfig(ConfigSection):
     def build_tokenizer(self) -> VisualTokenizer:
         """Build the untrained tokenizer."""
         return self.model.build()
+
+
+# ---- checks across sections ----------------------------------------------------------------------
+
+
+def _settings_of_two_paths(config: RunConfig) -> Iterator[str]:
+    """Yield settings of dual-path tokenizers that have no effect on others."""
+    train, kind = config.train, config.model.bottleneck.kind
+    of_two_paths = {
+        "train.path_mode": train.path_mode != "both",
+        "train.losses.continuous_path_weight": train.losses.continuous_path_weight != 1.0,
+    }
+    for name, is_set in of_two_paths.items():
+        if is_set and not config.is_dual_path:
+            yield f"{name} belongs to model.bottleneck.kind=dual_path, not to {kind}"
+
+
+def _losses_of_frames(config: RunConfig) -> Iterator[str]:
+    """Yield losses that compare frames where there is only one."""
+    weight = config.train.losses.temporal_difference_weight
+    if weight and not config.data.has_clips:
+        yield f"train.losses.temporal_difference_weight={weight:g} needs data.frames > 1"
+
+
+def _gradients_of_the_adaptive_weight(config: RunConfig) -> Iterator[str]:
+    """Yield an adaptive weight whose gradients a frozen decoder does not have."""
+    train = config.train
+    if "decoder" in train.freeze and train.adversarial.adaptive and train.losses.adversarial_weight:
+        yield (
+            "train.adversarial.adaptive needs gradients of the decoder's last layer, which "
+            "train.freeze holds; set train.adversarial.adaptive=false"
+        )
+
+
+def _steps_that_learn_nothing(config: RunConfig) -> Iterator[str]:
+    """Yield a path mode of which some steps train frozen networks only."""
+    train = config.train
+    if config.skips_the_quantizer and {"encoder", "decoder"} <= set(train.freeze):
+        yield (
+            f"train.path_mode={train.path_mode} has steps of the continuous path, which "
+            "can learn nothing: train.freeze holds encoder and decoder; set it to discrete"
+        )
+
+
+# The sections that each check reads: it runs if these are valid, whatever is wrong with others.
+CROSS_CHECKS: tuple[tuple[frozenset[str], Callable[[RunConfig], Iterator[str]]], ...] = (
+    (frozenset({"model", "train"}), _settings_of_two_paths),
+    (frozenset({"data", "train"}), _losses_of_frames),
+    (frozenset({"train"}), _gradients_of_the_adaptive_weight),
+    (frozenset({"model", "train"}), _steps_that_learn_nothing),
+)
 
 
 # Settings that may change between the starts of one run, because they change no weight.

@@ -3,12 +3,11 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
-from pydantic import NonNegativeInt as Count
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
 from ...component import build
 from ...component_options import family_union, options_model
-from ...config import ConfigSection, UnitInterval
+from ...config import ConfigSection, Count, PositiveInt, Seed, UnitInterval
 from ..losses.options import Adversarial, Losses
 from ..optimization.optimizer import OPTIMIZERS, OptimizerConfig
 from ..optimization.schedule import ScheduleName, learning_rate_factor
@@ -47,7 +46,7 @@ class Train(ConfigSection):
     optimizer: family_union(OPTIMIZERS) = Field(  # pyright: ignore[reportInvalidTypeForm]
         default_factory=options_model(OPTIMIZERS["adamw"], "adamw")
     )
-    """Optimizer of the tokenizer and of the discriminator."""
+    """Optimizer of the tokenizer, and of the discriminator unless it has its own."""
     schedule: ScheduleName = "cosine"
     """Shape of the learning rate after the warm-up."""
     warmup_steps: Count = 500
@@ -57,12 +56,13 @@ class Train(ConfigSection):
     min_lr_ratio: float = Field(default=0.0, ge=0, le=1)
     """Learning rate at the last step, as a share of the peak; `constant` ignores it."""
     grad_clip_norm: PositiveFloat | None = 1.0
-    """Maximum norm of all gradients of a network together; null clips nothing."""
+    """Maximum norm of all gradients of the tokenizer together, and of the discriminator's unless it
+    has its own; null clips nothing."""
     ema_decay: UnitInterval = 0.999
     """Decay per step of the moving average of the weights, which is what is scored and saved."""
     ema_warmup: bool = True
     """Use a smaller decay during the first steps, so that the average follows them faster."""
-    seed: Count = 0
+    seed: Seed = 0
     """Seed of initial weights, data order, crops and all other random numbers."""
     mixed_precision: Annotated[Literal["no", "bf16", "fp16"], BeforeValidator(_spell_no)] = "no"
     """Autocast dtype; quantizers, losses and the discriminator stay in fp32."""
@@ -111,22 +111,44 @@ class Train(ConfigSection):
             )
         return self
 
-    def learning_rate_factor(self) -> Callable[[int], float]:
-        """Return the factor on all learning rates as a function of the step, counted from 0."""
+    def learning_rate_factor(self, start_step: int = 0) -> Callable[[int], float]:
+        """Return the factor on learning rates as a function of the step, counted from 0.
+
+        Args:
+            start_step: step at which warm-up and schedule start.
+        """
         return learning_rate_factor(
             self.schedule,
             warmup_steps=self.warmup_steps,
             steps=self.steps,
             final_factor=self.min_lr_ratio,
             warmup_start_factor=self.warmup_start_factor,
+            start_step=start_step,
         )
 
+    def discriminator_lr(self) -> Callable[[int], float]:
+        """Return the discriminator's learning rate as a function of the step; 0 before its start.
+
+        The schedule counts from the discriminator's start, warm-up included.
+        """
+        peak = self.adversarial.lr or self.lr
+        factor = self.learning_rate_factor(self.adversarial.discriminator_start)
+        return lambda step: peak * factor(step)
+
     @property
-    def discriminator_lr(self) -> float:
-        """Peak learning rate of the discriminator."""
-        return self.adversarial.lr or self.lr
+    def discriminator_grad_clip_norm(self) -> float | None:
+        """Maximum norm of the discriminator's gradients; None clips nothing."""
+        return self.adversarial.grad_clip_norm or self.grad_clip_norm
 
     @property
     def optimizer_config(self) -> OptimizerConfig:
-        """Kind and options of both optimizers."""
+        """Kind and options of the tokenizer's optimizer."""
         return build(OPTIMIZERS, self.optimizer.model_dump(), "train.optimizer")
+
+    @property
+    def discriminator_optimizer_config(self) -> OptimizerConfig:
+        """Kind and options of the discriminator's optimizer."""
+        own = self.adversarial.optimizer
+        if own is None:
+            return self.optimizer_config
+        return build(OPTIMIZERS, own.model_dump(), "train.adversarial.optimizer")

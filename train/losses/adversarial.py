@@ -2,8 +2,9 @@
 
 Generator, of the logits f of reconstructions:
 
-    non_saturating   mean_n softplus(-mean_p f_np)    on the mean logit of each image n
-    hinge            -mean f
+    non_saturating             mean_n softplus(-mean_p f_np)    on the mean logit of each image n
+    non_saturating_per_patch   mean_np softplus(-f_np)          on the logit of each patch p
+    hinge                      -mean f
 
 Discriminator, of the logits r of originals and f of reconstructions:
 
@@ -22,13 +23,18 @@ from torch import Tensor
 Logits = Float[Tensor, "N 1 t h w"]
 Scalar = Float[Tensor, ""]
 
-GeneratorLossName = Literal["non_saturating", "hinge"]
+GeneratorLossName = Literal["non_saturating", "non_saturating_per_patch", "hinge"]
 DiscriminatorLossName = Literal["hinge", "vanilla", "non_saturating"]
 
 
 def non_saturating_generator_loss(fake: Logits) -> Scalar:
     """Return a loss that is low where whole reconstructions look real."""
     return F.softplus(-per_image(fake)).mean()
+
+
+def non_saturating_per_patch_generator_loss(fake: Logits) -> Scalar:
+    """Return a loss that is low where every patch looks real."""
+    return F.softplus(-fake).mean()
 
 
 def hinge_generator_loss(fake: Logits) -> Scalar:
@@ -58,6 +64,7 @@ def per_image(logits: Logits) -> Float[Tensor, "N"]:
 
 GENERATOR_LOSSES: dict[GeneratorLossName, Callable[[Tensor], Tensor]] = {
     "non_saturating": non_saturating_generator_loss,
+    "non_saturating_per_patch": non_saturating_per_patch_generator_loss,
     "hinge": hinge_generator_loss,
 }
 DISCRIMINATOR_LOSSES: dict[DiscriminatorLossName, Callable[[Tensor, Tensor], Tensor]] = {

@@ -4,7 +4,7 @@ loss = factor(step) * (discriminator + lecam_weight * lecam + r1_weight * every 
 
 R1 is computed every few steps only and scaled up by as much (lazy regularization,
 arXiv 1912.04958). Before the start the factor is 0 and there is no graph, so no weight changes;
-batch statistics and LeCam's averages follow the logits from the first step on.
+LeCam's averages follow the logits from the first step on, and without LeCam nothing is computed.
 """
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from .adversarial import DISCRIMINATOR_LOSSES
 from .gan import GAN
 from .generator import Objective
+from .options import Adversarial
 from .r1 import r1_penalty
 
 Pixels = Float[Tensor, "B 3 T H W"]
@@ -37,10 +38,14 @@ def discriminator_objective(
         step: optimizer steps of the tokenizer taken before this one.
 
     Returns:
-        The loss; `logits_real` and `logits_fake` are means.
+        The loss; `logits_real` and `logits_fake` are means. The keys of the terms are the same at
+        every step.
     """
-    options, factor = gan.options, gan.factor(step)
-    active = gan.active(step) and torch.is_grad_enabled()
+    options, factor = gan.options, gan.discriminator_factor(step)
+    if factor == 0 and not options.lecam_weight:
+        zero = torch.zeros((), device=pixels.device)
+        return Objective(zero, dict.fromkeys(_term_names(options), zero))
+    active = factor > 0 and torch.is_grad_enabled()
     penalized = active and options.r1_weight > 0 and step % options.r1_every_steps == 0
     # Not the batch itself, which must not come to require a gradient.
     pixels = pixels.detach().requires_grad_(penalized)
@@ -64,3 +69,9 @@ def discriminator_objective(
             loss = loss + options.r1_weight * options.r1_every_steps * terms["r1"]
         loss = factor * loss
     return Objective(loss, {name: term.detach() for name, term in terms.items()})
+
+
+def _term_names(options: Adversarial) -> list[str]:
+    """Return the names of the terms of a step before the start without LeCam."""
+    names = ["discriminator", "logits_real", "logits_fake"]
+    return [*names, "r1"] if options.r1_weight else names

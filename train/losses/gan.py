@@ -27,20 +27,27 @@ class GAN:
     lecam: LeCam
     options: Adversarial
 
-    def factor(self, step: int) -> float:
-        """Return the factor on the adversarial losses: 0 before the start, then a ramp up to 1.
+    def generator_factor(self, step: int) -> float:
+        """Return the factor on the tokenizer's adversarial loss: 0 before its start, then a ramp.
 
         Args:
             step: optimizer steps taken so far.
         """
-        done = step - self.options.start_step + 1
-        if done < 1:
-            return 0.0
-        return min(1.0, done / max(1, self.options.warmup_steps))
+        return self._factor(step - self.options.start_step)
 
-    def active(self, step: int) -> bool:
-        """Return whether the adversarial losses have started, so that they have a gradient."""
-        return self.factor(step) > 0
+    def discriminator_factor(self, step: int) -> float:
+        """Return the factor on the discriminator's loss, likewise."""
+        return self._factor(step - self.options.discriminator_start)
+
+    def _factor(self, steps_since_start: int) -> float:
+        if steps_since_start < 0:
+            return 0.0
+        return min(1.0, (steps_since_start + 1) / max(1, self.options.warmup_steps))
+
+    def updates(self, step: int) -> int:
+        """Return the number of discriminator updates of a step; 0 before the start."""
+        started = step >= self.options.discriminator_start
+        return self.options.updates_per_step if started else 0
 
     @contextmanager
     def frozen(self) -> Iterator[Discriminator]:
@@ -68,7 +75,7 @@ def build_gan(options: Adversarial, device: torch.device) -> GAN:
             none.
     """
     if (
-        options.discriminator.norm == "sync_batch"
+        getattr(options.discriminator, "norm", None) == "sync_batch"
         and device.type == "cpu"
         and rank_and_world_size()[1] > 1
     ):
@@ -77,4 +84,4 @@ def build_gan(options: Adversarial, device: torch.device) -> GAN:
             "use batch or group on several CPU processes"
         )
     discriminator = options.build_discriminator().to(device)
-    return GAN(discriminator, LeCam(options.lecam_decay).to(device), options)
+    return GAN(discriminator, LeCam(options.lecam_decay, options.lecam_form).to(device), options)

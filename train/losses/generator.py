@@ -5,7 +5,9 @@
     loss = reconstruction + bottleneck loss + entropy_warmup(step) * entropy
          + adversarial weight * generator
 
-The adversarial weight is fixed or adaptive, and 0 before the discriminator's start. A frozen
+A learned log-variance of the pixel likelihood replaces `reconstruction` by its negative
+log-likelihood. The adversarial weight is fixed or adaptive; before the start of the adversarial
+loss it is 0, as is `generator`, and the discriminator is not called. A frozen
 bottleneck in eval mode adds nothing: that is the objective of WeTok's second stage. Where a
 dual-path tokenizer took both paths, `reconstruction` and `generator` are sums over them, the
 continuous one weighted.
@@ -24,6 +26,7 @@ from .adversarial import GENERATOR_LOSSES
 from .gan import GAN
 from .options import Losses
 from .perceptual import PerceptualLoss
+from .pixel_likelihood import PixelLikelihood
 from .reconstruction import charbonnier_loss, l1_loss, l2_loss, temporal_difference_loss
 
 
@@ -51,6 +54,7 @@ def generator_objective(
     perceptual: PerceptualLoss | None = None,
     gan: GAN | None = None,
     last_layer: Tensor | None = None,
+    likelihood: PixelLikelihood | None = None,
 ) -> Objective:
     """Compute the weighted sum of all loss terms of one forward pass.
 
@@ -60,9 +64,9 @@ def generator_objective(
         losses: the weights.
         step: optimizer steps taken so far.
         perceptual: LPIPS, exactly where its weight is not 0.
-        gan: the discriminator, exactly where the adversarial weight is not 0. Its batch statistics
-            follow the reconstructions from the first step on.
+        gan: the discriminator, exactly where the adversarial weight is not 0.
         last_layer: weight of the decoder's last layer, for the adaptive weight.
+        likelihood: the learned log-variance, exactly where losses.learn_logvar is set.
 
     Returns:
         The loss. Of the terms, `adversarial_weight` is the factor that `generator` had in it.
@@ -73,17 +77,24 @@ def generator_objective(
     """
     assert (perceptual is not None) == (losses.perceptual_weight > 0), "network and weight go along"
     assert (gan is not None) == (losses.adversarial_weight > 0), "network and weight go along"
+    assert (likelihood is not None) == losses.learn_logvar, "variable and option go along"
     with torch.autocast(pixels.device.type, enabled=False):
         terms, reconstruction = _reconstruction(output, pixels, losses, perceptual)
+        if likelihood is not None:
+            reconstruction = likelihood(reconstruction, _weight_of_paths(output, losses))
+            terms |= {"logvar": likelihood.logvar.detach().clone()}
         loss = reconstruction + output.loss + _entropy_warmup(output.terms, losses, step)
         if gan is not None:
-            generator = _generator_loss(output, losses, gan, step)
-            weight = generator.new_tensor(gan.factor(step))
-            if gan.options.adaptive and gan.active(step):
-                assert last_layer is not None, "the adaptive weight needs the last layer"
-                weight = weight * adaptive_weight(reconstruction, generator, last_layer)
-            weight = losses.adversarial_weight * weight
-            loss = loss + weight * generator
+            factor = gan.generator_factor(step)
+            generator, weight = loss.new_zeros(()), loss.new_tensor(factor)
+            if factor > 0:
+                generator = _generator_loss(output, losses, gan)
+                if gan.options.adaptive:
+                    assert last_layer is not None, "the adaptive weight needs the last layer"
+                    ratio = adaptive_weight(reconstruction, generator, last_layer)
+                    weight = weight * ratio.clamp(max=gan.options.max_adaptive_weight)
+                weight = losses.adversarial_weight * weight
+                loss = loss + weight * generator
             terms |= {"generator": generator, "adversarial_weight": weight}
     terms |= output.terms
     return Objective(loss, {name: term.detach() for name, term in terms.items()})
@@ -108,6 +119,11 @@ def _reconstruction(
     for path, path_terms in by_path.items():
         terms |= {f"{path}_{name}": term for name, term in path_terms.items()}
     return terms, loss
+
+
+def _weight_of_paths(output: Output, losses: Losses) -> float:
+    """Return the sum of the weights of all reconstructions."""
+    return sum(_path_weight(path, losses) for path in output.paths or ("",))
 
 
 def _path_weight(path: str, losses: Losses) -> float:
@@ -154,13 +170,10 @@ def _entropy_warmup(terms: Mapping[str, Tensor], losses: Losses, step: int) -> T
     return losses.entropy_warmup_weight * remaining * entropy
 
 
-def _generator_loss(output: Output, losses: Losses, gan: GAN, step: int) -> Tensor:
-    """Return the adversarial loss of all reconstructions; without a graph before the start."""
+def _generator_loss(output: Output, losses: Losses, gan: GAN) -> Tensor:
+    """Return the adversarial loss of all reconstructions."""
     generator_loss = GENERATOR_LOSSES[gan.options.generator_loss]
-    with (
-        gan.frozen() as discriminator,
-        torch.set_grad_enabled(gan.active(step) and torch.is_grad_enabled()),
-    ):
+    with gan.frozen() as discriminator:
         path_losses = [
             _path_weight(path, losses) * generator_loss(discriminator(restored))
             for path, restored in (output.paths or {"": output.pixels}).items()

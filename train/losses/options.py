@@ -1,15 +1,16 @@
 """The sections of a run config about losses: `train.losses` and `train.adversarial`."""
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
-from pydantic import NonNegativeInt as Count
+from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
 
 from ...component import build
 from ...component_options import family_union, options_model
-from ...config import ConfigSection, UnitInterval
+from ...config import ConfigSection, Count, PositiveInt, UnitInterval
 from ...eval.features.lpips_network import Trunk
 from ...models.discriminators.catalog import DISCRIMINATORS
 from ...models.discriminators.discriminator import Discriminator
+from ..optimization.optimizer import OPTIMIZERS
 from .adversarial import DiscriminatorLossName, GeneratorLossName
+from .lecam import LeCamForm
 
 
 class Losses(ConfigSection):
@@ -31,6 +32,11 @@ class Losses(ConfigSection):
     """Classifier whose features LPIPS compares."""
     continuous_path_weight: NonNegativeFloat = 1.0
     """Weight of the continuous reconstruction of dual-path tokenizers; the discrete one has 1."""
+    learn_logvar: bool = False
+    """Learn the log-variance s of the pixel likelihood: reconstruction losses R become
+    exp(-s) R + s."""
+    logvar_init: float = 0.0
+    """Log-variance at the first step, with learn_logvar."""
     adversarial_weight: NonNegativeFloat = 0.0
     """Weight of the adversarial loss against the discriminator of train.adversarial."""
     entropy_warmup_weight: NonNegativeFloat = 0.0
@@ -39,12 +45,14 @@ class Losses(ConfigSection):
     """Optimizer steps over which entropy_warmup_weight falls linearly to 0."""
 
     @model_validator(mode="after")
-    def _something_is_reconstructed(self) -> "Losses":
+    def _the_reconstruction_can_be_learned(self) -> "Losses":
         names = ("l1_weight", "l2_weight", "charbonnier_weight", "perceptual_weight")
         if not any(getattr(self, name) for name in names):
             raise ValueError(
                 f"no reconstruction loss has a weight: set one of {', '.join(names)} above 0"
             )
+        if self.logvar_init and not self.learn_logvar:
+            raise ValueError(f"logvar_init={self.logvar_init:g} needs learn_logvar=true")
         return self
 
 
@@ -60,34 +68,69 @@ class Adversarial(ConfigSection):
     loss: DiscriminatorLossName = "hinge"
     """Loss of the discriminator."""
     generator_loss: GeneratorLossName = "non_saturating"
-    """Adversarial loss of the tokenizer."""
+    """Adversarial loss of the tokenizer; non_saturating takes the mean logit of each image."""
     adaptive: bool = False
     """Also weight the tokenizer's adversarial loss by the ratio of gradients at the decoder's last
     layer, as VQGAN does."""
+    max_adaptive_weight: PositiveFloat = 1e4
+    """Largest ratio of gradients with adaptive. Recipes that sum their pixel losses allow 1e4 of
+    that sum, which is 1e4 / (3 H W) here."""
     start_step: Count = 0
-    """Optimizer step at which the adversarial losses start; no discriminator learns before it."""
+    """Optimizer step at which the tokenizer's adversarial loss starts."""
+    discriminator_start_step: Count | None = None
+    """Optimizer step at which the discriminator starts to learn, at most start_step; null is
+    start_step. Its learning rate follows train.schedule and its warm-up from there on."""
     warmup_steps: Count = 0
-    """Optimizer steps over which the weight of the adversarial losses then ramps up."""
+    """Optimizer steps over which the weight of each adversarial loss ramps up after its start."""
+    updates_per_step: PositiveInt = 1
+    """Updates of the discriminator per optimizer step of the tokenizer, all on the originals and
+    reconstructions of that step."""
     lecam_weight: NonNegativeFloat = 0.05
     """Weight of LeCam regularization, which keeps the logits near their moving averages."""
+    lecam_form: LeCamForm = "per_logit"
+    """Compare each logit with averages that have been updated (per_logit: WeTok, VidTok), or mean
+    logits with averages that are updated afterwards (mean_logit: TiTok, MAGVIT)."""
     lecam_decay: UnitInterval = 0.999
-    """Decay per step of LeCam's moving averages of the logits."""
+    """Decay of LeCam's moving averages, per batch that the discriminator sees."""
     r1_weight: NonNegativeFloat = 0.0
-    """Weight of the R1 penalty on the discriminator's gradient at originals."""
+    """Weight of the R1 penalty on the gradient of the summed logits of each original, StyleGAN's
+    gamma; needs a discriminator without batch norm."""
     r1_every_steps: PositiveInt = 16
     """Compute R1 every so often, in optimizer steps, and scale it by the same number (lazy
     regularization)."""
     lr: PositiveFloat | None = None
     """Peak learning rate of the discriminator; null uses train.lr."""
+    optimizer: family_union(OPTIMIZERS) | None = None  # pyright: ignore[reportInvalidTypeForm]
+    """Optimizer of the discriminator, with its own betas and weight decay; null uses
+    train.optimizer."""
+    grad_clip_norm: PositiveFloat | None = None
+    """Maximum norm of the discriminator's gradients; null uses train.grad_clip_norm."""
 
     @model_validator(mode="after")
     def _r1_can_be_computed(self) -> "Adversarial":
-        if self.r1_weight and self.discriminator.norm == "sync_batch":
+        norm = getattr(self.discriminator, "norm", None)
+        if self.r1_weight and norm in ("batch", "sync_batch"):
             raise ValueError(
-                f"r1_weight={self.r1_weight:g} needs second derivatives, which "
-                "discriminator.norm=sync_batch does not have; use batch, group or none"
+                f"r1_weight={self.r1_weight:g} needs the gradient of each sample by itself, but "
+                f"discriminator.norm={norm} mixes the samples of a batch; use group or none"
             )
         return self
+
+    @model_validator(mode="after")
+    def _the_discriminator_learns_first(self) -> "Adversarial":
+        if self.discriminator_start > self.start_step:
+            raise ValueError(
+                f"discriminator_start_step={self.discriminator_start} lies after "
+                f"start_step={self.start_step}: the tokenizer would learn from a discriminator "
+                "that does not; raise start_step, or leave discriminator_start_step unset"
+            )
+        return self
+
+    @property
+    def discriminator_start(self) -> int:
+        """Optimizer step at which the discriminator starts to learn."""
+        start = self.discriminator_start_step
+        return self.start_step if start is None else start
 
     def build_discriminator(self) -> Discriminator:
         """Build the untrained discriminator, in train mode."""

@@ -1,6 +1,9 @@
 """R1: penalty on the discriminator's gradient at originals (arXiv 1801.04406).
 
-R1 = 1/2 mean_n |d D_n / d x_n|^2,    D_n the mean logit of image or clip n
+R1 = 1/2 mean_n |d D_n / d x_n|^2,    D_n the sum of the patch logits of image or clip n
+
+Its weight is StyleGAN's gamma. MAGVIT's penalty lacks the 1/2: its cost 10 is a weight of 20 here.
+Norms over the batch would mix the samples, whose gradients then are not their own.
 """
 
 from collections.abc import Iterator
@@ -11,16 +14,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule
 
-from .adversarial import Logits, Scalar, per_image
+from .adversarial import Logits, Scalar
 
 
 def r1_penalty(
     discriminator: nn.Module, logits: Logits, pixels: Float[Tensor, "B 3 T H W"]
 ) -> Scalar:
     """Return R1 of the logits that a discriminator gave to pixels that require a gradient."""
-    total = per_image(logits).sum()
     with _keep_gathered(discriminator):
-        (gradient,) = torch.autograd.grad(total, pixels, create_graph=True)
+        (gradient,) = torch.autograd.grad(logits.sum(), pixels, create_graph=True)
     # Mean over logits: there is one per clip, or one per frame.
     return 0.5 * gradient.square().sum() / len(logits)
 

@@ -31,6 +31,7 @@ Groups = list[dict[str, Any]]
 class OptimizerConfig(ABC):
     """Options of one kind of optimizer."""
 
+    betas: tuple[float, float]
     weight_decay: float
 
     @abstractmethod

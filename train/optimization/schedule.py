@@ -10,7 +10,8 @@ With p from 0 at the end of the warm-up to 1 at the last step, and f the factor 
 
 Warm-up over w steps: (s + 1) / w at step s = 0, 1, ...; or, with a start factor b,
 b + (1 - b) s / w. WeTok's code has these as LambdaWarmUpCosine (clamped_cosine, b = 0) and VAR's
-lin0 and cos (hold_linear and cosine, b = 0.005, f = 0.01).
+lin0 and cos (hold_linear and cosine, b = 0.005, f = 0.01). A schedule that starts at a later step
+counts from there on, as that of TiTok's and UniTok's discriminators does.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,7 @@ def learning_rate_factor(
     final_factor: float,
     *,
     warmup_start_factor: float | None = None,
+    start_step: int = 0,
 ) -> Callable[[int], float]:
     """Return the factor as a function of the step (0-based): linear warm-up, then the schedule.
 
@@ -39,10 +41,15 @@ def learning_rate_factor(
         final_factor: factor at the end, in [0, 1].
         warmup_start_factor: factor at the first step; None starts at 1 / warmup_steps, so that no
             step is wasted.
+        start_step: step at which the warm-up starts; the factor is 0 before it.
     """
-    last = steps if schedule == "clamped_cosine" else steps - 1
+    length = steps - start_step
+    last = length if schedule == "clamped_cosine" else length - 1
 
     def factor(step: int) -> float:
+        step -= start_step
+        if step < 0:
+            return 0.0
         if step < warmup_steps:
             if warmup_start_factor is None:
                 return (step + 1) / warmup_steps

@@ -36,7 +36,7 @@ def save_tokenizer(
     options = training_data.options
     samples = options.latent_statistics_samples
     if samples and "continuous" in tokenizer.paths:
-        count = -(-samples // (options.batch_size * training_data.world_size))
+        count = training_data.batches_with(samples)
         statistics = measure_latents(tokenizer, training_data.batches(num_batches=count))
         configurable: Any = tokenizer
         configurable.register_to_config(

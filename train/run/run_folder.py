@@ -82,7 +82,13 @@ class RunFolder:
         return note.is_file() and read_json(note, FinishedNote).step == steps
 
     def open(self, config: Tree, from_checkpoint: int | None = None) -> Path | None:
-        """Create the folder, or check that it holds the same run; a refusal changes nothing in it.
+        """Check the folder, and claim it; see `check`. A refusal changes nothing in it."""
+        resume = self.check(config, from_checkpoint)
+        self.claim(config)
+        return resume
+
+    def check(self, config: Tree, from_checkpoint: int | None = None) -> Path | None:
+        """Raise unless the folder is empty or missing, or holds the same run.
 
         Settings that changed since the run was started are warned about.
 
@@ -109,11 +115,14 @@ class RunFolder:
                 f"output folder {self.root} is not empty and does not hold a run; "
                 "choose another --output, or empty it yourself"
             )
+        return resume
+
+    def claim(self, config: Tree) -> None:
+        """Create the folder, with the run's config and the folders of its results."""
         self.root.mkdir(parents=True, exist_ok=True)
         write_text_whole(self.config, dump(config))
         self.samples.mkdir(exist_ok=True)
         self.checkpoints.mkdir(exist_ok=True)
-        return resume
 
     def _compare(self, config: Tree, resume: Path | None) -> list[str]:
         before, now = flatten(stored_config(self.config).to_tree()), flatten(config)

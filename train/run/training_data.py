@@ -9,9 +9,10 @@ from torch import Tensor
 
 from ...data.evaluation_set import EvaluationSet, evaluation_batches
 from ...data.sources.source import list_source
+from ...data.training.groups import WeightedFiles
 from ...data.training.loader import TrainingLoader
 from ...data.training.order import BatchPositions, SampleIndex
-from ...data.training.training_set import TrainingSet, WeightedFiles
+from ...data.training.training_set import TrainingSet
 from ..config.data import Data
 from ..config.training import Train
 from .preemption import STOP_SIGNALS
@@ -28,7 +29,7 @@ class TrainingData:
     Attributes:
         dataset: the training set.
         data: reading processes, and how many unreadable files are accepted.
-        options: batch size, accumulation and steps.
+        options: default batch size, accumulation and steps.
         rank: of this process.
         world_size: number of processes.
     """
@@ -50,20 +51,40 @@ class TrainingData:
         """
         first = start_step * self.options.accumulation_steps
         end = self.options.steps * self.options.accumulation_steps
-        positions = BatchPositions(
-            batch_size=self.options.batch_size,
-            start_step=first,
-            stop_step=end if num_batches is None else first + num_batches,
-            rank=self.rank,
-            world_size=self.world_size,
-            groups=self.dataset.schedule,
-        )
         return TrainingLoader(
             self.dataset,
-            positions,
+            self._positions(first, end if num_batches is None else first + num_batches),
             self.data.workers,
             self.data.max_bad,
             ignored_signals=STOP_SIGNALS,
+        )
+
+    def batches_with(self, num_samples: int) -> int:
+        """Return how many of the first batches hold `num_samples` samples on all ranks together."""
+        held = count = 0
+        for batch in self._positions(0, num_samples):
+            if held >= num_samples:
+                break
+            held, count = held + len(batch) * self.world_size, count + 1
+        return count
+
+    def _positions(self, first: int, end: int) -> BatchPositions:
+        """Return this rank's samples of the micro-batches from one to another.
+
+        Where rows of `data.buckets` give batches of several sizes, the micro-batches of a step are
+        all of one row, so that every sample of the step has the same weight in its gradient.
+        """
+        options = self.options
+        return BatchPositions(
+            batch_size=tuple(
+                group.batch_size or options.batch_size for group in self.dataset.groups
+            ),
+            start_step=first,
+            stop_step=end,
+            rank=self.rank,
+            world_size=self.world_size,
+            groups=self.dataset.schedule,
+            batches_per_choice=options.accumulation_steps if self.data.rows else 1,
         )
 
 
@@ -81,7 +102,8 @@ def open_training_data(
     listed = {file.path for source in sources for file in source.files}
     unused = len(listed) - len(dataset.files)
     if unused:
-        log.warning("%d file(s) left out: data.frames=%d takes videos", unused, data.frames)
+        clips = "the rows of data.buckets take" if data.rows else f"data.frames={data.frames} takes"
+        log.warning("%d file(s) left out: %s videos", unused, clips)
     return TrainingData(dataset, data, options, rank=rank, world_size=world_size)
 
 

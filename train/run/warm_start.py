@@ -54,7 +54,7 @@ def load_warm_start(
             "start.discriminator=carry need one, a finished tokenizer has neither"
         )
     else:
-        state, origin = None, VisualTokenizer.from_pretrained(_finished_tokenizer(source))
+        state, origin = None, VisualTokenizer.from_pretrained(finished_tokenizer(source))
     adaptation = adapt_state(origin, tokenizer, start.adapt)
     tokenizer.load_state_dict(adaptation.state)
     log.info("start: %s of %s: %s", start.weights, checkpoint or source, adaptation)
@@ -91,7 +91,7 @@ def _source_folder(start: Start, previous: Path | None) -> str:
     return str(previous)
 
 
-def _finished_tokenizer(source: str) -> str:
+def finished_tokenizer(source: str) -> str:
     """Return the tokenizer folder of a source without checkpoints, such as the top of stages."""
     inside = RunFolder(Path(source)).tokenizer
     return str(inside) if (inside / "config.json").is_file() else source

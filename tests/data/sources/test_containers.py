@@ -23,9 +23,10 @@ from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.parquet_table import MAX_GROUP_BYTES
 from vistok.data.sources.source import list_source
 from vistok.data.training.crop import CropRules
+from vistok.data.training.groups import WeightedFiles
 from vistok.data.training.loader import TrainingLoader
 from vistok.data.training.order import BatchPositions, SampleIndex
-from vistok.data.training.training_set import TrainingSet, WeightedFiles
+from vistok.data.training.training_set import TrainingSet
 
 IMAGES = sorted((SAMPLES / "images").glob("*.jpg"))[:4]
 CLIP = SAMPLES / "videos" / "iss_astronaut_0.mp4"

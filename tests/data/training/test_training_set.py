@@ -19,9 +19,10 @@ from vistok.data.sources.media import MediaFile, bad_limit
 from vistok.data.sources.source import list_source
 from vistok.data.training.buckets import nearest_shapes
 from vistok.data.training.crop import CropRules, crop_frames
+from vistok.data.training.groups import WeightedFiles
 from vistok.data.training.loader import TrainingLoader
 from vistok.data.training.order import BatchPositions, SampleIndex
-from vistok.data.training.training_set import TrainingSet, WeightedFiles
+from vistok.data.training.training_set import TrainingSet
 
 
 def training_set(source="samples:train", rules=None, seed=3, **options) -> TrainingSet:

@@ -90,7 +90,8 @@ def test_a_tokenizer_reports_its_rate_size_and_speed():
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_scores_of_other_weights_than_float32_carry_a_caveat(dtype):
-    tokenizer = tiny_tokenizer()
+    # So few codes that the tokens of four images say how they are used.
+    tokenizer = tiny_tokenizer(bottleneck={"kind": "fsq", "levels": [3, 3]})
     (row,) = evaluate(SOURCE, tokenizer, size=64, metrics=["psnr", "codebook_usage"])
     assert row.caveats == {}
     (row,) = evaluate(SOURCE, tokenizer.to(dtype), size=64, metrics=["psnr", "codebook_usage"])
@@ -198,3 +199,16 @@ def test_codebook_metrics_of_what_has_no_codebook_are_named_unavailable():
         assert row.code_use is None
         assert "codebook_usage" not in row.metrics
         assert row.unavailable["codebook_usage"] == "has no codebook"
+
+
+def test_the_use_of_a_codebook_on_few_tokens_carries_a_caveat():
+    names = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
+    large = tiny_tokenizer(bottleneck={"kind": "fsq", "levels": [8, 8, 8]})
+    (few,) = evaluate(SOURCE, large, size=64, metrics=("psnr", *names))
+    assert few.caveats.keys() == {*names, "empirical_bits_per_pixel"}
+    assert few.caveats["codebook_entropy"].startswith("256 indices understate the use of 512 codes")
+    small = tiny_tokenizer(bottleneck={"kind": "fsq", "levels": [3, 3]})
+    (enough,) = evaluate(SOURCE, small, size=64, metrics=("psnr", *names))
+    assert enough.caveats == {}
+    (continuous,) = evaluate(SOURCE, "identity", size=64, metrics=("psnr", *names))
+    assert "codebook_entropy" not in continuous.caveats

@@ -80,3 +80,14 @@ def test_markdown_says_what_is_missing_and_escapes_its_cells():
     assert "rfid: of 4 samples" in text
     assert text.count("left out a.png: cannot be decoded") == 1
     assert text.endswith("- machine: a CPU\n")
+
+
+def test_a_rate_with_a_caveat_has_a_star():
+    caveat = {"codebook_entropy": "few", "empirical_bits_per_pixel": "few"}
+    scores = {"psnr": 24.0, "codebook_entropy": 3.0}
+    table = table_of([replace(discrete_row(), metrics=scores, caveats=caveat)])
+    cells = dict(zip([c.key for c in table.columns], table.lines[0].cells, strict=True))
+    for key in caveat:
+        assert cells[key].text.endswith(" *")
+        assert "few" in cells[key].note
+    assert not cells["bits_per_pixel"].text.endswith(" *")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tiny import tiny_tokenizer
 from vistok import KL, FixedSigma, Plain
 
 BOTTLENECKS = [
@@ -87,3 +88,34 @@ def test_noise_has_the_given_strength():
 def test_impossible_options_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("make", [KL, FixedSigma], ids=lambda make: make.__name__)
+def test_the_divergence_has_one_of_three_units(make):
+    """Of three samples of 2 x 4 x 5 positions and 6 channels, made from 240 pixel values each."""
+    losses = {}
+    for reduction in ("mean", "per_pixel", "sum_over_batch"):
+        bottleneck = make(latent_channels=6, kl_weight=0.5, kl_reduction=reduction).train()
+        x = vectors(3, 2, 4, 5, bottleneck.dim)
+        out = bottleneck(x, pixel_values=240)
+        of_samples = bottleneck.posterior(x).kl().flatten(1).sum(dim=1)
+        torch.testing.assert_close(out.loss, 0.5 * out.terms["kl"])
+        losses[reduction] = out.terms["kl"] / of_samples.mean()
+    expected = {"mean": 1 / (2 * 4 * 5 * 6), "per_pixel": 1 / 240, "sum_over_batch": 1.0}
+    assert losses == pytest.approx(expected)
+
+
+def test_a_divergence_per_pixel_needs_pixels_in_train_mode_only():
+    kl = KL(latent_channels=4, kl_reduction="per_pixel").train()
+    with pytest.raises(ValueError, match="kl_reduction=per_pixel needs the number of pixel values"):
+        kl(vectors(2, 8))
+    assert kl.eval()(vectors(2, 8)).loss == 0
+
+
+def test_a_tokenizer_counts_the_pixel_values_of_its_clips():
+    terms = {}
+    pixels = vectors(2, 3, 5, 16, 24).clamp(-1, 1)
+    for reduction in ("per_pixel", "sum_over_batch"):
+        options = {"kind": "kl", "latent_channels": 2, "kl_reduction": reduction}
+        terms[reduction] = tiny_tokenizer("video", options).train()(pixels).terms["kl"].item()
+    assert terms["per_pixel"] == pytest.approx(terms["sum_over_batch"] / (3 * 5 * 16 * 24))

@@ -91,6 +91,15 @@ def test_the_divergence_belongs_to_the_continuous_path(pixels):
     assert torch.equal(tokenizer(pixels, path="both").pixels, both.pixels)
 
 
+def test_the_divergence_of_the_continuous_path_may_be_one_per_pixel(pixels):
+    terms = []
+    for reduction in ("per_pixel", "sum_over_batch"):
+        gaussian = {"kind": "kl", "kl_reduction": reduction}
+        tokenizer = tiny_tokenizer("image", {**PLAIN, "continuous": gaussian}).train()
+        terms.append(tokenizer(pixels, path="both").terms["kl"])
+    close(terms[0] * 3 * 16 * 16, terms[1])
+
+
 def test_a_path_not_taken_learns_nothing(pixels):
     codebook = {"kind": "vq", "codebook_size": 32, "codebook_dim": 4, "update": "ema"}
     inner = {"kind": "multi_token", "quantizer": codebook, "dim": 16}

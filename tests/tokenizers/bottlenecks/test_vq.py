@@ -203,6 +203,23 @@ def test_ibq_equals_the_literal_form_and_its_gradient_reaches_every_code(chunk, 
     assert (a[1] != 0).any(dim=1).all()
 
 
+def test_the_default_weights_of_ibq_are_the_released_ones():
+    """The reference has 1 + 1 (latents) + 1/4 (codes), and 0.05 of the entropies."""
+    q = IBQ(codebook_size=24, codebook_dim=4).double()
+    x = vectors(50).double()
+    hard = q(x).codes
+    logits = (x @ q.codebook.t()) / 0.01
+    p = logits.softmax(dim=1)
+    mean = p.mean(dim=0)
+    entropy = (
+        -(p * logits.log_softmax(dim=1)).sum(dim=1).mean() + (mean * (mean + 1e-5).log()).sum()
+    )
+    distance = (hard - x).square().mean()
+    expected = (1.0 + 1.0 + 0.25) * distance + 0.05 * entropy
+    torch.testing.assert_close(q(x).loss, expected.float())
+    assert (q.commitment_weight, q.codebook_weight) == (1.0, 0.25), "the other way round than in VQ"
+
+
 def test_an_ibq_of_two_to_the_18_codes_trains():
     q = IBQ(codebook_size=2**18, codebook_dim=2)
     x = vectors(24, 2).requires_grad_()

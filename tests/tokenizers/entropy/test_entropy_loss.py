@@ -53,7 +53,7 @@ def test_the_typed_keywords_are_the_fields_of_the_options(quantizer):
         (LFQ, BINARY_DEFAULTS),
         (GQ, BINARY_DEFAULTS),
         (BSQ, {**BINARY_DEFAULTS, "temperature": 1.0}),
-        (IBQ, DEFAULTS),
+        (IBQ, {**DEFAULTS, "entropy_weight": 0.05}),
     ],
 )
 def test_a_config_sees_flat_options_with_their_defaults_and_descriptions(quantizer, defaults):

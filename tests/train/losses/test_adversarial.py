@@ -31,6 +31,7 @@ def test_generator_losses_are_their_formulas():
     fake = logits(1)
     whole = cross_entropy(fake.mean(dim=(1, 2, 3, 4)), 1.0)
     expected = {"hinge": -fake.mean(), "non_saturating": whole}
+    expected["non_saturating_per_patch"] = cross_entropy(fake, 1.0)
     assert expected.keys() == GENERATOR_LOSSES.keys()
     for name, loss in GENERATOR_LOSSES.items():
         torch.testing.assert_close(loss(fake), expected[name])

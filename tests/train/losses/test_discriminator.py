@@ -8,7 +8,7 @@ from vistok.train.losses.gan import GAN, build_gan
 from vistok.train.losses.generator import Objective
 from vistok.train.losses.options import Adversarial
 
-DISCRIMINATOR = {"kind": "patchgan", "base_channels": 8, "num_layers": 1}
+DISCRIMINATOR = {"kind": "patchgan", "base_channels": 8, "num_layers": 1, "norm": "group"}
 
 
 def gan(**options) -> GAN:
@@ -48,15 +48,30 @@ def test_what_has_no_weight_is_not_computed():
     assert game.lecam.real == 0
 
 
-def test_before_the_start_nothing_is_learned_but_averages_and_batch_statistics_move():
+def test_before_the_start_nothing_is_learned_but_averages_move():
     game = gan(start_step=5)
     objective = judge(game, step=4)
     assert objective.loss == 0
     assert not objective.loss.requires_grad, "no graph is built, and no step is taken"
     assert objective.terms["discriminator"] > 0
     assert game.lecam.real != 0
-    assert game.discriminator.main[3].num_batches_tracked == 2
     assert judge(game, step=5).loss > 0
+
+
+def test_before_the_start_a_discriminator_without_averages_is_not_called():
+    game = gan(start_step=5, lecam_weight=0, r1_weight=1.0)
+    calls = []
+    game.discriminator.register_forward_hook(lambda *call: calls.append(call))
+    early = judge(game, step=4)
+    assert calls == []
+    assert not early.loss.requires_grad
+    assert {term.item() for term in (early.loss, *early.terms.values())} == {0.0}
+    assert judge(game, step=5).terms.keys() == early.terms.keys(), "the keys never change"
+
+
+def test_the_discriminator_learns_from_its_own_start():
+    game = gan(start_step=5, discriminator_start_step=2)
+    assert [judge(game, step).loss.requires_grad for step in range(1, 4)] == [False, True, True]
 
 
 def test_neither_batch_gets_a_gradient():

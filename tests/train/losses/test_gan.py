@@ -14,9 +14,11 @@ from vistok.train.optimization.optimizer import OPTIMIZERS, build_optimizer
 
 LOSSES = validate(Losses, {"adversarial_weight": 0.5})
 RULES = {
-    "discriminator": {"kind": "patchgan", "base_channels": 8, "num_layers": 1},
+    "discriminator": {"kind": "patchgan", "base_channels": 8, "num_layers": 1, "norm": "group"},
     "adaptive": True,
-    "start_step": 1,
+    "start_step": 2,
+    "discriminator_start_step": 1,
+    "lecam_form": "mean_logit",
     "warmup_steps": 2,
     "r1_weight": 1.0,
     "r1_every_steps": 2,

@@ -1,5 +1,7 @@
 """The generator's objective: the weighted sum of terms whose names never change within a run."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from vistok.train.losses.gan import GAN, build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.losses.options import Adversarial, Losses
 from vistok.train.losses.perceptual import PerceptualLoss
+from vistok.train.losses.pixel_likelihood import PixelLikelihood
 
 CPU = torch.device("cpu")
 DISCRIMINATOR = {"kind": "patchgan", "base_channels": 8, "num_layers": 1}
@@ -81,7 +84,7 @@ def test_what_has_no_weight_is_not_computed_and_pixel_errors_are_always_known():
 
 
 @pytest.mark.parametrize("adaptive", [False, True])
-def test_before_its_start_the_game_changes_no_gradient_but_follows_the_reconstructions(adaptive):
+def test_before_its_start_the_adversarial_loss_changes_no_gradient_and_costs_nothing(adaptive):
     tokenizer, output, pixels = played()
     layer = tokenizer.decoder.conv_out.weight
     game = gan(start_step=2, adaptive=adaptive)
@@ -93,18 +96,25 @@ def test_before_its_start_the_game_changes_no_gradient_but_follows_the_reconstru
         )
         slopes.append(torch.autograd.grad(objective.loss, layer, retain_graph=True)[0])
     assert torch.equal(slopes[0], slopes[1])
-    assert objective.terms["adversarial_weight"] == 0
-    assert objective.terms["generator"] > 0
-    assert game.discriminator.main[3].num_batches_tracked == 1
+    assert objective.terms["adversarial_weight"] == objective.terms["generator"] == 0
+    assert game.discriminator.main[3].num_batches_tracked == 0, "it is not called"
     later = generator_objective(output, pixels, with_game, step=2, gan=game, last_layer=layer)
     assert later.terms.keys() == objective.terms.keys()
-    assert later.terms["adversarial_weight"] > 0
+    assert min(later.terms["adversarial_weight"], later.terms["generator"]) > 0
 
 
 def test_the_game_comes_to_count_over_its_warm_up():
     game = gan(start_step=3, warmup_steps=4)
-    assert [game.factor(step) for step in range(1, 9)] == [0, 0, 0.25, 0.5, 0.75, 1, 1, 1]
-    assert gan().factor(0) == 1
+    for factor in (game.generator_factor, game.discriminator_factor):
+        assert [factor(step) for step in range(1, 9)] == [0, 0, 0.25, 0.5, 0.75, 1, 1, 1]
+    assert gan().generator_factor(0) == gan().discriminator_factor(0) == 1
+
+
+def test_the_discriminator_may_learn_first():
+    game = gan(start_step=3, discriminator_start_step=1, warmup_steps=2, updates_per_step=4)
+    assert [game.generator_factor(step) for step in range(6)] == [0, 0, 0, 0.5, 1, 1]
+    assert [game.discriminator_factor(step) for step in range(6)] == [0, 0.5, 1, 1, 1, 1]
+    assert [game.updates(step) for step in range(3)] == [0, 4, 4]
 
 
 def test_the_generator_pass_leaves_no_gradient_on_the_discriminator_and_frees_it_again():
@@ -174,6 +184,33 @@ def test_an_entropy_boost_without_entropies_is_refused():
     _, output, pixels = played({"kind": "plain"})
     with pytest.raises(ValueError, match=r"entropy_warmup_weight=0\.3 needs a bottleneck with"):
         generator_objective(output, pixels, losses(entropy_warmup_weight=0.3))
+
+
+def test_a_learned_log_variance_weighs_the_reconstruction_against_everything_else():
+    tokenizer, output, pixels = played({"kind": "kl", "latent_channels": 2, "kl_weight": 0.5})
+    likelihood = PixelLikelihood(0.3, (0.9, 0.99), CPU)
+    layer = tokenizer.decoder.conv_out.weight
+    game, adaptive = gan(adaptive=True), {"adversarial_weight": 0.8, "l1_weight": 2}
+    objective = generator_objective(
+        output,
+        pixels,
+        losses(learn_logvar=True, logvar_init=0.3, **adaptive),
+        gan=game,
+        last_layer=layer,
+        likelihood=likelihood,
+    )
+    without = generator_objective(
+        output, pixels, losses(**adaptive), gan=gan(adaptive=True), last_layer=layer
+    )
+    terms = objective.terms
+    factor = math.exp(-0.3)
+    assert terms["logvar"].item() == pytest.approx(0.3)
+    ours, theirs = terms["adversarial_weight"], without.terms["adversarial_weight"]
+    torch.testing.assert_close(ours, factor * theirs)
+    expected = factor * 2 * terms["l1"] + 0.3 + ours * terms["generator"] + 0.5 * terms["kl"]
+    torch.testing.assert_close(objective.loss.detach(), expected)
+    objective.loss.backward()
+    torch.testing.assert_close(likelihood.logvar.grad, 1 - factor * 2 * terms["l1"])
 
 
 def test_a_frozen_quantizer_in_eval_mode_adds_nothing():

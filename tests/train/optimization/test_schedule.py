@@ -48,3 +48,10 @@ def test_beyond_the_end_a_schedule_stays_where_it_was(name):
     factor = learning_rate_factor(name, 2, 20, 0.1)
     assert factor(50) == factor(20)
     assert 0.1 <= factor(19) <= 1
+
+
+@pytest.mark.parametrize("name", ["constant", "cosine", "linear", "hold_linear", "clamped_cosine"])
+def test_a_schedule_that_starts_later_is_a_shorter_one_after_nothing(name):
+    late = learning_rate_factor(name, 3, 50, 0.1, start_step=20)
+    short = learning_rate_factor(name, 3, 30, 0.1)
+    assert [late(step) for step in range(50)] == [0.0] * 20 + [short(step) for step in range(30)]

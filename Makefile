@@ -4,7 +4,7 @@
 # and while working:
 #   make test-fast     the quick tests, in a minute and a half
 #   make stress        training runs killed again and again, for many minutes
-#   make fuzz CASES=20000 SEED=7    mutated configs, flipped bytes in all files that are read
+#   make fuzz          damaged files and mutated configs, as many as CASES=20000 SEED=7 say
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

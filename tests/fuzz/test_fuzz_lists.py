@@ -21,11 +21,12 @@ WORDS = (
     "zip://x.png::file:///nothing.zip", "reference://x.png::file:///nothing.json", "://", "::",
     "file://", "simplecache::", "/", ".", "..", "/dev/zero", "/dev/stdin", "/proc/self/mem", "~",
     "a\0b.png", "\udce9.png", "\ud800", "ä.png", "\u2028", "\x85", "\x0c", "\x1b[31m", "\ufeff",
-    "a" * 300, "a/" * 3000, "x" * 200_000, "{0..9}.png", "{0..99999999999}.png", "%00", "*",
+    "a" * 300, "a/" * 3000, "x" * 200_000, "{0..9}.png", "%00", "*",
     "nothing.tar", "nothing.parquet", "nothing.csv", "#", "'", '"', '""', '"x', 'x"y"z', ",,,,",
     ",", "C:\\x.png", "\t", "\t\t", " ", "{}", "[1]", "{", "1e999", "null", '{"path": 3}',
     '{"path": null}', '{"path": ["x"]}', '{"path": {"x": 1}}', r'{"path": "\ud800"}',
-    '{"path": "x"', "[" * 100_000, '{"path": "", "url": ""}', '{"path": ' + "9" * 5000 + "}", "\\", "\\\\host\\share",
+    '{"path": "x"', "[" * 100_000, '{"path": "", "url": ""}', "\\", "\\\\host\\share",
+    '{"path": ' + "9" * 5000 + "}",
 )  # fmt: skip
 
 

@@ -128,4 +128,4 @@ def test_hostile_members(folder):
         for file in list_source(folder).files:
             assert not {"..", ""} & {*file.key.split("/")}, file.key
 
-    fuzz(case)
+    fuzz(case, CASES // 2)

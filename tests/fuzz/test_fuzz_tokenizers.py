@@ -1,6 +1,7 @@
 """Damaged tokenizer folders: a changed file is found by its name, or has no effect."""
 
 import json
+import shutil
 from pathlib import Path
 from random import Random
 
@@ -9,7 +10,9 @@ import torch
 
 from fuzzing import CASES, check_message, check_refusal, fuzz, run
 from mutators import damaged, flipped, mutated_tree
+from tiny import tiny_wetok
 from vistok import VisualTokenizer
+from vistok.tokenizers.converters.wetok import WeTokConverter
 
 pytestmark = pytest.mark.slow
 
@@ -76,3 +79,23 @@ def test_damaged_tokenizer_folders_without_checksums(folder):
                 (folder / name).write_bytes(content)
 
     fuzz(case, CASES // 2)
+
+
+def test_damaged_published_checkpoints(tmp_path):
+    """A torch file has checksums; a change is found, or the same tokenizer is converted."""
+    checkpoint = WeTokConverter(bits_per_group=4).write(tiny_wetok(), tmp_path / "published")
+    whole = checkpoint.read_bytes()
+    command = ("convert", "wetok", checkpoint, "--bits-per-group", 4, "--output")
+    assert run(*command, tmp_path / "expected").code == 0
+    expected = (tmp_path / "expected" / WEIGHTS).read_bytes()
+
+    def case(draw: Random) -> None:
+        checkpoint.write_bytes((flipped if draw.random() < 0.7 else damaged)(whole, draw))
+        outcome = run(*command, tmp_path / "out")
+        if outcome.code:
+            check_refusal(outcome, [str(checkpoint)])
+        else:
+            assert (tmp_path / "out" / WEIGHTS).read_bytes() == expected
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+
+    fuzz(case, CASES // 10)

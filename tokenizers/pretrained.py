@@ -107,7 +107,7 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> dict[str, Any]:
     config = _read_config(file) if is_local else _download_config(cls, source, kwargs)
     found = config.get("_class_name")
     if found != cls.__name__:
-        raise ValueError(f"{source} holds a {found}, not a {cls.__name__}")
+        raise ValueError(f"{source} holds a {str(found)[:MAX_REASON]}, not a {cls.__name__}")
     known = set(inspect.signature(cls.__init__).parameters) - {"self"}
     for key in config:
         if not key.startswith("_") and key not in known:

@@ -99,8 +99,7 @@ class FiniteCheck:
             self.skipped_in_a_row = 0
             return True
         # All ranks are here, so they can tell each other why.
-        causes = all_gather_object(None if bool(flags.all()) else self._cause(grad_norm))
-        rank, cause = next((r, cause) for r, cause in enumerate(causes) if cause is not None)
+        rank, cause = self._first_cause(grad_norm)
         if rank_and_world_size()[1] > 1:
             cause += f" on rank {rank}"
         allowed = self.max_skipped
@@ -132,8 +131,19 @@ class FiniteCheck:
         """Restore the counts of a checkpoint."""
         self.skipped_in_a_row, self.skipped = state["skipped_in_a_row"], state["skipped"]
 
-    def _cause(self, grad_norm: Tensor) -> str:
-        """Return what is not finite on this rank."""
+    def _first_cause(self, grad_norm: Tensor) -> tuple[int, str]:
+        """Return what is not finite, and on which rank; the same on all ranks."""
+        causes = all_gather_object((self._broken_loss(), f"{grad_norm.item()}"))
+        for rank, (broken_loss, _) in enumerate(causes):
+            if broken_loss is not None:  # whose gradients spread to all ranks
+                return rank, broken_loss
+        for rank, (_, norm) in enumerate(causes):
+            if not math.isfinite(float(norm)):
+                return rank, f"the norm of the gradients is {norm}"
+        raise AssertionError("called where something is not finite")
+
+    def _broken_loss(self) -> str | None:
+        """Return what is not finite in the losses of this rank."""
         for objective in self._objectives:
             if not objective.loss.isfinite():
                 values = ", ".join(f"{name}={v.item():g}" for name, v in objective.terms.items())
@@ -141,7 +151,7 @@ class FiniteCheck:
                 if any(self._broken_latents):
                     cause = f"the latents are not finite, {cause}"
                 return cause
-        return f"the norm of the gradients is {grad_norm.item()}"
+        return None
 
     def _refusal(self, step: int, cause: str) -> str:
         before = ""

@@ -92,7 +92,7 @@ def train(
     folder = RunFolder(output)
     # What the first rank finds in the folder counts for all, wherever the others look.
     resume = run_on_main_process(lambda: folder.check(config.to_tree(), from_checkpoint))
-    if from_checkpoint is None and run_on_main_process(lambda: folder.finished(options.steps)):
+    if run_on_main_process(lambda: from_checkpoint is None and folder.finished(options.steps)):
         run_on_main_process(lambda: folder.claim(config.to_tree()))
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
@@ -142,6 +142,7 @@ def train(
                     gan=state.gan,
                     last_layer=state.last_layer,
                     likelihood=state.likelihood,
+                    scaler=accelerator.scaler,
                 )
                 check_finite(objective, step, folder)
                 accelerator.backward(objective.loss)

@@ -29,6 +29,7 @@ from .monitor.validation import Validation, check_scores
 from .optimization.optimizer import set_learning_rate
 from .run.accelerator import build_accelerator
 from .run.checkpoint import save_checkpoint, set_aside_later
+from .run.determinism import deterministic_where_set
 from .run.export import save_tokenizer
 from .run.finite_check import at_step, check_finite, check_grad_norm, clip_grad_norm
 from .run.preemption import PreemptionHandler
@@ -53,6 +54,7 @@ class RunResult:
     tokenizer: Path | None
 
 
+@deterministic_where_set
 def train(
     config: RunConfig,
     output: Path,

@@ -50,8 +50,12 @@ KMEANS = {"kind": "vq", "codebook_size": 33, "codebook_dim": 4, "kmeans_init": T
 REVIVAL = {
     "kind": "multi_token",
     "quantizer": {
-        **{"kind": "vq", "codebook_size": 33, "codebook_dim": 4, "distance": "cosine"},
-        **{"dead_code_threshold": 0.5, "ema_decay": 0.5},
+        "kind": "vq",
+        "codebook_size": 33,
+        "codebook_dim": 4,
+        "distance": "cosine",
+        "dead_code_threshold": 0.5,
+        "ema_decay": 0.5,
     },
 }
 # What is trained: a kind of tokenizer, its bottleneck, and how.

@@ -27,6 +27,7 @@ def compile_networks(
     """
     if eager_last_layer:
         layer = tokenizer.decoder.conv_out
-        layer.forward = torch.compiler.disable(layer.forward)
+        eager: Any = torch.compiler.disable(layer.forward)
+        layer.forward = eager
     tokenizer.encoder.compile(backend=backend)
     tokenizer.decoder.compile(backend=backend)

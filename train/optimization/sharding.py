@@ -50,7 +50,7 @@ def shard(network: nn.Module, device: torch.device, last_layer: nn.Module | None
             "train.parallelism=fsdp2 needs several processes: start with torchrun or accelerate "
             "launch, or set train.parallelism=ddp"
         )
-    # Nothing here writes into the output of a network, which is what torch warns about at each step.
+    # torch warns at every step of writing into outputs in place, which nothing here does.
     warnings.filterwarnings("ignore", r"FSDP2-wrapped module \(\w+\) returned a view", UserWarning)
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for module in network.modules():

@@ -28,6 +28,7 @@ from .optimization.optimizer import set_learning_rate
 from .reporter import Reporter, is_due
 from .run.accelerator import build_accelerator
 from .run.checkpoint import save_checkpoint, set_aside_later
+from .run.determinism import deterministic_where_set
 from .run.export import save_tokenizer
 from .run.finite_check import clip_grad_norm
 from .run.preemption import PreemptionHandler
@@ -52,6 +53,7 @@ class RunResult:
     tokenizer: Path | None
 
 
+@deterministic_where_set
 def train(
     config: RunConfig,
     output: Path,
@@ -91,7 +93,7 @@ def train(
     folder = RunFolder(output)
     # What the first rank finds in the folder counts for all, wherever the others look.
     resume = run_on_main_process(lambda: folder.check(config.to_tree(), from_checkpoint))
-    if from_checkpoint is None and run_on_main_process(lambda: folder.finished(options.steps)):
+    if run_on_main_process(lambda: from_checkpoint is None and folder.finished(options.steps)):
         run_on_main_process(lambda: folder.claim(config.to_tree()))
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
@@ -185,6 +187,7 @@ def tokenizer_step(
             gan=state.gan,
             last_layer=state.last_layer,
             likelihood=state.likelihood,
+            scaler=accelerator.scaler,
         )
         accelerator.backward(objective.loss)
         finite.add(objective, output)

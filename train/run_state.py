@@ -11,7 +11,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
-from torch._functorch import config as functorch_config
 
 from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.tokenizer import VisualTokenizer
@@ -21,6 +20,7 @@ from .losses.gan import GAN, build_gan
 from .losses.perceptual import PerceptualLoss, build_perceptual_loss
 from .losses.pixel_likelihood import PixelLikelihood
 from .monitor.running_means import RunningMeans
+from .optimization.compilation import compile_networks
 from .optimization.ema import EMA
 from .optimization.optimizer import OptimizerConfig, build_optimizer
 from .optimization.sharding import (
@@ -238,11 +238,6 @@ def build_run_state(
     ema = EMA(tokenizer, options.ema_decay, options.ema_warmup)
     if options.gradient_checkpointing:
         tokenizer.enable_gradient_checkpointing()
-    if options.compile:
-        # Otherwise a compiled backward pass frees what the adaptive weight needs a second time.
-        functorch_config.donated_buffer = not options.adversarial.adaptive
-        tokenizer.encoder.compile()
-        tokenizer.decoder.compile()
 
     def finite_check(network: str, moved: Sequence[nn.Module]) -> FiniteCheck:
         allowed = options.max_skipped_steps
@@ -251,6 +246,10 @@ def build_run_state(
         )
 
     losses = options.losses
+    adaptive = losses.adversarial_weight > 0 and options.adversarial.adaptive
+    if options.compile:
+        compile_networks(tokenizer, eager_last_layer=adaptive)
+
     perceptual = discriminator = likelihood = None
     if losses.perceptual_weight:
         perceptual = build_perceptual_loss(losses.perceptual_trunk, device)
@@ -266,7 +265,6 @@ def build_run_state(
     if losses.learn_logvar:
         betas = options.optimizer_config.betas
         likelihood = PixelLikelihood(losses.logvar_init, betas, device)
-    adaptive = discriminator is not None and options.adversarial.adaptive
     model, optimizer = _prepare(
         tokenizer,
         options,

@@ -344,7 +344,7 @@ def test_settings_that_cannot_work_are_refused_before_the_run(options, message):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
 def test_compiled_networks_train_like_others(tmp_path):
-    """With the adaptive weight, which goes through the compiled decoder's backward twice more.
+    """With the adaptive weight, whose slopes stop before the compiled part of the decoder.
 
     Compiled in a process of its own, since shapes are checked here by code that does not compile.
     One block per network: it takes a second to compile each of its fused operations.

@@ -206,7 +206,7 @@ CROSS_CHECKS: tuple[tuple[frozenset[str], Callable[[RunConfig], Iterator[str]]],
 )
 
 
-# Settings that may change between the starts of one run, because they change no weight.
+# Settings that may change between the starts of one run: they change no weight, or only rounding.
 KEYS_FREE_ON_RESUME = (
     "data.workers",
     "data.cache_files",
@@ -219,6 +219,7 @@ KEYS_FREE_ON_RESUME = (
     "train.trackers",
     "train.parallelism",
     "train.compile",
+    "train.deterministic",
     "train.gradient_checkpointing",
     "train.latent_statistics_samples",
     "eval.",

@@ -5,6 +5,7 @@ step, so a checkpoint holds networks, optimizers and averages, and a resumed run
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -61,6 +62,7 @@ def train(
     *,
     previous: Path | None = None,
     from_checkpoint: int | None = None,
+    allow_change: Sequence[str] = (),
 ) -> RunResult:
     """Train a tokenizer, or resume a run that was stopped.
 
@@ -71,6 +73,7 @@ def train(
         show_progress: whether to show a progress bar on stderr.
         previous: folder of the previous stage, for `start.source: previous`.
         from_checkpoint: step to resume from; None resumes from the newest checkpoint.
+        allow_change: settings that may differ from those of the run, see `resume_rules`.
 
     Returns:
         The last step, and the trained tokenizer (EMA weights) if the run is finished.
@@ -91,15 +94,16 @@ def train(
     preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
     # What the first rank finds in the folder counts for all, wherever the others look.
-    resume = run_on_main_process(lambda: folder.check(config.to_tree(), from_checkpoint))
+    tree = config.to_tree()
+    resume = run_on_main_process(lambda: folder.check(tree, from_checkpoint, allow_change))
     if from_checkpoint is None and run_on_main_process(lambda: folder.finished(options.steps)):
-        run_on_main_process(lambda: folder.claim(config.to_tree()))
+        run_on_main_process(lambda: folder.claim(tree, resume))
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
     # ---- networks, new or from the newest checkpoint ----------------------------------------
     state, start_step = open_run_state(config, accelerator, previous, resume)
-    run_on_main_process(lambda: folder.claim(config.to_tree()))  # nothing is refused any more
+    run_on_main_process(lambda: folder.claim(tree, resume))  # nothing is refused any more
     if is_main:
         set_aside_later(folder.checkpoints, start_step)
     tokenizer, model, optimizer, ema = state.tokenizer, state.model, state.optimizer, state.ema
@@ -110,7 +114,8 @@ def train(
     # ---- data and monitoring ----------------------------------------------------------------
     batches = iter(data.batches(start_step))
     start_trackers(accelerator, start_step, output)
-    metrics_log = MetricsLog(folder.metrics, start_step) if is_main else None
+    changes = folder.changes() if is_main else ()
+    metrics_log = MetricsLog(folder.metrics, start_step, changes) if is_main else None
     validation = Validation(
         held_out, path_mode=options.path_mode, preview=preview, size=size, frames=frames
     )

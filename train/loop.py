@@ -18,6 +18,7 @@ from ..distributed import run_on_main_process
 from ..progress import ProgressLine
 from ..rank_failure import watch_ranks
 from ..seeding import seed_step
+from .config.changed_settings import last_change
 from .config.run_config import RunConfig
 from .losses.discriminator import discriminator_objective
 from .losses.generator import generator_objective
@@ -121,6 +122,8 @@ def train(
     )
     best = BestCheckpoint(folder.best, held_out, size, start_step)
     discriminator_start = options.adversarial.start_step if discriminator else options.steps
+    switched_on = last_change(changes, "train.losses.adversarial_weight")
+    discriminator_start = max(discriminator_start, switched_on)
     gan_monitor = GANMonitor(discriminator_start, metrics_log.past if metrics_log else ())
     throughput = ThroughputMeter(world_size)
     preemption = PreemptionHandler()

@@ -77,6 +77,11 @@ def not_after(changes: Sequence[ChangedSetting], step: int) -> list[ChangedSetti
     return [replace(change, step=min(change.step, step)) for change in changes]
 
 
+def last_change(changes: Sequence[ChangedSetting], key: str) -> int:
+    """Return the step after which a setting changed last; 0 if it never did."""
+    return max((change.step for change in changes if change.key == key), default=0)
+
+
 def settings_at(settings: Settings, changes: Sequence[ChangedSetting], step: int) -> Settings:
     """Return the settings under which the checkpoint of a step was saved.
 

@@ -22,7 +22,7 @@ NOTES = [
 def test_notes_are_read_back_as_they_were_written(tmp_path):
     path = tmp_path / "config.yaml"
     assert read_changes(path) == []
-    path.write_text(changes_as_comments(NOTES) + "a: 1\n# {\"step\": below the notes\n")
+    path.write_text(changes_as_comments(NOTES) + 'a: 1\n# {"step": below the notes\n')
     assert read_changes(path) == NOTES
     assert yaml.safe_load(path.read_text()) == {"a": 1}
     assert changes_as_comments([]) == ""

@@ -4,11 +4,17 @@
 # and while working:
 #   make test-fast     the quick tests, in a minute and a half
 #   make stress        training runs killed again and again, for many minutes
+#   make fuzz          damaged files and mutated configs, as many as CASES=20000 SEED=7 say
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUTPUT ?= quickstart
 MINUTES ?= 4
+# Fuzzing: cases of each family, their seed; one family by the name of its test, one case of it.
+CASES ?= 500
+SEED ?= 0
+ONLY ?= test
+CASE ?=
 # Test processes, of one thread each.
 WORKERS ?= 2
 # The tests of a file share what is expensive to make, so they stay in one process; slow files first.
@@ -17,7 +23,7 @@ FAST := not slow and not browser and not stress
 # Otherwise every process that a test starts would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-fast stress lint types schema clean
+.PHONY: quickstart test test-fast stress fuzz lint types schema clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/vistok quickstart --output $(OUTPUT) --minutes $(MINUTES)
@@ -28,10 +34,14 @@ test: $(VENV)/.installed-dev lint types
 test-fast: $(VENV)/.installed-dev
 	$(PYTEST) -m '$(FAST)'
 	@echo "left out, but part of make test: lint, types; runs that are killed or signaled, several"
-	@echo "processes, compiling and exporting, Inception metrics, hostile files, examples, browser"
+	@echo "processes, compiling and exporting, Inception metrics, hostile files, fuzzing, examples, browser"
 
 stress: $(VENV)/.installed-dev
 	$(PYTEST) -m stress
+
+fuzz: $(VENV)/.installed-dev
+	VISTOK_FUZZ_CASES=$(CASES) VISTOK_FUZZ_SEED=$(SEED) VISTOK_FUZZ_CASE=$(CASE) \
+		$(PYTEST) tests/fuzz -k '$(ONLY)'
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -4,9 +4,10 @@ Outside a process group, and with a single rank, the reductions return their arg
 """
 
 import os
+import pickle
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -65,6 +66,30 @@ def run_on_main_process(work: Callable[[], Item]) -> Item:
     if error is not None:
         raise error
     return result[0]
+
+
+def run_on_every_rank(work: Callable[[], Item]) -> Item:
+    """Call a function without collective calls on every rank; if one fails, all raise its error."""
+    result, failure = None, None
+    try:
+        result = work()
+    except Exception as error:
+        failure = error
+    first = next((e for e in all_gather_object(_picklable(failure)) if e is not None), None)
+    if failure is not None:
+        raise failure
+    if first is not None:
+        raise first
+    return cast(Item, result)
+
+
+def _picklable(error: Exception | None) -> Exception | None:
+    """Return an error that can be sent to other processes."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def all_reduce_mean(x: Tensor) -> Tensor:

@@ -30,8 +30,9 @@ MAX_EXTRA_PARTS = 3
 # Pydantic's names of the errors about unknown keys, of models and of dataclasses.
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
-# Characters of a wrong value that an error message shows.
+# Characters of a wrong value that an error message shows, and of a rule that quotes one.
 MAX_VALUE_LENGTH = 200
+MAX_RULE_LENGTH = 1000
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -86,12 +87,12 @@ def _lines(name: str, problem: ErrorDetails, hint: str) -> Iterator[str]:
             context = problem.get("ctx", {})
             tag, tags = context["tag"], context["expected_tags"].replace("'", "")
             close = did_you_mean(tag, tags.split(", "))
-            yield f"{name}.kind: must be one of {tags}, got {tag!r}{close}"
+            yield f"{name}.kind: must be one of {tags}, got {_shortened(tag)}{close}"
         case "model_attributes_type":
             yield f"{prefix}must be a mapping with a kind, got {_shortened(problem['input'])}"
         case "value_error":
             for line in _sentence(problem).splitlines():
-                yield prefix + line
+                yield prefix + line[:MAX_RULE_LENGTH]
         case _:
             yield f"{prefix}{_sentence(problem)}, got {_shortened(problem['input'])}"
 

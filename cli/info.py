@@ -1,7 +1,7 @@
 """`vistok info`: parameters, compression, rates and cost of a tokenizer or a config."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -75,21 +75,19 @@ def open_without_weights(name: str) -> "tuple[VisualTokenizer, Size]":
     import torch
 
     from ..config import load_config, shipped_names
-    from ..tokenizers.pretrained import check_config
+    from ..tokenizers.pretrained import check_config, without_weights
     from ..tokenizers.tokenizer import VisualTokenizer
     from ..train.config.files import load_run_config
 
     is_config = name in shipped_names() or Path(name).suffix in (".yaml", ".yml")
-    with torch.device("meta"):
-        if is_config:
+    if is_config:
+        with torch.device("meta"):
             data = load_config(name).get("data") or {}
             lacks_source = isinstance(data, dict) and data.get("source") is None
             config = load_run_config(name, ["data.source=unused"] if lacks_source else [])
             size = (config.data.frames, config.data.size, config.data.size)
             return config.build_tokenizer(), size
-        check_config(VisualTokenizer, name)
-        options: Any = VisualTokenizer.load_config(name)
-        tokenizer: Any = VisualTokenizer.from_config(options)
+    tokenizer = without_weights(VisualTokenizer, check_config(VisualTokenizer, name), name)
     compression = tokenizer.spatial_compression
     side = -(-DEFAULT_SIDE // compression) * compression
     return tokenizer, (1, side, side)

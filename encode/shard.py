@@ -23,7 +23,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from ..data.sources.media import BadFile
 from ..json_file import STRICT, parse_json, read_json
 from ..output_file import file_sha256, replaced_file, write_text_whole
-from .plan import Plan
+from .plan import PLAN_FILE, Plan
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def finished_shard(folder: Path, index: int, plan: Plan) -> ShardInfo | None:
         return None
     try:
         shard = read_shard(path)
-        check_same_job(shard, plan)
+        check_same_job(shard, plan, PLAN_FILE)
     except ValueError as error:
         log.warning("%s; making %s again", error, path.name)
         return None
@@ -140,11 +140,13 @@ def read_shard(path: Path) -> StoredShard:
     return StoredShard(path, info, metadata)
 
 
-def check_same_job(shard: StoredShard, plan: Plan) -> None:
-    """Raise unless a shard belongs to the job of a plan."""
+def check_same_job(shard: StoredShard, plan: Plan, origin: str) -> None:
+    """Raise unless a shard belongs to the job of a plan; `origin` is the file of the plan."""
     changed = plan.differences(shard.metadata)
     if changed:
-        raise ValueError(f"{shard.path} belongs to a different job ({'; '.join(changed)})")
+        raise ValueError(
+            f"{shard.path} belongs to a different job than {origin} ({'; '.join(changed)})"
+        )
 
 
 def shard_name(index: int) -> str:

@@ -88,7 +88,10 @@ def _missing_files(folder: Path, plan: Plan | None) -> Iterator[str]:
 def _check_agreement(folder: Path, plan: Plan | None, shards: Sequence[StoredShard]) -> None:
     """Raise unless all shards belong to one job, and the manifest describes them."""
     for shard in shards:
-        check_same_job(shard, plan or shards[0].metadata)
+        if plan is not None:
+            check_same_job(shard, plan, PLAN_FILE)
+        else:
+            check_same_job(shard, shards[0].metadata, shards[0].path.name)
     path = folder / MANIFEST_FILE
     if not (shards and path.exists()):
         return

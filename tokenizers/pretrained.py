@@ -80,6 +80,9 @@ class StrictModel(ModelMixin, ConfigMixin):
         return move(self, *args, **kwargs)
 
 
+# Characters of a problem that an error message shows, which may quote a config at length.
+MAX_REASON = 1000
+
 # The keywords of `load_config` that say where to look.
 _LOCATION = ("subfolder", "revision", "cache_dir", "token", "local_files_only", "force_download")
 
@@ -104,7 +107,7 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> dict[str, Any]:
     config = _read_config(file) if is_local else _download_config(cls, source, kwargs)
     found = config.get("_class_name")
     if found != cls.__name__:
-        raise ValueError(f"{source} holds a {found}, not a {cls.__name__}")
+        raise ValueError(f"{source} holds a {str(found)[:MAX_REASON]}, not a {cls.__name__}")
     known = set(inspect.signature(cls.__init__).parameters) - {"self"}
     for key in config:
         if not key.startswith("_") and key not in known:
@@ -154,17 +157,31 @@ def check_weights_header(
         ValueError: they differ, or the config describes no model.
     """
     stored = read_header(folder, variant)
-    if stored is None:
-        return
+    if stored is not None:
+        _raise_for(folder, differences(without_weights(cls, config, folder).state_dict(), stored))
+
+
+def without_weights(cls: Any, config: dict[str, Any], source: Any) -> Any:
+    """Build the model that a config describes on the meta device, without memory for weights.
+
+    Args:
+        cls: class of the model.
+        config: its config.
+        source: folder or hub id that it was read from, for error messages.
+
+    Raises:
+        ValueError: the config describes no model; every line names its file.
+    """
+    file = f"{source}/config.json"
     try:
         with torch.device("meta"):
-            state = cls.from_config(config).state_dict()
-    except ValueError:
-        raise
+            return cls.from_config(config)
+    except ValueError as error:
+        lines = [f"{file}: {line[:MAX_REASON]}" for line in str(error).splitlines()]
+        raise ValueError("\n".join(lines)) from error
     except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{folder / 'config.json'} describes no model: {reason}") from error
-    _raise_for(folder, differences(state, stored))
+        raise ValueError(f"{file} describes no model: {reason}") from error
 
 
 def check_loading(source: Any, info: dict[str, Any]) -> None:

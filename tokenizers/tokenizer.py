@@ -11,6 +11,7 @@ last, as bottlenecks expect, and back. It is a diffusers `ModelMixin`: `from_pre
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
@@ -381,6 +382,8 @@ class VisualTokenizer(StrictModel):
     ) -> Output:
         """Reconstruct clips differentiably: the training call, which DDP and FSDP wrap.
 
+        Latents that are not finite give pixels that are NaN, instead of the error of `encode`.
+
         Args:
             pixels: (B, 3, T, H, W) in [-1, 1], of a legal size.
             path: of a dual-path tokenizer: discrete (the default), continuous, or both, decoded
@@ -403,7 +406,12 @@ class VisualTokenizer(StrictModel):
         options: ForwardOptions,
     ) -> Output:
         """Decode the encoder's output on one path."""
+        # A training run must get through the step on all ranks before it decides about it.
+        finite = moments.isfinite().all()
+        moments = torch.nan_to_num(moments, nan=0.0, posinf=0.0, neginf=0.0)
         encoding, quantized = self._quantize(moments, size, self._bottleneck_for(path))
+        codes = tuple(code.where(finite, torch.nan) for code in encoding.codes)
+        encoding = replace(encoding, codes=codes)
         given = options.get("noise") is not None or options.get("generator") is not None
         inputs: DecodeOptions = {**options}
         if self.training and self.decoder.generative and not given:

@@ -5,37 +5,36 @@ step, so a checkpoint holds networks, optimizers and averages, and a resumed run
 """
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor
 
 from ..data.pixels import to_pixels
 from ..distributed import run_on_main_process
-from ..progress import ProgressLine
 from ..rank_failure import watch_ranks
 from ..seeding import seed_step
 from .config.run_config import RunConfig
 from .losses.discriminator import discriminator_objective
 from .losses.generator import generator_objective
-from .monitor.best_checkpoint import BestCheckpoint
-from .monitor.gan_monitor import GANMonitor
-from .monitor.metrics_log import MetricsLog, metrics_row, progress_note
-from .monitor.throughput import ThroughputMeter
-from .monitor.trackers import close_trackers, start_trackers
-from .monitor.validation import Validation, check_scores
+from .monitor.trackers import close_trackers
+from .monitor.validation import check_scores
 from .optimization.optimizer import set_learning_rate
+from .reporter import Reporter, is_due
 from .run.accelerator import build_accelerator
 from .run.checkpoint import save_checkpoint, set_aside_later
 from .run.determinism import deterministic_where_set
 from .run.export import save_tokenizer
-from .run.finite_check import at_step, check_finite, check_grad_norm, clip_grad_norm
+from .run.finite_check import clip_grad_norm
 from .run.preemption import PreemptionHandler
 from .run.run_folder import RunFolder
 from .run.training_data import open_training_data, preview_clips
-from .run_state import open_run_state
+from .run_state import DiscriminatorState, RunState, open_run_state
 
 log = logging.getLogger(__name__)
 
@@ -99,145 +98,43 @@ def train(
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
-    # ---- networks, new or from the newest checkpoint ----------------------------------------
-    state, start_step = open_run_state(config, accelerator, previous, resume)
+    # ---- networks, new or from a checkpoint -------------------------------------------------
+    state, start_step = open_run_state(config, accelerator, folder, previous, resume)
     run_on_main_process(lambda: folder.claim(config.to_tree()))  # nothing is refused any more
     if is_main:
         set_aside_later(folder.checkpoints, start_step)
-    tokenizer, model, optimizer, ema = state.tokenizer, state.model, state.optimizer, state.ema
-    discriminator, means, codes = state.discriminator, state.means, state.code_statistics
-    lr_factor, discriminator_lr = options.learning_rate_factor(), options.discriminator_lr()
-    skipped = d_skipped = 0  # steps in a row that a gradient scaler skipped
-
-    # ---- data and monitoring ----------------------------------------------------------------
-    batches = iter(data.batches(start_step))
-    start_trackers(accelerator, start_step, output)
-    metrics_log = MetricsLog(folder.metrics, start_step) if is_main else None
-    validation = Validation(
-        held_out, path_mode=options.path_mode, preview=preview, size=size, frames=frames
+    reporter = Reporter(
+        config,
+        accelerator,
+        folder,
+        state,
+        preview=preview,
+        start_step=start_step,
+        show_progress=show_progress,
     )
-    best = BestCheckpoint(folder.best, held_out, size, start_step)
-    discriminator_start = options.adversarial.start_step if discriminator else options.steps
-    gan_monitor = GANMonitor(discriminator_start, metrics_log.past if metrics_log else ())
-    throughput = ThroughputMeter(world_size)
+    batches = reporter.throughput.waiting(iter(data.batches(start_step)))
     preemption = PreemptionHandler()
-    progress = ProgressLine("training", options.steps, start_step, show_progress and is_main)
 
-    with progress, preemption:
+    with reporter.progress, preemption:
+        if reporter.is_pending:
+            reporter.report(start_step)
         for step in range(start_step + 1, options.steps + 1):
-            # ---- tokenizer step -------------------------------------------------------------
-            throughput.start_step()
+            # ---- one step of both networks and of the average -------------------------------
+            reporter.throughput.start_step()
             seed_step(options.seed, step, accelerator.process_index)
-            lr = options.lr * lr_factor(step - 1)
-            set_learning_rate(optimizer, lr)
-            micro_batches: list[tuple[Tensor, Tensor]] = []
-            for clips in throughput.waiting(islice(batches, options.accumulation_steps)):
-                pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
-                with accelerator.accumulate(model), accelerator.autocast(), at_step(step, folder):
-                    result = model(pixels, path=config.path(step))
-                objective = generator_objective(
-                    result,
-                    pixels,
-                    options.losses,
-                    step=step - 1,
-                    perceptual=state.perceptual,
-                    gan=state.gan,
-                    last_layer=state.last_layer,
-                    likelihood=state.likelihood,
-                    scaler=accelerator.scaler,
-                )
-                check_finite(objective, step, folder)
-                accelerator.backward(objective.loss)
-                means.add({"loss": objective.loss.detach(), **objective.terms})
-                for grid in result.encoding.indices or ():
-                    codes.add(grid)
-                if discriminator is not None:
-                    micro_batches.append((pixels, result.reconstructions.detach()))
-            accelerator.unscale_gradients(optimizer)
-            grad_norm = clip_grad_norm(tokenizer, options.grad_clip_norm)
-            skipped = check_grad_norm(grad_norm, skipped, accelerator, step=step, folder=folder)
-            if state.likelihood is not None:
-                state.likelihood.step(lr, accelerator.scaler, skip=skipped > 0)
-            optimizer.step()
-            optimizer.zero_grad()
-            means.add({"gradient_norm": grad_norm})
-
-            # ---- discriminator step ---------------------------------------------------------
-            if discriminator is not None:
-                gan, updates = discriminator.gan, discriminator.gan.updates(step - 1)
-                set_learning_rate(discriminator.optimizer, discriminator_lr(step - 1))
-                # The tokenizer's loss leaves gradients in a sharded discriminator.
-                discriminator.optimizer.zero_grad()
-                # Before its start the loss has no gradient, and one pass moves LeCam's averages.
-                for _ in range(max(1, updates)):
-                    for pixels, reconstruction in micro_batches:
-                        with accelerator.accumulate(discriminator.model):
-                            objective = discriminator_objective(
-                                discriminator.model, pixels, reconstruction, gan=gan, step=step - 1
-                            )
-                        check_finite(objective, step, folder)
-                        if updates:
-                            accelerator.backward(objective.loss)
-                        means.add({"discriminator_loss": objective.loss.detach()})
-                        means.add(objective.terms)
-                    grad_norm = torch.zeros_like(grad_norm)
-                    if updates:
-                        accelerator.unscale_gradients(discriminator.optimizer)
-                        max_norm = options.discriminator_grad_clip_norm
-                        grad_norm = clip_grad_norm(gan.discriminator, max_norm)
-                        d_skipped = check_grad_norm(
-                            grad_norm, d_skipped, accelerator, step=step, folder=folder
-                        )
-                        discriminator.optimizer.step()
-                        discriminator.optimizer.zero_grad()
-                    means.add({"discriminator_gradient_norm": grad_norm})
-
-            # ---- moving average -------------------------------------------------------------
-            ema.update(tokenizer)
-            throughput.end_step()
+            micro_batches = islice(batches, options.accumulation_steps)
+            pairs = tokenizer_step(config, accelerator, state, micro_batches, step)
+            if pairs is not None:
+                if state.discriminator is not None:
+                    discriminator_step(config, accelerator, state, state.discriminator, pairs, step)
+                state.ema.update(state.tokenizer)
+            reporter.throughput.end_step()
+            reporter.progress.advance()
             # A run that was asked to stop saves, and does nothing else that takes time.
             stopped = preemption.on_any_rank(accelerator)
 
-            # ---- evaluate -------------------------------------------------------------------
-            has_data = held_out.source is not None and not stopped
-            evaluated = has_data and _due(step, held_out.every_steps, options.steps)
-            scores: dict[str, float | None] = dict.fromkeys(validation.names(tokenizer))
-            if evaluated:
-                scores |= validation.scores(ema.gather())
-            score = scores.get(best.metric)
-            if is_main and score is not None:
-                best.update(step, score, ema.shadow)
-
-            # ---- log ------------------------------------------------------------------------
-            if evaluated or stopped or _due(step, options.log_every_steps, options.steps):
-                metrics, usage = means.compute_and_reset(), codes.over_all_ranks()
-                codes.reset()
-                lrs = {"lr": optimizer.param_groups[0]["lr"]}
-                if discriminator is not None:
-                    lrs["discriminator_lr"] = discriminator_lr(step - 1)
-                if metrics_log is not None:
-                    row = metrics_row(
-                        step,
-                        means=metrics,
-                        lrs=lrs,
-                        speed=throughput.compute_and_reset(),
-                        scores=scores,
-                        codebook_use=usage.use().means if usage.num_vectors else {},
-                    )
-                    metrics_log.write(row)
-                    accelerator.log({k: v for k, v in row.items() if v is not None}, step)
-                    gan_monitor.update(row)
-                    progress.advance(0, progress_note(row))
-            progress.advance()
-
-            # ---- sample ---------------------------------------------------------------------
-            if not stopped and _due(step, options.sample_every_steps, options.steps):
-                averaged = ema.gather()
-                if is_main:
-                    validation.draw(folder.sample_grid(step), averaged)
-
-            # ---- save -----------------------------------------------------------------------
-            if stopped or _due(step, options.checkpoint_every_steps, options.steps):
+            # ---- save, then report ----------------------------------------------------------
+            if stopped or is_due(step, options.checkpoint_every_steps, options.steps):
                 checkpoint = {"step": step, "world_size": world_size}
                 checkpoint |= state.state_dict(accelerator)
                 if is_main:
@@ -246,19 +143,119 @@ def train(
                         checkpoint,
                         config.to_tree(),
                         keep_last=options.keep_last,
-                        protect_step=best.step,
+                        protect_step=reporter.best.step,
                     )
+            reporter.report(step, stopped)
             if stopped:
                 log.warning("stopped by a signal after step %d; start again to resume", step)
                 close_trackers(accelerator)
                 return RunResult(step, None)
 
     # ---- export -----------------------------------------------------------------------------
-    save_tokenizer(folder, ema.gather(), data)
+    save_tokenizer(folder, state.ema.gather(), data)
     close_trackers(accelerator)
     return RunResult(options.steps, folder.tokenizer)
 
 
-def _due(step: int, every: int, last: int) -> bool:
-    """Return whether a periodic task runs after a step; every task runs after the last one."""
-    return step % every == 0 or step == last
+def tokenizer_step(
+    config: RunConfig,
+    accelerator: Accelerator,
+    state: RunState,
+    micro_batches: Iterable[Tensor],
+    step: int,
+) -> list[tuple[Tensor, Tensor]] | None:
+    """Update the tokenizer with the micro-batches of a step.
+
+    Returns:
+        Originals and their reconstructions for the discriminator; None if the update is skipped.
+    """
+    options, optimizer, finite = config.train, state.optimizer, state.finite
+    lr = options.learning_rate(step - 1)
+    set_learning_rate(optimizer, lr)
+    finite.begin()
+    terms, indices, pairs = [], [], []
+    for clips in micro_batches:
+        pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
+        with accelerator.accumulate(state.model), accelerator.autocast():
+            output = state.model(pixels, path=config.path(step))
+        objective = generator_objective(
+            output,
+            pixels,
+            options.losses,
+            step=step - 1,
+            perceptual=state.perceptual,
+            gan=state.gan,
+            last_layer=state.last_layer,
+            likelihood=state.likelihood,
+            scaler=accelerator.scaler,
+        )
+        accelerator.backward(objective.loss)
+        finite.add(objective, output)
+        terms.append({"loss": objective.loss.detach(), **objective.terms})
+        indices += output.encoding.indices or ()
+        if state.discriminator is not None:
+            pairs.append((pixels, output.reconstructions.detach()))
+    accelerator.unscale_gradients(optimizer)
+    grad_norm = clip_grad_norm(state.tokenizer, options.grad_clip_norm)
+    passes = finite.passes(grad_norm, step)
+    if state.likelihood is not None:
+        state.likelihood.step(lr, accelerator.scaler, skip=not passes)
+    _step(optimizer, accelerator, passes)
+    if not passes:
+        return None
+    for micro_batch in terms:
+        state.means.add(micro_batch)
+    state.means.add({"gradient_norm": grad_norm})
+    for grid in indices:
+        state.code_statistics.add(grid)
+    return pairs
+
+
+def discriminator_step(
+    config: RunConfig,
+    accelerator: Accelerator,
+    state: RunState,
+    discriminator: DiscriminatorState,
+    pairs: Sequence[tuple[Tensor, Tensor]],
+    step: int,
+) -> None:
+    """Update the discriminator with originals and the reconstructions of the same step."""
+    options, gan, finite = config.train, discriminator.gan, discriminator.finite
+    optimizer, updates = discriminator.optimizer, gan.updates(step - 1)
+    set_learning_rate(optimizer, options.discriminator_learning_rate(step - 1))
+    # The tokenizer's loss leaves gradients in a sharded discriminator.
+    optimizer.zero_grad()
+    # Before its start the loss has no gradient, and one pass moves LeCam's averages.
+    for _ in range(max(1, updates)):
+        finite.begin()
+        terms = []
+        for pixels, reconstruction in pairs:
+            with accelerator.accumulate(discriminator.model):
+                objective = discriminator_objective(
+                    discriminator.model, pixels, reconstruction, gan=gan, step=step - 1
+                )
+            if updates:
+                accelerator.backward(objective.loss)
+            finite.add(objective)
+            terms.append({"discriminator_loss": objective.loss.detach(), **objective.terms})
+        grad_norm = torch.zeros_like(terms[0]["discriminator_loss"])
+        if updates:
+            accelerator.unscale_gradients(optimizer)
+            grad_norm = clip_grad_norm(gan.discriminator, options.discriminator_grad_clip_norm)
+        passes = finite.passes(grad_norm, step)
+        if updates:
+            _step(optimizer, accelerator, passes)
+        if not passes:
+            return
+        for micro_batch in terms:
+            state.means.add(micro_batch)
+        state.means.add({"discriminator_gradient_norm": grad_norm})
+
+
+def _step(optimizer: AcceleratedOptimizer, accelerator: Accelerator, passes: bool) -> None:
+    """Apply gradients that are finite, and drop others."""
+    if passes:
+        optimizer.step()
+    elif accelerator.scaler is not None:
+        accelerator.scaler.update()
+    optimizer.zero_grad()

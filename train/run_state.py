@@ -31,6 +31,8 @@ from .optimization.sharding import (
     shard,
 )
 from .run.checkpoint import State, check_world_size, load_checkpoint
+from .run.finite_check import FiniteCheck
+from .run.run_folder import RunFolder
 from .run.warm_start import carry_discriminator, load_warm_start
 
 log = logging.getLogger(__name__)
@@ -44,11 +46,13 @@ class DiscriminatorState:
         gan: the bare network, LeCam's averages and the options.
         model: the network as the loop calls it: inside its data parallel wrapper if it has one.
         optimizer: as accelerate prepared it.
+        finite: skips updates that are not finite.
     """
 
     gan: GAN
     model: nn.Module
     optimizer: AcceleratedOptimizer
+    finite: FiniteCheck
 
     def state_dict(self) -> State:
         """Return the part of a checkpoint's state; complete on rank 0, all ranks must call this."""
@@ -57,6 +61,7 @@ class DiscriminatorState:
             "discriminator": network_state(network),
             "discriminator_optimizer": optimizer_state(network, self.optimizer.optimizer),
             "lecam": self.gan.lecam.state_dict(),
+            "discriminator_skipped": self.finite.state_dict(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -65,9 +70,13 @@ class DiscriminatorState:
         load_network(network, state["discriminator"])
         load_optimizer(network, self.optimizer.optimizer, state["discriminator_optimizer"])
         self.gan.lecam.load_state_dict(state["lecam"])
+        if "discriminator_skipped" in state:  # not in checkpoints of older versions
+            self.finite.load_state_dict(state["discriminator_skipped"])
 
 
-NO_DISCRIMINATOR: State = {"discriminator": None, "discriminator_optimizer": None, "lecam": None}
+NO_DISCRIMINATOR: State = dict.fromkeys(
+    ("discriminator", "discriminator_optimizer", "lecam", "discriminator_skipped")
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class RunState:
         tokenizer: the bare tokenizer, sharded in place where asked for.
         model: the tokenizer as the loop calls it: inside its data parallel wrapper if it has one.
         optimizer: of the tokenizer, as accelerate prepared it.
+        finite: skips updates of the tokenizer that are not finite.
         ema: moving average of the tokenizer's weights.
         perceptual: LPIPS, where it has a weight.
         discriminator: where the adversarial loss has a weight.
@@ -89,6 +99,7 @@ class RunState:
     tokenizer: VisualTokenizer
     model: nn.Module
     optimizer: AcceleratedOptimizer
+    finite: FiniteCheck
     ema: EMA[VisualTokenizer]
     perceptual: PerceptualLoss | None
     discriminator: DiscriminatorState | None
@@ -114,6 +125,14 @@ class RunState:
         if self.discriminator is not None:
             self.discriminator.model.train()
 
+    def reset_metrics(self) -> None:
+        """Start new means and counts, after a row of metrics has them."""
+        self.means.reset()
+        self.code_statistics.reset()
+        self.finite.reset()
+        if self.discriminator is not None:
+            self.discriminator.finite.reset()
+
     def state_dict(self, accelerator: Accelerator) -> State:
         """Return the state for a checkpoint, complete on rank 0; all ranks must call this."""
         discriminator, scaler = self.discriminator, accelerator.scaler
@@ -125,6 +144,7 @@ class RunState:
             **(NO_DISCRIMINATOR if discriminator is None else discriminator.state_dict()),
             "likelihood": None if self.likelihood is None else self.likelihood.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
+            "skipped": self.finite.state_dict(),
             "means": self.means.state_dict(),
             "code_statistics": self.code_statistics.over_all_ranks().state_dict(),
         }
@@ -142,19 +162,25 @@ class RunState:
             accelerator.scaler.load_state_dict(state["scaler"])
         if "means" not in state:  # checkpoints of older versions
             return
+        self.finite.load_state_dict(state["skipped"])
         self.means.load_state_dict(state["means"], accelerator.device)
         if accelerator.is_main_process:  # counts of all ranks
             self.code_statistics.load_state_dict(state["code_statistics"])
 
 
 def open_run_state(
-    config: RunConfig, accelerator: Accelerator, previous: Path | None, resume: Path | None
+    config: RunConfig,
+    accelerator: Accelerator,
+    folder: RunFolder,
+    previous: Path | None,
+    resume: Path | None,
 ) -> tuple[RunState, int]:
     """Build the state that a run starts from, or restore a checkpoint.
 
     Args:
         config: the run.
         accelerator: prepares networks and optimizers for its devices.
+        folder: of the run.
         previous: folder of the previous stage.
         resume: the checkpoint to resume from; None starts from the beginning.
 
@@ -166,7 +192,8 @@ def open_run_state(
         DamagedCheckpointError: the checkpoint cannot be used.
         MissingWeights: the perceptual loss has no weights.
     """
-    state, step = build_run_state(config, accelerator, previous, resumes=resume is not None), 0
+    resumes, step = resume is not None, 0
+    state = build_run_state(config, accelerator, folder, previous, resumes=resumes)
     if resume is not None:
         checkpoint = load_checkpoint(resume)
         step = checkpoint["step"]
@@ -178,13 +205,19 @@ def open_run_state(
 
 
 def build_run_state(
-    config: RunConfig, accelerator: Accelerator, previous: Path | None, resumes: bool
+    config: RunConfig,
+    accelerator: Accelerator,
+    folder: RunFolder,
+    previous: Path | None,
+    *,
+    resumes: bool,
 ) -> RunState:
     """Build networks with the weights that the run starts from, their optimizers and averages.
 
     Args:
         config: the run.
         accelerator: prepares networks and optimizers for its devices.
+        folder: of the run, whose checkpoints messages name.
         previous: folder of the previous stage.
         resumes: whether a checkpoint will be loaded, so that `start` is not read.
 
@@ -205,6 +238,13 @@ def build_run_state(
     ema = EMA(tokenizer, options.ema_decay, options.ema_warmup)
     if options.gradient_checkpointing:
         tokenizer.enable_gradient_checkpointing()
+
+    def finite_check(network: str, moved: Sequence[nn.Module]) -> FiniteCheck:
+        allowed = options.max_skipped_steps
+        return FiniteCheck(
+            network, moved, max_skipped=allowed, folder=folder, accelerator=accelerator
+        )
+
     losses = options.losses
     adaptive = losses.adversarial_weight > 0 and options.adversarial.adaptive
     if options.compile:
@@ -220,7 +260,8 @@ def build_run_state(
         prepared = _prepare(
             gan.discriminator, options, accelerator, options.discriminator_optimizer_config
         )
-        discriminator = DiscriminatorState(gan, *prepared)
+        finite = finite_check("discriminator", [gan.discriminator, gan.lecam])
+        discriminator = DiscriminatorState(gan, *prepared, finite)
     if losses.learn_logvar:
         betas = options.optimizer_config.betas
         likelihood = PixelLikelihood(losses.logvar_init, betas, device)
@@ -239,6 +280,10 @@ def build_run_state(
         tokenizer=tokenizer,
         model=model,
         optimizer=optimizer,
+        # Its loss also moves the discriminator's batch statistics.
+        finite=finite_check(
+            "tokenizer", [tokenizer, *([discriminator.gan.discriminator] if discriminator else [])]
+        ),
         ema=ema,
         perceptual=perceptual,
         discriminator=discriminator,

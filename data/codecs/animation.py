@@ -12,6 +12,7 @@ from torch import Tensor
 from ..sources.location import Location
 from .frame import MAX_FRAME_PIXELS
 from .image import decoding, open_image, to_rgb
+from .png_checksums import check_png_pixels
 
 ANIMATED_FORMATS = ("GIF", "WEBP", "PNG", "AVIF")
 
@@ -47,6 +48,7 @@ def _frames(location: Location) -> Iterator[Image.Image]:
     """Yield the same image object once per frame, with that frame decoded."""
     with location.open() as stream:
         with decoding(location):
+            check_png_pixels(stream)
             image = open_image(stream)
             if image.width * image.height > MAX_FRAME_PIXELS:
                 raise Image.DecompressionBombError(

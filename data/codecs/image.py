@@ -29,6 +29,7 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from torch import Tensor
 
 from ..sources.location import Location, as_location
+from .png_checksums import check_png_pixels
 
 # Maximum size of an image, 8192 x 8192: reading one with an alpha channel takes 600 MiB.
 MAX_PIXELS = 2**26
@@ -46,6 +47,7 @@ DAMAGE_ERRORS = (
     IndexError,
     KeyError,
     AttributeError,
+    RuntimeError,
     ZeroDivisionError,
     struct.error,
     Image.DecompressionBombError,
@@ -78,6 +80,7 @@ def read_image(source: Location | Path | str) -> Image.Image:
 
 def decode_image(stream: io.BufferedIOBase) -> Image.Image:
     """Decode the first frame of an image as upright 8-bit sRGB."""
+    check_png_pixels(stream)
     with open_image(stream) as image:
         image.load()
         return _upright(to_rgb(image), image)

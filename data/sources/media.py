@@ -14,6 +14,9 @@ READ_ERRORS = (OSError, ValueError, MemoryError)
 # A share of bad files is accepted up to this number at least, however small the set.
 MIN_BAD_FILES = 10
 
+# Characters of a name or reason that reports show; Linux allows 4096 bytes in a path.
+MAX_REPORTED = 2048
+
 # Offset of a signature, its bytes, and the kind of the file.
 _SIGNATURES: tuple[tuple[int, bytes, MediaKind], ...] = (
     (0, b"\xff\xd8\xff", "image"),  # JPEG
@@ -100,13 +103,19 @@ class BadFile:
 
 def bad_file(path: str, error: BaseException) -> BadFile:
     """Report an exception, with the class of its cause if a library raised it."""
-    reason = str(error).removeprefix(f"{path}: ")
+    reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
     return BadFile(path, reason, type(error.__cause__ or error).__name__)
 
 
 def printable(text: str) -> str:
     """Escape what is not valid UTF-8 in the name of a file; reports and terminals refuse it."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def reportable(text: str) -> str:
+    """Return printable text, of which only the beginning if no file could have such a name."""
+    text = printable(text)
+    return text if len(text) <= MAX_REPORTED else f"{text[:MAX_REPORTED]}…"
 
 
 def bad_limit(max_bad: float, num_files: int) -> int:

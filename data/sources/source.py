@@ -31,6 +31,7 @@ from .media import (
     is_animated,
     media_kind,
     printable,
+    reportable,
     skip_reason,
 )
 from .parquet_table import index_parquet
@@ -121,12 +122,12 @@ def _warn_of_damage(source: str, skipped: Sequence[BadFile]) -> None:
 def _with_utf8_name(entry: _Entry) -> _Entry | BadFile:
     """Return an entry, or a bad file if its name is not UTF-8, which reports cannot contain."""
     if isinstance(entry, BadFile):
-        return BadFile(printable(entry.path), printable(entry.reason), entry.exception)
+        return BadFile(reportable(entry.path), reportable(entry.reason), entry.exception)
     name = str(entry.location if isinstance(entry, _Found) else entry)
     if printable(name) == name:
         return entry
     reason = "its name is not valid UTF-8; rename the file"
-    return BadFile(printable(name), reason, "UnicodeEncodeError")
+    return BadFile(reportable(name), reason, "UnicodeEncodeError")
 
 
 # ---- containers ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 from fsspec.core import url_to_fs
+from fsspec.implementations.cached import CachingFileSystem
 
 HEADS_AT_ONCE = 256
 
@@ -114,7 +115,7 @@ def _local_head(name: str, size: int) -> bytes | Exception:
 
 
 def _remote_heads(names: Sequence[str], size: int) -> dict[str, bytes | Exception]:
-    """Request the first bytes of URLs, together for those of one file system."""
+    """Request the first bytes of URLs, together for those of one file system without a cache."""
     heads: dict[str, bytes | Exception] = {}
     groups: dict[int, list[tuple[str, str]]] = {}
     systems: dict[int, AbstractFileSystem] = {}
@@ -125,12 +126,25 @@ def _remote_heads(names: Sequence[str], size: int) -> dict[str, bytes | Exceptio
         except (OSError, ValueError) as error:
             heads[name] = error
             continue
-        # fsspec makes a caching file system for each URL, so these are requested one by one.
+        if isinstance(system, CachingFileSystem):
+            # Of files that it downloads together, one that fails makes the others look downloaded
+            # while they are still empty; opened one by one, each is complete or fails.
+            heads[name] = _cached_head(name, size)
+            continue
         systems[id(system)] = system
         groups.setdefault(id(system), []).append((name, path))
     for key, group in groups.items():
         heads |= _heads_of_system(systems[key], group, size)
     return heads
+
+
+def _cached_head(name: str, size: int) -> bytes | Exception:
+    """Read the first bytes of a URL whose file system keeps copies of whole files."""
+    try:
+        with storage_errors(name), open_stored(name) as file:
+            return file.read(size)
+    except (OSError, ValueError) as error:
+        return error
 
 
 def _heads_of_system(

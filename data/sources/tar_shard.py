@@ -6,6 +6,7 @@ of the others, `.json` (an object), `.txt` and `.cls` are read as fields on requ
 unpickled.
 """
 
+import errno
 import io
 import json
 import tarfile
@@ -23,6 +24,8 @@ WHOLE_BYTES = 64 * 2**20
 END_BYTES = 2 * tarfile.BLOCKSIZE
 # Bytes behind the last member that are compared with zero.
 TAIL_BYTES = 2**20
+# Exceptions of reading or seeking as far as a damaged header demands.
+_SIZE_ERRORS = (ValueError, OverflowError, MemoryError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,9 @@ def _read_members(tar: str, file: io.BufferedIOBase) -> tuple[dict[Span, bytes],
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             for member in archive:
+                # `tarfile` may go back, and read the same members again and again
+                if member.size < 0 or archive.offset <= member.offset:
+                    return heads, f"impossible size of {member.name}"
                 if member.offset_data + member.size > end:
                     return heads, f"truncated inside {member.name}"
                 if member.isreg() and not member.issparse() and not _hidden(member.name):
@@ -131,10 +137,13 @@ def _read_members(tar: str, file: io.BufferedIOBase) -> tuple[dict[Span, bytes],
                     span = Span(member.name, member.offset_data, member.size)
                     heads[span] = file.read(min(member.size, HEAD_BYTES))
             stop = archive.offset
-    except (tarfile.TarError, ValueError) as error:
+    except (tarfile.TarError, *_SIZE_ERRORS) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise  # of the storage
+        reason = f"{type(error).__name__}: {error}"
         if not heads:
-            raise OSError(f"{tar}: {type(error).__name__}: {error}") from error
-        return heads, f"{type(error).__name__}: {error}"
+            raise OSError(f"{tar}: {reason}") from error
+        return heads, reason
     return heads, _damage_at_end(file, stop, end)
 
 

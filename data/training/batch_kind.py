@@ -12,30 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, PositiveInt, Tag
+from pydantic import ConfigDict, Discriminator, Field, PositiveFloat, Tag
 
-from ...config import ConfigSection
+from ...config import ConfigSection, PositiveInt
 
 # Height and width in pixels.
 Shape = tuple[int, int]
 ShapeOption = tuple[PositiveInt, PositiveInt]
-
-
-def _checked_size(value: Any) -> Any:
-    """Return a size, of which a single height and width becomes a list of one.
-
-    Raises:
-        ValueError: the value is not a size at all.
-    """
-    parts = value if isinstance(value, list | tuple) else None
-    if parts is not None and len(parts) == 2 and all(isinstance(part, int) for part in parts):
-        return (tuple(parts),)
-    is_list = parts and all(isinstance(part, list | tuple) for part in parts)
-    if not (value is None or is_list or isinstance(value, int)):
-        raise ValueError(
-            f"must be a side in pixels, [height, width] or a list of these, got {value!r}"
-        )
-    return value
+ShapeOptions = Annotated[tuple[ShapeOption, ...], Field(min_length=1)]
 
 
 class BucketRow(ConfigSection):
@@ -45,53 +29,25 @@ class BucketRow(ConfigSection):
 
     frames: PositiveInt | None = None
     """Frames per clip, 1 for images; null uses data.frames."""
-    size: Annotated[
-        PositiveInt | tuple[ShapeOption, ...] | None,
-        BeforeValidator(
-            _checked_size,
-            json_schema_input_type=PositiveInt | ShapeOption | tuple[ShapeOption, ...] | None,
-        ),
-    ] = None
+    size: PositiveInt | ShapeOption | ShapeOptions | None = None
     """Side of the square crops, in pixels, [height, width], or a list of these, of which every file
     goes to the nearest aspect ratio; null uses data.size."""
-    share: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    share: PositiveFloat = 1.0
     """How often a step trains on this row, in proportion to the shares of the others."""
     batch_size: PositiveInt | None = None
     """Number of samples per device and micro-batch; null uses train.batch_size."""
 
 
-def _checked_buckets(value: Any) -> Any:
-    """Return a list whose entries are all sizes, or all rows.
-
-    Raises:
-        ValueError: the value is not such a list.
-    """
-    parts = value if isinstance(value, list | tuple) else [None]
-    if not all(isinstance(part, list | tuple | BucketRow | Mapping) for part in parts):
-        raise ValueError(
-            "must be a list of [height, width] or of rows {frames, size, share, batch_size}, "
-            f"got {value!r}"
-        )
-    if len({_tag([part]) for part in parts}) > 1:
-        raise ValueError(
-            "must be [height, width] throughout or rows {frames, size, share, batch_size} "
-            "throughout; write a size as a row {size: [height, width]}"
-        )
-    return value
-
-
 def _tag(buckets: Any) -> str:
-    """Return the tag of a list of buckets that are all sizes, or all rows."""
-    return "rows" if any(isinstance(part, BucketRow | Mapping) for part in buckets) else "sizes"
+    """Return the tag of a list of buckets: rows, as soon as one of them is, or sizes."""
+    parts = buckets if isinstance(buckets, list | tuple) else ()
+    return "rows" if any(isinstance(part, BucketRow | Mapping) for part in parts) else "sizes"
 
 
 Buckets = Annotated[
     Annotated[tuple[ShapeOption, ...], Tag("sizes")]
     | Annotated[tuple[BucketRow, ...], Tag("rows")],
     Discriminator(_tag),
-    BeforeValidator(
-        _checked_buckets, json_schema_input_type=tuple[ShapeOption, ...] | tuple[BucketRow, ...]
-    ),
 ]
 
 

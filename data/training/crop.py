@@ -126,8 +126,15 @@ class CropRules(ConfigSection):
         return None if self.fps is None else frame_rate(self.fps)
 
 
-def _shapes(size: int | tuple[Shape, ...]) -> tuple[Shape, ...]:
-    return ((size, size),) if isinstance(size, int) else size
+def _shapes(size: int | Shape | tuple[Shape, ...]) -> tuple[Shape, ...]:
+    """Return heights and widths of a size: of a side, one height and width, or several."""
+    match size:
+        case int():
+            return ((size, size),)
+        case (int(H), int(W)):
+            return ((H, W),)
+        case _:
+            return size
 
 
 def crop_frames(

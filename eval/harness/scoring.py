@@ -15,7 +15,7 @@ import torch
 
 from ...data.evaluation_set import EvaluationBatch, evaluation_batches
 from ...data.sources.media import BadFile
-from ...distributed import rank_and_world_size, run_on_main_process
+from ...distributed import rank_and_world_size, run_on_every_rank, run_on_main_process
 from ...progress import ProgressLine
 from ..reconstructors.reconstructor import Reconstruction, Reconstructor
 from .accumulator import MetricAccumulator
@@ -52,9 +52,13 @@ def score(reconstructor: Reconstructor, evaluation: Evaluation) -> Row:
     partial = partial_scores_of(reconstructor, evaluation)
     restored = restore(partial, accumulator)
     batches = _Batches(reconstructor, evaluation, tuple(accumulator.originals))
-    _accumulate(batches, _positions_of_rank(len(dataset), restored), accumulator, partial)
-    if is_first_rank and restored and accumulator.samples.keys() <= restored:
-        _time_again(batches, sorted(restored))
+
+    def score_samples_of_rank() -> None:
+        _accumulate(batches, _positions_of_rank(len(dataset), restored), accumulator, partial)
+        if is_first_rank and restored and accumulator.samples.keys() <= restored:
+            _time_again(batches, sorted(restored))
+
+    run_on_every_rank(score_samples_of_rank)
     peak_memory = memory.bytes()
     total = accumulator.over_all_ranks()
     _check_any_scored(total, len(dataset))

@@ -1,7 +1,6 @@
 """A stored job is read whole and undamaged, or refused by the name of the file that is wrong."""
 
 import json
-import random
 import shutil
 from pathlib import Path
 
@@ -29,30 +28,6 @@ def job(finished_job, tmp_path) -> Path:
 
 def rows(job: Path) -> list[dict]:
     return [record for shard in read_shards(job) for record in read_records(shard)]
-
-
-@pytest.mark.parametrize(
-    ("name", "flips", "least_found"),
-    [
-        ("shard-00000.parquet", 300, 300),
-        ("shard-00000.json", 100, 70),
-        ("plan.json", 100, 70),
-        ("manifest.json", 100, 70),
-    ],
-)
-def test_a_changed_byte_is_found_or_without_effect(job, name, flips, least_found):
-    file, expected, chance = job / name, rows(job), random.Random(0)
-    original, messages = file.read_bytes(), []
-    for _ in range(flips):
-        content = bytearray(original)
-        content[chance.randrange(len(content))] ^= chance.randrange(1, 256)
-        file.write_bytes(content)
-        try:
-            assert rows(job) == expected
-        except ValueError as error:
-            messages.append(str(error))
-    assert len(messages) >= least_found
-    assert all(str(job) in message and "\n" not in message for message in messages)
 
 
 def test_a_damaged_shard_is_named_before_anything_is_decoded(job, tmp_path, image_tokenizer):
@@ -106,11 +81,11 @@ def test_a_shard_of_another_job_is_named(job, tmp_path):
     other = encode_heldout(tmp_path / "other", bottleneck={"kind": "fsq", "levels": [8, 8]})
     for name in ("shard-00001.parquet", "shard-00001.json"):
         shutil.copy(other / name, job / name)
-    match = r"shard-00001\.parquet belongs to a different job \(fingerprint: "
-    with pytest.raises(ValueError, match=match):
+    match = r"shard-00001\.parquet belongs to a different job than {} \(fingerprint: "
+    with pytest.raises(ValueError, match=match.format(r"plan\.json")):
         read_shards(job)
     (job / "plan.json").unlink()
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises(ValueError, match=match.format(r"shard-00000\.parquet")):
         read_shards(job, partial=True)
 
 

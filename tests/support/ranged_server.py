@@ -1,6 +1,7 @@
 """A local HTTP server that answers range requests, as object stores do."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,7 +10,11 @@ from pathlib import Path
 
 
 class RangedHandler(SimpleHTTPRequestHandler):
-    """Serves a folder, whole files and parts of them."""
+    """Serves a folder, whole files and parts of them; the former `pause` seconds after headers."""
+
+    def __init__(self, *arguments: object, pause: float, **options: object) -> None:
+        self.pause = pause
+        super().__init__(*arguments, **options)
 
     def do_GET(self) -> None:
         path = Path(self.translate_path(self.path))
@@ -26,14 +31,18 @@ class RangedHandler(SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(part)
 
+    def copyfile(self, source: object, outputfile: object) -> None:
+        time.sleep(self.pause)
+        super().copyfile(source, outputfile)
+
     def log_message(self, format: str, *args: object) -> None:
         pass
 
 
 @contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """The URL under which a folder is served."""
-    handler = partial(RangedHandler, directory=str(folder))
+def serve(folder: Path, pause: float = 0.0) -> Iterator[str]:
+    """The URL under which a folder is served, with a pause before the content of whole files."""
+    handler = partial(RangedHandler, directory=str(folder), pause=pause)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"

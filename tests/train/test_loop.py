@@ -236,17 +236,16 @@ def test_a_finished_run_started_again_does_nothing(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_last_good_checkpoint(tmp_path):
     broken = tiny_run(losses={"l1_weight": 1e300})
-    with pytest.raises(FloatingPointError, match=r"at step 1 \(l1=.*last good checkpoint"):
+    with pytest.raises(FloatingPointError, match=r"inf \(l1=.*\) at step 1; last good checkpoint"):
         train(broken, tmp_path / "run", show_progress=False)
     assert not (tmp_path / "run" / "tokenizer").exists()
 
 
 def test_latents_that_are_not_finite_stop_the_run_and_name_the_step(tmp_path):
     broken = tiny_run({"kind": "kl", "latent_channels": 4}, lr=1e30, warmup_steps=0, steps=50)
-    message = r"at step \d+: KL received latents with \d+ NaN .*last good checkpoint: none yet"
-    with pytest.raises(ValueError, match=message) as caught:
+    message = r"the latents are not finite, .* at step \d+; last good checkpoint: none yet"
+    with pytest.raises(FloatingPointError, match=message):
         train(broken, tmp_path / "run", show_progress=False)
-    assert isinstance(caught.value, FloatingPointError), "the input was fine, the training was not"
 
 
 def test_training_without_held_out_data_draws_training_samples(tmp_path):

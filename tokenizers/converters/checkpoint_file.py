@@ -2,7 +2,8 @@
 
 from pathlib import Path
 from pickle import UnpicklingError
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
+from zlib import error as ZlibError
 
 import torch
 from safetensors import SafetensorError
@@ -42,6 +43,8 @@ def _read_safetensors(path: Path) -> object:
 
 
 def _read_torch(path: Path) -> object:
+    if is_zipfile(path):
+        _check_zip(path)
     # Memory-mapped, so that only tensors in use are read; files of the old format cannot be.
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
@@ -51,3 +54,20 @@ def _read_torch(path: Path) -> object:
             f"{path} cannot be read as tensors and plain values alone ({reason}); if you trust "
             "its origin, save its state_dict to a separate file"
         ) from error
+
+
+def _check_zip(path: Path) -> None:
+    """Raise unless the entries of a torch file have their checksums, which torch does not compare.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with ZipFile(path) as archive:
+            entry = archive.testzip()
+    except (BadZipFile, ZlibError, OSError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}); download it again") from error
+    if entry is not None:
+        raise ValueError(
+            f"{path} is damaged (the checksum of its entry {entry!r} is wrong); download it again"
+        )

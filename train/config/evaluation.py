@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from ...config import ConfigSection, PositiveInt
+from ...config import ConfigSection, Count, PositiveInt
 from ...eval.metrics.catalog import check_metrics
 
 
@@ -14,8 +14,9 @@ class Eval(ConfigSection):
     samples."""
     size: PositiveInt | None = None
     """Side of the center crops, in pixels; null uses data.size."""
-    every_steps: PositiveInt = 1000
-    """Number of optimizer steps between two evaluations; the last step is always evaluated."""
+    every_steps: Count = 1000
+    """Number of optimizer steps between two evaluations, and one after the last step; 0 switches
+    them off."""
     batch_size: PositiveInt = 8
     """Number of samples per device in one evaluation batch."""
     limit: PositiveInt | None = 64

@@ -215,6 +215,7 @@ KEYS_FREE_ON_RESUME = (
     "train.keep_last",
     "train.log_every_steps",
     "train.sample_every_steps",
+    "train.max_skipped_steps",
     "train.trackers",
     "train.parallelism",
     "train.compile",

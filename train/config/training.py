@@ -72,8 +72,13 @@ class Train(ConfigSection):
     """Number of newest checkpoints to keep, beside the one of the best score."""
     log_every_steps: PositiveInt = 50
     """Number of optimizer steps that one row of metrics.jsonl averages over."""
-    sample_every_steps: PositiveInt = 1000
-    """Number of optimizer steps between two sample grids."""
+    sample_every_steps: Count = 1000
+    """Number of optimizer steps between two sample grids, and one after the last step; 0 switches
+    them off."""
+    max_skipped_steps: Count = 0
+    """Number of updates in a row of each network that may be skipped because their loss or
+    gradients are not finite; 0 stops the run at the first. fp16's search for its scale has an
+    allowance of its own."""
     losses: Losses = Field(default_factory=Losses)
     """Weights of the loss terms."""
     adversarial: Adversarial = Field(default_factory=Adversarial)
@@ -128,14 +133,17 @@ class Train(ConfigSection):
             start_step=start_step,
         )
 
-    def discriminator_lr(self) -> Callable[[int], float]:
-        """Return the discriminator's learning rate as a function of the step; 0 before its start.
+    def learning_rate(self, step: int) -> float:
+        """Return the tokenizer's learning rate at a step, counted from 0."""
+        return self.lr * self.learning_rate_factor()(step)
+
+    def discriminator_learning_rate(self, step: int) -> float:
+        """Return the discriminator's learning rate at a step, counted from 0; 0 before its start.
 
         The schedule counts from the discriminator's start, warm-up included.
         """
         peak = self.adversarial.lr or self.lr
-        factor = self.learning_rate_factor(self.adversarial.discriminator_start)
-        return lambda step: peak * factor(step)
+        return peak * self.learning_rate_factor(self.adversarial.discriminator_start)(step)
 
     @property
     def discriminator_grad_clip_norm(self) -> float | None:

@@ -36,8 +36,13 @@ class MetricsLog:
 
     def __init__(self, file: Path, resume_step: int) -> None:
         self.file = file
-        self.past = [row for row in read_metrics(file) if row["step"] <= resume_step]
-        write_text_whole(file, "".join(_line(row) for row in self.past))
+        self.past = read_metrics(file)
+        self.keep_until(resume_step)
+
+    def keep_until(self, step: int) -> None:
+        """Drop the rows of later steps."""
+        self.past = [row for row in self.past if row["step"] <= step]
+        write_text_whole(self.file, "".join(_line(row) for row in self.past))
 
     def write(self, row: dict[str, Any]) -> None:
         """Append one row to the file."""
@@ -81,6 +86,7 @@ def metrics_row(
     speed: Mapping[str, float],
     scores: Mapping[str, float | None],
     codebook_use: Mapping[str, float],
+    skipped: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Assemble one row of metrics.jsonl.
 
@@ -91,6 +97,7 @@ def metrics_row(
         speed: from the ThroughputMeter.
         scores: on held-out data; None where one was not computed at this step.
         codebook_use: over the steps since the last row; empty for continuous tokenizers.
+        skipped: updates that were not finite since the last row, by network.
     """
     return {
         "step": step,
@@ -101,6 +108,7 @@ def metrics_row(
             if f"{prefix}l2" in means
         },
         **lrs,
+        **(skipped or {}),
         **speed,
         "memory_gib": peak_memory_gib(),
         **{name: codebook_use.get(name) for name in CODEBOOK_METRICS},
@@ -112,7 +120,10 @@ def progress_note(row: Mapping[str, Any]) -> str:
     """Return a short summary of a row for the progress bar."""
     held_out = row.get("eval_psnr")
     score = f" held-out {held_out:.2f} dB" if held_out is not None else ""
-    return f"PSNR {row['train_psnr']:.2f} dB, {row['samples_per_second']:.0f} samples/s{score}"
+    speed = f"{row['samples_per_second']:.0f} samples/s"
+    # All steps since the last row may have been skipped.
+    psnr = f"PSNR {row['train_psnr']:.2f} dB, " if "train_psnr" in row else ""
+    return f"{psnr}{speed}{score}"
 
 
 def peak_memory_gib() -> float:

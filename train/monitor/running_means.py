@@ -24,6 +24,10 @@ class RunningMeans:
             self._sums[name] += value
             self._counts[name] += 1
 
+    def reset(self) -> None:
+        """Start new sums and counts."""
+        self._sums, self._counts = {}, {}
+
     def state_dict(self) -> dict[str, tuple[Tensor, int]]:
         """Return sums (averaged over the ranks) and counts by name; all ranks must call this."""
         ranks = rank_and_world_size()[1]

@@ -1,5 +1,6 @@
 """ThroughputMeter: training speed, and the share of time spent waiting for data."""
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
@@ -42,9 +43,10 @@ class ThroughputMeter:
 
     def compute_and_reset(self) -> dict[str, float]:
         """Return samples per second and the share of time spent waiting, since the last call."""
+        seconds = self._seconds or math.nan  # no step yet: a report that a kill had cut off
         metrics = {
-            "samples_per_second": self._samples / self._seconds,
-            "data_wait_share": self._waited / self._seconds,
+            "samples_per_second": self._samples / seconds,
+            "data_wait_share": self._waited / seconds,
         }
         self._samples, self._seconds, self._waited = 0, 0.0, 0.0
         return metrics

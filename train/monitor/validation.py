@@ -1,6 +1,7 @@
 """Validation during a run: scores on held-out data, and sample grids."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -21,6 +22,10 @@ from ..config.path_mode import PathMode
 from .sample_grid import write_sample_grid
 
 log = logging.getLogger(__name__)
+
+# In pixels. Frames as large as those of training fit the memory anyway.
+MAX_UNTILED_SIDE = 768
+TILE_SIDE = 512
 
 
 def check_scores(options: Eval, size: int, frames: int, device: str) -> None:
@@ -103,22 +108,41 @@ class Validation:
             names = _continuous(self.options).items()
             scores |= {score: other.metrics[name] for score, name in names if name in other.metrics}
         if tokenizer.decoder.generative:
-            codes = tokenizer.encode(to_pixels(self.preview).to(tokenizer.device)).codes
-            scores["sample_std"] = sample_std(tokenizer, codes).item()
+            variances = [
+                sample_std(tokenizer, tokenizer.encode(pixels).codes).square()
+                for pixels in self._preview_on(tokenizer)
+            ]
+            scores["sample_std"] = torch.stack(variances).mean().sqrt().item()
         return scores
 
     @torch.no_grad()
     def draw(self, file: Path, tokenizer: VisualTokenizer) -> None:
         """Write a sample grid: the originals, and a row for every path that is trained."""
-        pixels = to_pixels(self.preview).to(tokenizer.device)
-        paths = self._paths(tokenizer)
-        restored = [to_uint8(tokenizer.reconstruct(pixels, path)).cpu() for path in paths]
+        restored = [
+            torch.cat(
+                [
+                    to_uint8(tokenizer.reconstruct(pixels, path, tile=_tile(pixels))).cpu()
+                    for pixels in self._preview_on(tokenizer)
+                ]
+            )
+            for path in self._paths(tokenizer)
+        ]
         write_sample_grid(file, self.preview, *restored)
+
+    def _preview_on(self, tokenizer: VisualTokenizer) -> Iterator[Tensor]:
+        """Yield the clips of the sample grids one by one: all at once may not fit the memory."""
+        for clip in self.preview.split(1):
+            yield to_pixels(clip).to(tokenizer.device)
 
     def _paths(self, tokenizer: VisualTokenizer) -> tuple[PathName, ...]:
         """Return those of a tokenizer's paths that the run trains."""
         mode = self.path_mode
         return (mode,) if mode in ("discrete", "continuous") else tokenizer.paths
+
+
+def _tile(pixels: Tensor) -> int | None:
+    """Return the side of the tiles that large frames are cut into."""
+    return TILE_SIDE if max(pixels.shape[-2:]) > MAX_UNTILED_SIDE else None
 
 
 def _metrics(options: Eval) -> tuple[str, ...]:

@@ -127,14 +127,16 @@ def test_a_table_without_a_header_says_so(text, tmp_path):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_list_may_name_several_file_systems(order, tmp_path):
+@pytest.mark.parametrize("prefix", ["", "simplecache::", "filecache::"])
+def test_a_list_may_name_several_file_systems(order, prefix, tmp_path):
     (tmp_path / "web.jpg").write_bytes(IMAGE.read_bytes())
     memory = fsspec.filesystem("memory")
     memory.pipe("/bad_entries/x.jpg", OTHER.read_bytes())
-    with serve(tmp_path) as url:
+    # The missing file fails while the good one is still being downloaded.
+    with serve(tmp_path, pause=0.1) as url:
         names = [
-            f"{url}/web.jpg",
-            f"{url}/missing.jpg",
+            f"{prefix}{url}/web.jpg",
+            f"{prefix}{url}/missing.jpg",
             f"file://{OTHER}",
             "memory://bad_entries/x.jpg",
             str(IMAGE),

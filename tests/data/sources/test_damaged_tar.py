@@ -76,6 +76,45 @@ def test_damage_behind_good_members_is_reported(name, whole, tmp_path, caplog):
     assert reason in caplog.text
 
 
+def header_of_size(kind: bytes, size: bytes) -> bytes:
+    """A header with a size in base 256, which may be negative or above what memory holds."""
+    member = tarfile.TarInfo("x.png")
+    header = bytearray(member.tobuf())
+    header[124:136], header[156:157] = size, kind
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header)
+
+
+MINUS_ONE, BACKWARDS = b"\xff" * 12, b"\xff" * 10 + b"\xfe\x00"
+HUGE, TOO_LARGE = b"\x80" + b"\xff" * 11, b"\x80" + bytes(4) + b"\x7f" * 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "size"),
+    [
+        (tarfile.REGTYPE, MINUS_ONE),
+        (tarfile.REGTYPE, BACKWARDS),
+        (tarfile.REGTYPE, HUGE),
+        (tarfile.GNUTYPE_SPARSE, BACKWARDS),  # `tarfile` reads the same header for ever
+        (tarfile.GNUTYPE_LONGNAME, HUGE),
+        (tarfile.GNUTYPE_LONGNAME, TOO_LARGE),
+        (tarfile.XHDTYPE, HUGE),
+        (tarfile.XHDTYPE, TOO_LARGE),
+    ],
+)
+def test_an_impossible_size_costs_what_is_behind_it(kind, size, whole, tmp_path):
+    path = tmp_path / "shard.tar"
+    path.write_bytes(whole[: 6 * BLOCK] + header_of_size(kind, size) + whole[6 * BLOCK :])
+    listing = list_source(path)
+    assert len(listing.files) == 3
+    assert [bad.path for bad in listing.skipped] == [str(path)]
+    assert listing.skipped[0].reason
+    path.write_bytes(header_of_size(kind, size) + whole)
+    with pytest.raises(ValueError, match=r"shard\.tar: \w+"):
+        list_source(path)
+
+
 def test_a_whole_tar_is_not_reported(whole, tmp_path):
     (tmp_path / "padded.tar").write_bytes(whole)
     (tmp_path / "bare.tar").write_bytes(whole[: (2 * NUM_MEMBERS + 2) * BLOCK])

@@ -96,7 +96,7 @@ ANIMATIONS = {
 }
 REFUSED = {
     "audio_only.mp4": "no video stream",
-    "broken_data_stream.png": "unrecognized data stream contents",
+    "broken_data_stream.png": "the checksum of a chunk IDAT is wrong",
     "corrupt-header.jpg": "Truncated File Read",
     "empty.mp4": "empty file",
     "empty.png": "empty file",

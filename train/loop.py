@@ -62,6 +62,7 @@ def train(
     *,
     previous: Path | None = None,
     from_checkpoint: int | None = None,
+    allow_change: Sequence[str] = (),
 ) -> RunResult:
     """Train a tokenizer, or resume a run that was stopped.
 
@@ -72,6 +73,7 @@ def train(
         show_progress: whether to show a progress bar on stderr.
         previous: folder of the previous stage, for `start.source: previous`.
         from_checkpoint: step to resume from; None resumes from the newest checkpoint.
+        allow_change: settings that may differ from those of the run, see `resume_rules`.
 
     Returns:
         The last step, and the trained tokenizer (EMA weights) if the run is finished.
@@ -92,15 +94,16 @@ def train(
     preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
     # What the first rank finds in the folder counts for all, wherever the others look.
-    resume = run_on_main_process(lambda: folder.check(config.to_tree(), from_checkpoint))
+    tree = config.to_tree()
+    resume = run_on_main_process(lambda: folder.check(tree, from_checkpoint, allow_change))
     if run_on_main_process(lambda: from_checkpoint is None and folder.finished(options.steps)):
-        run_on_main_process(lambda: folder.claim(config.to_tree()))
+        run_on_main_process(lambda: folder.claim(tree, resume))
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
     # ---- networks, new or from a checkpoint -------------------------------------------------
     state, start_step = open_run_state(config, accelerator, folder, previous, resume)
-    run_on_main_process(lambda: folder.claim(config.to_tree()))  # nothing is refused any more
+    run_on_main_process(lambda: folder.claim(tree, resume))  # nothing is refused any more
     if is_main:
         set_aside_later(folder.checkpoints, start_step)
     reporter = Reporter(

@@ -155,8 +155,11 @@ class RunState:
         load_optimizer(self.tokenizer, self.optimizer.optimizer, state["optimizer"])
         self.ema.load_state_dict(state["ema"], state["ema_updates"])
         if self.discriminator is not None:
-            self.discriminator.load_state_dict(state)
-        if self.likelihood is not None:
+            if state["discriminator"] is None:
+                log.warning("the checkpoint holds no discriminator: an untrained one starts here")
+            else:
+                self.discriminator.load_state_dict(state)
+        if self.likelihood is not None and state["likelihood"] is not None:
             self.likelihood.load_state_dict(state["likelihood"])
         if accelerator.scaler is not None and state["scaler"] is not None:
             accelerator.scaler.load_state_dict(state["scaler"])

@@ -88,6 +88,12 @@ def evaluate(
         ValueError: an unknown metric or protocol, nothing to score, or a size a tokenizer cannot
             take.
         TypeError: an object that is not one of these kinds of tokenizers.
+
+    Example:
+        >>> from vistok import evaluate
+        >>> rows = evaluate("samples:heldout", "identity", size=32, metrics=["ssim"], limit=1)
+        >>> rows[0].metrics["ssim"]
+        1.0
     """
     options = EvaluationOptions(
         size=size,

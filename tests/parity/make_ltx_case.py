@@ -1,6 +1,6 @@
 """Make the small LTX-Video case of `cases/ltx` with diffusers: random weights, and what they give.
 
-Run it with the version of diffusers that the case shall name: `python tests/parity/make_ltx_case.py`.
+Run `python tests/parity/make_ltx_case.py` with the release of diffusers that the case names.
 """
 
 import json

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ..results.batch_result import BatchResult
 from .posterior import Gaussian
 
 # Indices are int64, and products of a few of them must not overflow.
@@ -35,8 +36,8 @@ class NonFiniteLatentsError(ValueError, FloatingPointError):
     """Latents with NaN or infinite values: the input is wrong, or training has diverged."""
 
 
-@dataclass(frozen=True)
-class Quantized:
+@dataclass(frozen=True, repr=False)
+class Quantized(BatchResult):
     """The result of a bottleneck, the same fields for every kind.
 
     Attributes:

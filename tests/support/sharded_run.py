@@ -6,11 +6,11 @@ import torch
 from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
 
+from vistok.train.build_state import build_run_state
 from vistok.train.config.files import load_run_config
 from vistok.train.losses.discriminator import discriminator_objective
 from vistok.train.losses.generator import generator_objective
 from vistok.train.run.finite_check import clip_grad_norm
-from vistok.train.run_state import build_run_state
 
 
 def look_into(path: Path, folder: Path) -> None:

@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from .data.load_pixels import load_image as load_image
+    from .data.load_pixels import load_video as load_video
+    from .data.save_pixels import save_image as save_image
+    from .data.save_pixels import save_video as save_video
     from .eval.harness.evaluate import evaluate as evaluate
     from .models.blocks.stage import Stage as Stage
     from .tokenizers.bottlenecks.bottleneck import Bottleneck as Bottleneck
@@ -60,6 +64,10 @@ _HOMES = {
     "VQ": "tokenizers.bottlenecks.vq",
     "VisualTokenizer": "tokenizers.tokenizer",
     "evaluate": "eval.harness.evaluate",
+    "load_image": "data.load_pixels",
+    "load_video": "data.load_pixels",
+    "save_image": "data.save_pixels",
+    "save_video": "data.save_pixels",
 }
 
 

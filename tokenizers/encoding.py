@@ -1,8 +1,8 @@
 """Encoding and Output: what `VisualTokenizer` returns.
 
 Every tensor field is a tuple with one entry per grid of the layout. Most models have a single grid,
-whose tensors `latent`, `code` and `index` return bare. Both can be moved with `to` and sliced over the
-batch, `encoding[2:5]`; `len` is the size of the batch.
+whose tensors `latent`, `code` and `index` return bare. Both classes can be moved with `to` and
+sliced over the batch (`encoding[2:5]`), whose size is their `len`.
 """
 
 from collections.abc import Mapping

@@ -31,7 +31,8 @@ def check_pixels(pixels: Given) -> None:
     _check_type(pixels, "pixels", "use vistok.load_image or vistok.load_video to make one")
     if pixels.ndim != 5 or pixels.shape[1] != 3:
         raise ValueError(
-            f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; {_shape_hint(pixels)}"
+            f"pixels must be (B, 3, T, H, W), got shape {tuple(pixels.shape)}; "
+            f"{_shape_hint(pixels)}"
         )
     _check_float(pixels)
 
@@ -41,9 +42,7 @@ def check_images(images: Given) -> None:
     _check_type(images, "images", "use encode(vistok.load_image(image)) instead")
     if images.ndim != 4 or images.shape[1] != 3:
         hint = "for clips use encode" if images.ndim == 5 else _shape_hint(images)
-        raise ValueError(
-            f"images must be (B, 3, H, W), got shape {tuple(images.shape)}; {hint}"
-        )
+        raise ValueError(f"images must be (B, 3, H, W), got shape {tuple(images.shape)}; {hint}")
     _check_float(images)
 
 

@@ -63,7 +63,6 @@ else:
     Decodable = Any  # as `Given`
 
 
-
 class VisualTokenizer(StrictModel):
     """A visual tokenizer for images (clips of one frame) and video.
 
@@ -208,7 +207,7 @@ class VisualTokenizer(StrictModel):
             tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
 
         Raises:
-            TypeError: an image, array or path, which `load_image` and `load_video` turn into pixels.
+            TypeError: an image, array or path; `load_image` and `load_video` make pixels of them.
             ValueError: the wrong shape, dtype or range (resampling filters may overshoot [-1, 1]),
                 or an illegal size without padding.
         """

@@ -28,7 +28,11 @@ def tokenizer(request):
 def test_a_result_prints_its_shapes_and_no_values(tokenizer):
     x = pixels(2, 3, 1, 64, 64)
     with torch.no_grad():
-        results = (tokenizer.encode(x), tokenizer(x), tokenizer.bottleneck(torch.zeros(5, 4, 8)[..., : tokenizer.bottleneck.dim]))
+        results = (
+            tokenizer.encode(x),
+            tokenizer(x),
+            tokenizer.bottleneck(torch.zeros(5, 4, 8)[..., : tokenizer.bottleneck.dim]),
+        )
     for result in results:
         assert len(repr(result)) < 700
         assert "tensor(" not in repr(result)

@@ -1,9 +1,8 @@
-"""Pixels from images and videos, and images and videos from pixels: the way in and out in Python.
+"""Loading images and videos as pixels, from files and from what other libraries hold in memory.
 
 `load_image` and `load_video` give what `VisualTokenizer.encode` takes: float32 (1, 3, T, H, W) in
-[-1, 1], an image with T = 1. `save_image` and `save_video` take what `decode` returns. Files are
-read and written by the codecs of this package, so that a file gives the same pixels here as in
-training, encoding and evaluation.
+[-1, 1], an image with T = 1. Files are read by the codecs of this package, so that a file gives the
+same pixels here as in training, encoding and evaluation.
 
     path, URL         any image or video that the codecs read; samples:kodim15 is a bundled one
     Pillow image      of any mode: upright, as sRGB, transparency over white
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
@@ -30,8 +29,7 @@ from .codecs.frame_rate import frame_rate
 from .codecs.image import read_image, to_pil, to_tensor, upright_rgb
 from .codecs.video import clip_frames, read_frames
 from .codecs.video_index import index_video
-from .codecs.write import write_image, write_video
-from .pixels import to_pixels, to_uint8
+from .pixels import check_float_pixels, to_pixels, to_uint8
 from .resize import adm_center_crop
 from .sources.bundled import bundled_file, is_bundled
 from .sources.location import StoredFile
@@ -43,10 +41,8 @@ log = logging.getLogger(__name__)
 ImageLike = str | Path | Image.Image | np.ndarray | Tensor
 VideoLike = str | Path | Sequence[ImageLike] | np.ndarray | Tensor
 
-DEFAULT_FPS = 25
-
-# Floats to read may overshoot [-1, 1] as resized images do, floats to write as decoders do.
-MAX_ABS_READ, MAX_ABS_WRITTEN = 2.0, 16.0
+# Resized images may overshoot [-1, 1].
+MAX_ABS = 2.0
 
 
 def load_image(image: ImageLike, size: int | None = None) -> Float[Tensor, "1 3 1 H W"]:
@@ -61,14 +57,6 @@ def load_image(image: ImageLike, size: int | None = None) -> Float[Tensor, "1 3 
         TypeError: something that is not an image.
         ValueError: an array or tensor of another shape, dtype or range.
     """
-    if isinstance(image, str | Path):
-        location = _location(image)
-        try:
-            image = read_image(location)
-        except OSError as error:
-            if _kind_of(location) == "video":
-                raise ValueError(f"{location} is a video; use load_video") from error
-            raise
     return _batch(_frame(image, size).unsqueeze(1))
 
 
@@ -77,7 +65,7 @@ def load_video(
     frames: int | None = None,
     start: int = 0,
     stride: int = 1,
-    fps: float | None = None,
+    fps: float | int | None = None,
     size: int | None = None,
 ) -> Float[Tensor, "1 3 T H W"]:
     """Load a video or animation as pixels in [-1, 1], ready for `encode`.
@@ -98,10 +86,12 @@ def load_video(
         TypeError: something that is not a video.
         ValueError: fewer frames than asked for, or frames of another shape, dtype or range.
     """
-    _check_counts(frames, start, stride, fps)
+    _check_counts(frames, start, stride)
+    rate = None if fps is None else frame_rate(float(fps))
     if isinstance(video, str | Path):
-        loaded = [_frame(to_pil(one), size) for one in _frames_of(video, frames, start, stride, fps)]
-    elif fps is not None:
+        stored = _frames_of(video, frames, start, stride, rate)
+        loaded = [_frame(one, size) for one in stored]
+    elif rate is not None:
         raise ValueError("fps has no effect on arrays and lists, whose rate is unknown; use stride")
     else:
         every = _listed_frames(video)
@@ -114,56 +104,12 @@ def load_video(
         loaded = [_frame(one, size) for one in chosen]
     shapes = {tuple(frame.shape) for frame in loaded}
     if len(shapes) > 1:
-        raise ValueError(f"the frames of a video must have one size, got {sorted(shapes)}; set size")
+        raise ValueError(
+            f"the frames of a video must have one size, got {sorted(shapes)}; set size to crop them"
+        )
+    if any(frame.is_floating_point() for frame in loaded):
+        loaded = [to_pixels(one) if one.dtype == torch.uint8 else one for one in loaded]
     return _batch(torch.stack(loaded, dim=1))
-
-
-def save_image(pixels: Tensor, path: str | Path) -> Path:
-    """Write one image; values beyond [-1, 1] are clamped.
-
-    Args:
-        pixels: (1, 3, 1, H, W), (1, 3, H, W) or (3, H, W), in [-1, 1].
-        path: file to write, PNG, JPEG or WebP by its suffix; its folder is created if needed.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: pixels of another shape, dtype or range, or another suffix.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise ValueError(f"path must end in .png, .jpg or .webp, got {path}")
-    clip = _single_clip(pixels, "image")
-    if clip.shape[1] != 1:
-        raise ValueError(f"save_image takes one frame, got {clip.shape[1]}; use save_video")
-    write_image(path, clip[:, 0])
-    return path
-
-
-def save_video(pixels: Tensor, path: str | Path, fps: float = DEFAULT_FPS) -> Path:
-    """Write one clip as H.264 in an MP4 file; values beyond [-1, 1] are clamped.
-
-    Args:
-        pixels: (1, 3, T, H, W) or (3, T, H, W), in [-1, 1].
-        path: file to write, with the suffix .mp4; its folder is created if needed.
-        fps: frames per second.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: pixels of another shape, dtype or range, another suffix, or an impossible rate.
-    """
-    path = Path(path)
-    if path.suffix.lower() != ".mp4":
-        raise ValueError(f"path must end in .mp4, got {path}")
-    rate = _checked_rate(fps)
-    write_video(path, _single_clip(pixels, "video").unbind(dim=1), rate)
-    return path
-
-
-# ---- reading -------------------------------------------------------------------------------------
 
 
 def _location(name: str | Path) -> StoredFile:
@@ -183,8 +129,17 @@ def _kind_of(location: StoredFile) -> MediaKind | None:
     return "video" if is_animated(head) else media_kind(head)
 
 
+def _stored_image(location: StoredFile) -> Image.Image:
+    try:
+        return read_image(location)
+    except OSError as error:
+        if _kind_of(location) == "video":
+            raise ValueError(f"{location} is a video; use load_video") from error
+        raise
+
+
 def _frames_of(
-    video: str | Path, frames: int | None, start: int, stride: int, fps: float | None
+    video: str | Path, frames: int | None, start: int, stride: int, fps: Fraction | None
 ) -> Iterator[Tensor]:
     """Yield the chosen frames of a file."""
     location = _location(video)
@@ -193,25 +148,16 @@ def _frames_of(
     if frames is None and (start, stride, fps) == (0, 1, None):
         yield from read_frames(location)
         return
-    rate = None if fps is None else _checked_rate(fps)
     if frames is None:
         index = index_video(location)
-        frames = len(range(start, index.length(rate), stride))
-    yield from clip_frames(location, max(1, frames), start, stride, rate)
+        frames = len(range(start, index.length(fps), stride))
+    yield from clip_frames(location, max(1, frames), start, stride, fps)
 
 
-def _check_counts(frames: int | None, start: int, stride: int, fps: float | None) -> None:
+def _check_counts(frames: int | None, start: int, stride: int) -> None:
     for name, value, least in (("frames", frames, 1), ("start", start, 0), ("stride", stride, 1)):
         if value is not None and value < least:
             raise ValueError(f"{name} must be at least {least}, got {value}")
-    if fps is not None:
-        _checked_rate(fps)
-
-
-def _checked_rate(fps: float) -> Fraction:
-    if not 0 < fps < 1e4:  # false for NaN, too
-        raise ValueError(f"fps must be a number of frames per second, got {fps}")
-    return frame_rate(fps)
 
 
 def _listed_frames(video: Any) -> Sequence[Any]:
@@ -229,12 +175,14 @@ def _listed_frames(video: Any) -> Sequence[Any]:
             )
         return clip.unbind(dim=1)
     if isinstance(video, Sequence):
-        return [read_image(_location(one)) if isinstance(one, str | Path) else one for one in video]
+        return video
     raise TypeError(f"a video is a path, URL, array, tensor or list of images, got {type(video)}")
 
 
 def _frame(image: Any, size: int | None) -> Tensor:
-    """Return an image in memory as a tensor (3, H, W), uint8 or in [-1, 1]; cropped, as uint8."""
+    """Return an image as a tensor (3, H, W), uint8 or in [-1, 1]; a crop always as uint8."""
+    if isinstance(image, str | Path):
+        return to_tensor(_cropped(_stored_image(_location(image)), size))
     if isinstance(image, Image.Image):
         return to_tensor(_cropped(upright_rgb(image), size))
     if isinstance(image, np.ndarray):
@@ -287,7 +235,7 @@ def _tensor_frame(tensor: Tensor) -> Tensor:
         )
     frame = frame.detach().cpu()
     if frame.dtype != torch.uint8:
-        _check_floats(frame, MAX_ABS_READ)
+        check_float_pixels(frame, MAX_ABS)
         if frame.numel() and frame.min() >= 0:
             log.warning(
                 "this image has no value below 0: floating values are taken as pixels in [-1, 1]; "
@@ -299,47 +247,3 @@ def _tensor_frame(tensor: Tensor) -> Tensor:
 def _batch(clip: Tensor) -> Tensor:
     """Return a clip (3, T, H, W) as a batch of one, in [-1, 1]."""
     return (to_pixels(clip) if clip.dtype == torch.uint8 else clip.float()).unsqueeze(0)
-
-
-# ---- writing -------------------------------------------------------------------------------------
-
-
-def _single_clip(pixels: Any, what: str) -> UInt8[Tensor, "3 T H W"]:
-    """Check pixels and return them as one clip of 8 bits."""
-    if not isinstance(pixels, Tensor):
-        raise TypeError(
-            f"pixels must be a torch.Tensor in [-1, 1], got {type(pixels)}; use load_{what}"
-        )
-    clip = pixels
-    if clip.ndim == 5 or (clip.ndim == 4 and what == "image"):
-        if len(clip) != 1:
-            raise ValueError(
-                f"save_{what} writes one file, got a batch of {len(clip)}; "
-                "pass pixels[i : i + 1] and a path for each"
-            )
-        clip = clip[0]
-    if clip.ndim == 3 and what == "image":
-        clip = clip.unsqueeze(1)
-    if clip.ndim != 4 or clip.shape[0] != 3 or min(clip.shape) < 1:
-        shapes = "(1, 3, 1, H, W) or (3, H, W)" if what == "image" else "(1, 3, T, H, W)"
-        raise ValueError(f"pixels must be {shapes}, got shape {tuple(pixels.shape)}")
-    clip = clip.detach()
-    if clip.dtype != torch.uint8:
-        _check_floats(clip, MAX_ABS_WRITTEN)
-        clip = to_uint8(clip)
-    return clip.cpu()
-
-
-def _check_floats(pixels: Tensor, limit: float) -> None:
-    if not pixels.is_floating_point():
-        raise ValueError(
-            f"pixels must be uint8 in 0..255 or floating in [-1, 1], got {pixels.dtype}"
-        )
-    if not pixels.isfinite().all():
-        raise ValueError("pixels must be finite, got NaN or infinity")
-    if pixels.numel() and pixels.abs().max() > limit:
-        low, high = torch.aminmax(pixels)
-        raise ValueError(
-            f"floating pixels must be in [-1, 1], got {low:g} to {high:g}; for values in 0..255 "
-            "pass uint8, or pixels / 127.5 - 1"
-        )

@@ -454,12 +454,30 @@ def loads_torch(*arguments: str) -> tuple[bool, str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("train",), ("encode",), ("eval",), ("inspect",), ("convert",)]
-)
+    "arguments",
+    [(), ("quickstart",), ("train",), ("reconstruct",), ("encode",), ("decode",), ("eval",),
+     ("convert",), ("inspect",), ("info",)],
+)  # fmt: skip
 def test_help_answers_without_torch(arguments: tuple[str, ...]):
     torch_loaded, printed = loads_torch("-m", "vistok", *arguments, "--help")
     assert "Usage" in printed
     assert not torch_loaded
+
+
+def test_the_version_and_completion_answer_without_torch(monkeypatch: pytest.MonkeyPatch):
+    assert loads_torch("-m", "vistok", "--version") == (False, f"vistok {vistok.__version__}\n")
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    torch_loaded, script = loads_torch("-m", "vistok", "--show-completion", "bash")
+    assert "complete -o default -F _vistok_completion vistok" in script
+    assert not torch_loaded
+    # What the shell asks when a tab is pressed after the words.
+    monkeypatch.setenv("_VISTOK_COMPLETE", "complete_bash")
+    for words, offered in (("vistok ", "train"), ("vistok train image_fsq_f", "image_fsq_f16")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+        torch_loaded, printed = loads_torch("-m", "vistok")
+        assert offered in printed.split()
+        assert not torch_loaded
 
 
 @pytest.mark.slow

@@ -107,6 +107,11 @@ class VisualTokenizer(StrictModel):
                     f"encoder and decoder must have the same {axis}, got {ours} and {theirs}"
                 )
 
+    def extra_repr(self) -> str:
+        """Describe the compression for `repr`."""
+        side = self.spatial_compression
+        return f"compression={self.temporal_compression}x{side}x{side}, paths={self.paths}"
+
     # ---- properties -----------------------------------------------------------------------------
 
     @property

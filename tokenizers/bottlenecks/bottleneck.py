@@ -90,6 +90,10 @@ class Bottleneck(nn.Module, ABC):
         terms = {name: term.float() for name, term in out.terms.items()}
         return Quantized(out.codes.to(x.dtype), out.indices, out.loss.float(), terms)
 
+    def extra_repr(self) -> str:
+        """Describe the channels for `repr`."""
+        return f"dim={self.dim}, code_dim={self.code_dim}"
+
     @torch.no_grad()
     def _check_finite(self, x: Tensor) -> None:
         """Check here, where the error can still say that the latents are at fault."""
@@ -146,6 +150,10 @@ class Quantizer(Bottleneck):
     def bits(self) -> float:
         """Nominal number of bits per vector."""
         return sum(log2(size) for size in self.group_sizes)
+
+    def extra_repr(self) -> str:
+        """Describe the channels and codes for `repr`."""
+        return f"{super().extra_repr()}, group_sizes={self.group_sizes}"
 
     @property
     def residual_scale(self) -> Tensor | float:

@@ -7,6 +7,7 @@ import torch
 from torch.backends import cudnn
 
 import vistok.train.loop as loop
+import vistok.train.steps as steps
 from quantizer_table import QUANTIZERS
 from runs import assert_same_state, tiny_run
 from tiny import tiny_tokenizer

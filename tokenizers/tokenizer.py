@@ -303,14 +303,14 @@ class VisualTokenizer(StrictModel):
         """
         if isinstance(codes, Encoding):
             codes, layout = codes.codes, layout or codes.layout
-        codes = only_grid(codes)
-        check_codes(codes, self.bottleneck.code_dim)
-        if layout is not None and check_layout(layout, self.size_rule) != _grid(codes):
-            raise ValueError(f"codes of grid {_grid(codes)} do not belong to {layout}")
+        grid = only_grid(codes)
+        check_codes(grid, self.bottleneck.code_dim)
+        if layout is not None and check_layout(layout, self.size_rule) != _grid(grid):
+            raise ValueError(f"codes of grid {_grid(grid)} do not belong to {layout}")
         decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
-        codes, conditions = inputs.next(codes)
+        grid, conditions = inputs.next(grid)
         inputs.source.check_used_up()
-        return _crop(decoder(codes, None, conditions), layout)
+        return _crop(decoder(grid, None, conditions), layout)
 
     def decode_latents(
         self, latents: Decodable, layout: Layout | None = None, **options: Unpack[DecodeOptions]
@@ -342,14 +342,14 @@ class VisualTokenizer(StrictModel):
         """Decode an encoding or codes of images, without the time axis; see `decode`."""
         if isinstance(codes, Encoding):
             codes, layout = codes.codes, layout or codes.layout
-        codes = only_grid(codes)
-        check_codes(codes, self.bottleneck.code_dim)
-        if codes.shape[2] != 1:
+        grid = only_grid(codes)
+        check_codes(grid, self.bottleneck.code_dim)
+        if grid.shape[2] != 1:
             raise ValueError(
-                f"decode_images takes codes of one frame, got a grid of {_grid(codes)}; "
+                f"decode_images takes codes of one frame, got a grid of {_grid(grid)}; "
                 "use decode for clips"
             )
-        return self.decode(codes, layout, **options)[:, :, 0]
+        return self.decode(grid, layout, **options)[:, :, 0]
 
     def decode_stream(
         self, codes: Iterable[Decodable], **options: Unpack[DecodeOptions]

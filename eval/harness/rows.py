@@ -2,25 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .row import Row
-
-if TYPE_CHECKING:
-    import pandas
 
 
 class Rows(list[Row]):
     """The rows of an evaluation, in the order of the tokenizers."""
 
-    def to_pandas(self) -> "pandas.DataFrame":
-        """Return a table with one line per tokenizer: its metrics, and its other single values.
+    def to_pandas(self) -> Any:
+        """Return a DataFrame with a line per tokenizer: its metrics, and its other single values.
 
         Raises:
             ImportError: pandas is not installed; vistok does not need it otherwise.
         """
         try:
-            from pandas import DataFrame
+            from pandas import DataFrame  # pyright: ignore[reportMissingImports] - optional
         except ImportError as error:
             raise ImportError("to_pandas needs pandas: pip install pandas") from error
         return DataFrame([_line(row) for row in self])

@@ -210,6 +210,7 @@ CROSS_CHECKS: tuple[tuple[frozenset[str], Callable[[RunConfig], Iterator[str]]],
 KEYS_FREE_ON_RESUME = (
     "data.workers",
     "data.cache_files",
+    "data.shuffle_buffer",
     "data.max_bad",
     "train.checkpoint_every_steps",
     "train.keep_last",

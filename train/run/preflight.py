@@ -7,6 +7,7 @@ the later stages are checked for what can be known before the earlier ones are t
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...data.sources.shard_stream import list_shards, media_kinds
 from ...data.sources.source import list_source
 from ...eval.features.extractor_weights import find
 from ...eval.features.lpips_network import TRUNKS
@@ -49,8 +50,13 @@ def _check(config: RunConfig, listed: set[str], output: Path) -> None:
     check_scores(config.eval, config.held_out_size, config.data.frames, "cpu")
     if config.train.losses.perceptual_weight:
         find(TRUNKS[config.train.losses.perceptual_trunk])
+    streamed = config.data.shuffle == "stream"
+    training = {source for source, _ in config.data.sources} if streamed else set[str]()
     for source in _sources(config) - listed:
-        list_source(source)
+        if source in training:
+            media_kinds(source, list_shards(source)[0])
+        else:
+            list_source(source)
     start = config.start.source
     if start in (None, "previous") or Path(start).resolve().is_relative_to(output.resolve()):
         return  # random weights, or those of an earlier stage

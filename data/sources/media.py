@@ -104,9 +104,9 @@ class BadFile:
 def bad_file(path: str, error: BaseException) -> BadFile:
     """Report an exception, with the class of its cause if a library raised it."""
     reason = str(error).removeprefix(f"{path}: ")
-    if reason in ("", path):  # fsspec's error of a missing URL is the URL alone
-        reason = str(error.__cause__ or "") or type(error).__name__
-    return BadFile(path, reason, type(error.__cause__ or error).__name__)
+    if reason == path and error.__cause__:  # fsspec's error of a missing URL is the URL alone
+        reason = str(error.__cause__)
+    return BadFile(path, reason or type(error).__name__, type(error.__cause__ or error).__name__)
 
 
 def printable(text: str) -> str:

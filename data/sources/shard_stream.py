@@ -35,7 +35,7 @@ from .tar_shard import SIZE_ERRORS, TAIL_BYTES, damage_of_tail, is_field, is_hid
 MAX_MEMBER_BYTES = 2**30
 # Bytes that are read at a time, so that a header cannot demand memory for bytes that do not follow.
 PIECE_BYTES = 2**20
-# The kinds of media in a source are those of so many files of its first shard with any.
+# A source has the kinds of media of the first files in the first of these shards with any.
 PROBED_SHARDS, PROBED_FILES = 3, 64
 
 

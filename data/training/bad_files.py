@@ -28,7 +28,7 @@ class BadFileLog:
         self._num_good = self._num_bad = 0
 
     def note(self, bad: Sequence[BadFile], num_good: int = 0) -> None:
-        """Log new bad files.
+        """Log new bad files, and raise if there are too many.
 
         Args:
             bad: files that could not be read.

@@ -144,7 +144,7 @@ def _weight(source: WeightedFiles) -> float:
 
 
 def no_files_error(frames: int, rules: CropRules) -> ValueError:
-    """Return the error of sources without a file for samples of so many frames."""
+    """Return the error of sources that have no file for samples of this length."""
     if frames > 1:
         if rules.rows:
             return ValueError(

@@ -44,7 +44,7 @@ class SampleReader:
     def read(
         self, file: MediaFile, frames: int, shape: Shape, rng: random.Random
     ) -> UInt8[Tensor, "3 T H W"]:
-        """Read a sample of a file.
+        """Read and crop one sample of a file.
 
         Args:
             file: an image or a video.

@@ -29,7 +29,7 @@ from .media import (
     reportable,
 )
 from .storage import open_stored, storage_errors
-from .tar_shard import SIZE_ERRORS, TAIL_BYTES, damage_of_tail, is_field, is_hidden
+from .tar_shard import HEADER_ERRORS, TAIL_BYTES, damage_of_tail, is_field, is_hidden
 
 # Members above this size are not read into memory.
 MAX_MEMBER_BYTES = 2**30
@@ -144,7 +144,7 @@ def read_shard(shard: str) -> Iterator[MediaFile | BadFile]:
     try:
         with open_stored(shard) as stored:
             yield from _read_members(shard, _ForwardFile(shard, stored))
-    except (tarfile.TarError, *READ_ERRORS, *SIZE_ERRORS) as error:
+    except (tarfile.TarError, *READ_ERRORS, *HEADER_ERRORS) as error:
         yield bad_file(shard, error)
 
 

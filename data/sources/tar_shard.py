@@ -24,8 +24,8 @@ WHOLE_BYTES = 64 * 2**20
 END_BYTES = 2 * tarfile.BLOCKSIZE
 # Bytes behind the last member that are compared with zero.
 TAIL_BYTES = 2**20
-# Exceptions of reading or seeking as far as a damaged header demands.
-SIZE_ERRORS = (ValueError, OverflowError, MemoryError, OSError)
+# Exceptions of reading, seeking or nesting as far as damaged headers demand.
+HEADER_ERRORS = (ValueError, OverflowError, MemoryError, RecursionError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _read_members(tar: str, file: io.BufferedIOBase) -> tuple[dict[Span, bytes],
                     span = Span(member.name, member.offset_data, member.size)
                     heads[span] = file.read(min(member.size, HEAD_BYTES))
             stop = archive.offset
-    except (tarfile.TarError, *SIZE_ERRORS) as error:
+    except (tarfile.TarError, *HEADER_ERRORS) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise  # of the storage
         reason = f"{type(error).__name__}: {error}"

@@ -151,6 +151,20 @@ def test_no_flipped_bit_of_a_header_loses_members_silently(whole, tmp_path):
         assert len(good) == len(members) or isinstance(streamed[-1], BadFile)
 
 
+def test_headers_nested_too_deeply_are_damage(whole, tmp_path):
+    """`tarfile` reads a header behind one of a long name by calling itself."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type = tarfile.GNUTYPE_LONGNAME
+    path = tmp_path / "shard.tar"
+    path.write_bytes(whole[: 6 * BLOCK] + 2000 * header.tobuf() + whole[6 * BLOCK :])
+    listing = list_source(path)
+    assert len(listing.files) == 3
+    assert "recursion" in listing.skipped[0].reason
+    *files, bad = read_shard(str(path))
+    assert [type(file) for file in files] == 3 * [MediaFile]
+    assert isinstance(bad, BadFile)
+
+
 def index_tar_of(data: bytes, path):
     path.write_bytes(data)
     return index_tar(str(path))

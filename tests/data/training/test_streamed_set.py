@@ -126,14 +126,15 @@ def test_batches_are_those_of_seed_step_ranks_and_workers(grays, workers):
     assert resumed != ranks[0][5:], "resuming is not exact: a new pass in an order of its own"
 
 
-def test_shards_from_a_server_give_the_batches_of_local_ones(grays):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_shards_from_a_server_give_the_batches_of_local_ones(grays, workers):
     positions = BatchPositions(2, 0, 6)
-    local = drawn(stream(grays), positions)
+    local = drawn(stream(grays), positions, workers)
     with serve(grays) as url:
         shards = tuple(f"{url}/{number}.tar" for number in range(NUM_SHARDS))
         rules = CropRules(size=8, flip=False)
         sources = [WeightedShards(shards, media_kinds("url", shards))]
-        assert drawn(StreamedSet(sources, rules, seed=3, buffer=3), positions) == local
+        assert drawn(StreamedSet(sources, rules, seed=3, buffer=3), positions, workers) == local
 
 
 def test_rows_of_images_and_clips_take_the_members_of_their_kind(pairs):

@@ -29,6 +29,14 @@ def train(
             "aside. With stages: of the stage reached.",
         ),
     ] = None,
+    allow_change: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="Resume although this setting, or one in this section, has changed; may be "
+            "repeated. With stages: of the stage reached.",
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and stop.")
     ] = False,
@@ -50,7 +58,13 @@ def train(
     if is_main_process():
         sys.stderr.write(dump_stages(stages))
     with exit_on_signal():
-        result = train_stages(stages, folder, device, from_checkpoint=from_checkpoint)
+        result = train_stages(
+            stages,
+            folder,
+            device,
+            from_checkpoint=from_checkpoint,
+            allow_change=allow_change or (),
+        )
     if not is_main_process():
         return
     if result.tokenizer is None:

@@ -3,6 +3,8 @@
 import doctest
 import re
 import shlex
+import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 import vistok
-from commands import vistok as run_vistok
+from commands import run_process
 from tiny import tiny_image_configs
 from vistok import VisualTokenizer
 
@@ -75,6 +77,11 @@ COMMANDS = [
 ]
 
 
+@cache
+def help_of(command: str) -> str:
+    return run_process([sys.executable, "-m", "vistok", command, "--help"], check=True).stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_commands_in_the_readme_exist_with_their_options(command):
     program, name, *arguments = command
@@ -82,7 +89,7 @@ def test_commands_in_the_readme_exist_with_their_options(command):
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert re.search(rf"^{name}:", makefile, re.MULTILINE)
     elif program == "vistok":
-        shown = run_vistok(name, "--help").stdout
+        shown = help_of(name)
         for option in arguments:
             if option.startswith("--"):
                 assert re.search(rf"{option}\b", shown), f"vistok {name} has no {option}"

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 import torch
 
-from ..features.extractor_weights import file_sha256, find
+from ...output_file import file_sha256
+from ..features.extractor_weights import find
 from ..features.lpips_network import TRUNKS, Trunk, lpips_network
 from ..protocols.image_pair import Pair, flatten_frames
 from ..protocols.protocol import Protocol

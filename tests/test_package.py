@@ -448,9 +448,7 @@ def test_no_folder_takes_the_place_of_a_public_name(
 ):
     # An imported folder or module becomes an attribute of the package, before __getattr__ is asked.
     homes = after_all_imports["homes"]
-    assert homes == {
-        name: getattr(getattr(vistok, name), "__module__", None) for name in homes
-    }
+    assert homes == {name: getattr(getattr(vistok, name), "__module__", None) for name in homes}
     assert {"load_image", "train_tokenizer", "evaluate", "VisualTokenizer"} <= homes.keys()
     tops = {module.split(".")[0] for module in MODULES} | PACKAGES
     assert not tops & {name for name in homes if homes[name] is not None}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import metrics as metrics
     from .eval.harness.evaluate import evaluate as evaluate
     from .models.blocks.stage import Stage as Stage
     from .tokenizers.bottlenecks.bottleneck import Bottleneck as Bottleneck
@@ -64,10 +65,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module(".metrics", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module 'vistok' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(["__version__", *_HOMES])
+    return sorted(["__version__", "metrics", *_HOMES])

@@ -73,7 +73,7 @@ LEAVES = {
     "seeding",
     "size_limits",
 }
-ENTRANCES = {"cli", "quickstart", "__init__", "__main__"}
+ENTRANCES = {"cli", "metrics", "quickstart", "__init__", "__main__"}
 
 
 # ---- what there is -------------------------------------------------------------------------------

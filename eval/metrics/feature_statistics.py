@@ -77,7 +77,7 @@ class FeatureStatistics:
 
     @property
     def count(self) -> int:
-        """Number of features."""
+        """Number of features that were added, summed already or not."""
         return self._summed + sum(map(len, self._pending))
 
     @property

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
+from ...output_file import file_sha256
 from ..protocols.image_pair import PixelConvention, flatten_frames
 from ..protocols.protocol import Protocol
 from .extractor import Extractor
-from .extractor_weights import ExtractorWeights, file_sha256, find
+from .extractor_weights import ExtractorWeights, find
 
 INCEPTION_WEIGHTS = ExtractorWeights(
     name="the FID's InceptionV3",

@@ -11,7 +11,8 @@ import torch
 from jaxtyping import Float64, Shaped
 from torch import Tensor
 
-from ..features.extractor_weights import file_sha256, find
+from ...output_file import file_sha256
+from ..features.extractor_weights import find
 from ..features.lpips_network import TRUNKS, Trunk, lpips_network
 from ..protocols.image_pair import Pair, flatten_frames
 from ..protocols.protocol import CANONICAL, Protocol, protocol_of

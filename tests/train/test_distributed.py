@@ -44,6 +44,20 @@ FIRST_AND_OFTEN = {
     "updates_per_step": 2,
 }
 FSDP2 = "train.parallelism=fsdp2"
+# Codebooks that learn by gradient and also move within the forward pass. An odd number of codes,
+# so that the two slices differ; two micro-batches, so that they move twice per step.
+KMEANS = {"kind": "vq", "codebook_size": 33, "codebook_dim": 4, "kmeans_init": True}
+REVIVAL = {
+    "kind": "multi_token",
+    "quantizer": {
+        "kind": "vq",
+        "codebook_size": 33,
+        "codebook_dim": 4,
+        "distance": "cosine",
+        "dead_code_threshold": 0.5,
+        "ema_decay": 0.5,
+    },
+}
 # What is trained: a kind of tokenizer, its bottleneck, and how.
 CONFIGS = {
     "game": ("image", {"kind": "fsq"}, game()),
@@ -51,6 +65,8 @@ CONFIGS = {
     "turns": ("video", {"kind": "fsq"}, {"steps": 6, **game()}),
     "paths": ("video", DUAL_PATH, {"steps": 8, "path_mode": "sampled", **game()}),
     "rows": ("rows", {"kind": "fsq"}, {"steps": 8, "accumulation_steps": 2, **game()}),
+    "kmeans": ("image", KMEANS, {"accumulation_steps": 2}),
+    "revival": ("image", REVIVAL, {"accumulation_steps": 2}),
 }
 # Two lengths of clips, and images: each with its size and batch size.
 ROWS = [
@@ -67,6 +83,10 @@ ON_TWO = [
     ("turns", "turns-ddp"),
     ("turns", "turns-fsdp2", FSDP2),
     ("rows", "rows-ddp"),
+    ("kmeans", "kmeans-ddp"),
+    ("kmeans", "kmeans-fsdp2", FSDP2),
+    ("revival", "revival-ddp"),
+    ("revival", "revival-fsdp2", FSDP2),
     ("paths", "paths-ddp"),
     ("paths", "paths-fsdp2", FSDP2),
 ]
@@ -101,7 +121,8 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for name, config in CONFIGS.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(config_tree(*config)))
-    sharded = config_tree("image", {"kind": "fsq"}, {"parallelism": "fsdp2", **game(adaptive=True)})
+    options = {"parallelism": "fsdp2", "max_skipped_steps": 1, **game(adaptive=True)}
+    sharded = config_tree("image", KMEANS, options)
     (folder / "sharded.yaml").write_text(yaml.safe_dump(sharded))
     (folder / "sharded").mkdir()
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
@@ -145,6 +166,12 @@ def test_every_weight_of_both_networks_is_sharded_and_a_checkpoint_is_whole(fold
     assert (folder / "sharded" / "state.pt").is_file()
 
 
+def test_all_ranks_resume_where_the_first_one_does(folder):
+    """Their folders may be disks of several machines, of which only the first has checkpoints."""
+    assert last_state(folder / "sharded" / "local-0")["step"] == 2
+    assert not (folder / "sharded" / "local-1").exists()
+
+
 def test_sharding_needs_several_processes(folder):
     with pytest.raises(ValueError, match="parallelism=fsdp2 needs several processes"):
         train_alone(folder, "game", "alone", FSDP2)
@@ -183,3 +210,21 @@ def test_two_processes_take_the_rows_of_one(folder):
     train_alone(folder, "rows", "rows-one", *doubled)
     names = ["loss", "l1", "gradient_norm", "generator", "discriminator_loss"]
     assert_same_lines(folder / "rows-one", folder / "rows-ddp", *names)
+
+
+@pytest.mark.parametrize("config", ["kmeans", "revival"])
+def test_sharded_codebooks_move_as_whole_ones_do(folder, config):
+    """What the forward pass writes into a gathered codebook reaches the slices of all ranks."""
+    train_alone(folder, config, f"{config}-one", "train.batch_size=4")
+    names = ["loss", "l1", "commitment", "gradient_norm", "codebook_usage"]
+    assert_same_lines(folder / f"{config}-ddp", folder / f"{config}-fsdp2", *names)
+    for part in ("model", "ema"):
+        one, whole, sharded = (
+            {name: w for name, w in last_state(folder / run)[part].items() if "codebook" in name}
+            for run in (f"{config}-one", f"{config}-ddp", f"{config}-fsdp2")
+        )
+        assert sharded
+        for name, codes in sharded.items():
+            torch.testing.assert_close(codes, whole[name], atol=1e-5, rtol=1e-4)
+            # Two processes draw other vectors than one does, but from the same ones.
+            assert codes.std().item() == pytest.approx(one[name].std().item(), rel=0.2)

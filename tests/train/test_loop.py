@@ -87,7 +87,7 @@ def test_a_row_covers_the_steps_before_an_interruption_too(tmp_path, monkeypatch
             raise KeyboardInterrupt
         return generator_objective(*arguments, **more)
 
-    monkeypatch.setattr("vistok.train.loop.generator_objective", interrupted)
+    monkeypatch.setattr("vistok.train.steps.generator_objective", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(config, cut, show_progress=False)
     monkeypatch.undo()
@@ -204,7 +204,7 @@ def test_broken_gradients_stop_the_run_before_they_reach_the_weights(tmp_path, m
         zero = (output.pixels - output.pixels.detach()).square().sum()
         return Objective(good.loss + zero.sqrt() * 1e-3, good.terms)
 
-    monkeypatch.setattr("vistok.train.loop.generator_objective", broken)
+    monkeypatch.setattr("vistok.train.steps.generator_objective", broken)
     with pytest.raises(
         FloatingPointError, match="norm of the gradients is nan at step 1; last good"
     ):
@@ -344,7 +344,7 @@ def test_settings_that_cannot_work_are_refused_before_the_run(options, message):
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
 def test_compiled_networks_train_like_others(tmp_path):
-    """With the adaptive weight, which goes through the compiled decoder's backward twice more.
+    """With the adaptive weight, whose slopes stop before the compiled part of the decoder.
 
     Compiled in a process of its own, since shapes are checked here by code that does not compile.
     One block per network: it takes a second to compile each of its fused operations.

@@ -204,22 +204,3 @@ CROSS_CHECKS: tuple[tuple[frozenset[str], Callable[[RunConfig], Iterator[str]]],
     (frozenset({"train"}), _gradients_of_the_adaptive_weight),
     (frozenset({"model", "train"}), _steps_that_learn_nothing),
 )
-
-
-# Settings that may change between the starts of one run, because they change no weight.
-KEYS_FREE_ON_RESUME = (
-    "data.workers",
-    "data.cache_files",
-    "data.max_bad",
-    "train.checkpoint_every_steps",
-    "train.keep_last",
-    "train.log_every_steps",
-    "train.sample_every_steps",
-    "train.max_skipped_steps",
-    "train.trackers",
-    "train.parallelism",
-    "train.compile",
-    "train.gradient_checkpointing",
-    "train.latent_statistics_samples",
-    "eval.",
-)

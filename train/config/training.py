@@ -94,6 +94,8 @@ class Train(ConfigSection):
     """With several processes: copies of both networks (ddp), or slices of them (fsdp2)."""
     compile: bool = False
     """Compile encoder and decoder with torch.compile; the first steps then take long."""
+    deterministic: bool = False
+    """Use deterministic algorithms only, so that GPUs too give the same bits each time; slower."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, about a third more time."""
     trackers: list[Literal["tensorboard", "wandb"]] = Field(default=["tensorboard"])

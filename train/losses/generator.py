@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.amp import GradScaler
 
 from ...tokenizers.encoding import Output
 from .adaptive_weight import adaptive_weight
@@ -55,6 +56,7 @@ def generator_objective(
     gan: GAN | None = None,
     last_layer: Tensor | None = None,
     likelihood: PixelLikelihood | None = None,
+    scaler: GradScaler | None = None,
 ) -> Objective:
     """Compute the weighted sum of all loss terms of one forward pass.
 
@@ -67,6 +69,7 @@ def generator_objective(
         gan: the discriminator, exactly where the adversarial weight is not 0.
         last_layer: weight of the decoder's last layer, for the adaptive weight.
         likelihood: the learned log-variance, exactly where losses.learn_logvar is set.
+        scaler: the scaler of the losses (fp16), for the adaptive weight.
 
     Returns:
         The loss. Of the terms, `adversarial_weight` is the factor that `generator` had in it.
@@ -91,7 +94,7 @@ def generator_objective(
                 generator = _generator_loss(output, losses, gan)
                 if gan.options.adaptive:
                     assert last_layer is not None, "the adaptive weight needs the last layer"
-                    ratio = adaptive_weight(reconstruction, generator, last_layer)
+                    ratio = adaptive_weight(reconstruction, generator, last_layer, scaler)
                     weight = weight * ratio.clamp(max=gan.options.max_adaptive_weight)
                 weight = losses.adversarial_weight * weight
                 loss = loss + weight * generator

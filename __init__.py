@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import metrics as metrics
     from .data.load_pixels import load_image as load_image
     from .data.load_pixels import load_video as load_video
     from .data.save_pixels import save_image as save_image
@@ -84,10 +85,12 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module(".metrics", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module 'vistok' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(["__version__", *_HOMES])
+    return sorted(["__version__", "metrics", *_HOMES])

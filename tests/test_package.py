@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from multiprocessing import get_context
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from types import ModuleType
 from zipfile import ZipFile
 
 import pytest
@@ -73,7 +74,7 @@ LEAVES = {
     "seeding",
     "size_limits",
 }
-ENTRANCES = {"cli", "quickstart", "__init__", "__main__"}
+ENTRANCES = {"cli", "metrics", "quickstart", "__init__", "__main__"}
 
 
 # ---- what there is -------------------------------------------------------------------------------
@@ -282,7 +283,11 @@ def test_editors_are_told_the_names_that_the_package_loads_on_first_use():
     offered = {name for name in dir(vistok) if name != "__version__"}
     assert set(told) == offered
     for name, home in told.items():
-        assert getattr(vistok, name).__module__ == f"vistok.{home}"
+        value = getattr(vistok, name)
+        if isinstance(value, ModuleType):
+            assert value.__name__ == f"vistok.{name}"
+        else:
+            assert value.__module__ == f"vistok.{home}"
 
 
 # ---- what is shipped -----------------------------------------------------------------------------
@@ -504,6 +509,7 @@ def test_the_version_and_completion_answer_without_torch(monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_importing_the_package_loads_no_torch():
     assert loads_torch("-c", "import vistok") == (False, "")
+    assert loads_torch("-c", "from vistok import metrics; dir(metrics)") == (False, "")
     assert loads_torch("-c", "from vistok import FSQ") == (True, "")
 
 

@@ -10,7 +10,7 @@ header. Members and damage are those that the index (`tar_shard.py`) finds.
 import io
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -51,7 +51,7 @@ class StreamedMember(Location):
 
     tar: str
     name: str
-    data: bytes
+    data: bytes = field(repr=False)
 
     def open(self) -> io.BufferedIOBase:
         """Open the bytes of the member."""
@@ -149,41 +149,51 @@ def read_shard(shard: str) -> Iterator[MediaFile | BadFile]:
 
 
 def _read_members(shard: str, file: "_ForwardFile") -> Iterator[MediaFile | BadFile]:
-    stem = shard.partition("?")[0].rpartition("/")[2].removesuffix(".tar")
+    """Yield the images, videos and bad members of a tar.
+
+    Raises:
+        ReadError: the tar is damaged.
+    """
     tar: Any = file  # `tarfile` calls read, seek and tell, but its annotation demands more
     with tarfile.open(fileobj=tar, mode="r:") as archive:
         for member in archive:
             # `tarfile` may go back, and read the same members again and again
             if member.size < 0 or archive.offset <= member.offset:
-                yield BadFile(shard, f"impossible size of {reportable(member.name)}", "ReadError")
-                return
-            if not member.isreg() or member.issparse() or is_hidden(member.name):
-                continue
-            if is_field(member.name):
-                continue
-            location = StreamedMember(shard, member.name, b"")
-            if bad := misnamed(str(location)):
-                yield bad
-                continue
-            data_end = member.offset_data + member.size
-            too_large = member.size > MAX_MEMBER_BYTES
-            file.seek(data_end if too_large else member.offset_data)
-            data = b"" if too_large else file.read(member.size)
-            if file.tell() < data_end:
-                yield BadFile(shard, f"truncated inside {member.name}", "ReadError")
-                return
-            if too_large:
-                reason = f"larger than {MAX_MEMBER_BYTES} bytes, the maximum of streamed members"
-                yield BadFile(str(location), reason, "ValueError")
-                continue
-            name = without_parents(f"{stem}/{member.name}")
-            found = media_file(name, replace(location, data=data), data[:HEAD_BYTES])
-            if isinstance(found, MediaFile):
-                yield found
+                raise tarfile.ReadError(f"impossible size of {reportable(member.name)}")
+            is_file = member.isreg() and not member.issparse()
+            if is_file and not is_hidden(member.name) and not is_field(member.name):
+                entry = _read_member(shard, file, member)
+                if entry is not None:
+                    yield entry
         tail = file.last_read + file.read(TAIL_BYTES)
         lost = f"members behind byte {archive.offset} may be lost"
         if damage := damage_of_tail(tail, archive.offset, lost):
-            yield BadFile(shard, damage, "ReadError")
+            raise tarfile.ReadError(damage)
+
+
+def _read_member(
+    shard: str, file: "_ForwardFile", member: tarfile.TarInfo
+) -> MediaFile | BadFile | None:
+    """Read one member; None if it is neither an image nor a video.
+
+    Raises:
+        ReadError: the tar ends before the member does.
+    """
+    end, too_large = member.offset_data + member.size, member.size > MAX_MEMBER_BYTES
+    file.seek(end if too_large else member.offset_data)
+    data = b"" if too_large else file.read(member.size)
+    if file.tell() < end:
+        raise tarfile.ReadError(f"truncated inside {reportable(member.name)}")
+    location = StreamedMember(shard, member.name, data)
+    if bad := misnamed(str(location)):
+        return bad
+    if too_large:
+        reason = f"larger than {MAX_MEMBER_BYTES} bytes, the maximum of streamed members"
+        return BadFile(str(location), reason, "ValueError")
+    stem = shard.partition("?")[0].rpartition("/")[2].removesuffix(".tar")
+    name = without_parents(f"{stem}/{member.name}")
+    found = media_file(name, location, data[:HEAD_BYTES])
+    return found if isinstance(found, MediaFile) else None
 
 
 class _ForwardFile:

@@ -19,6 +19,7 @@ from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d
 
 from ...output_file import file_sha256
 from ..protocols.image_pair import PixelConvention, flatten_frames
+from ..protocols.protocol import Protocol
 from .extractor import Extractor
 from .extractor_weights import ExtractorWeights, find
 
@@ -61,6 +62,11 @@ class Inception(Extractor):
         self.sha256 = file_sha256(path)
         self.preprocessing, self.convention, self.device = resize, convention, device
         self.network = load_inception(path).to(device)
+
+    @classmethod
+    def of_protocol(cls, protocol: Protocol, device: str) -> "Inception":
+        """Open the network under a protocol's rules."""
+        return cls(protocol.inception_resize, protocol.inception_values, device)
 
     def features(self, clips: Float[Tensor, "B 3 T H W"]) -> Float32[Tensor, "B T 2048"]:
         """Return the pooled features of every frame."""

@@ -4,6 +4,10 @@ Given the same reconstructed pixels, a metric depends neither on the batch size 
 the source nor on the number of processes: values are kept per sample, moments are summed in
 float64, and both are divided once.
 
+The metrics are those of `vistok.metrics`. The harness calls their arithmetic (`measure`, `numbers`)
+and not their states: it needs the values of every sample for reports, intervals and resuming, and
+shares features and the statistics of the originals among metrics and reconstructors.
+
     evaluate                                                         ../evaluate.py
       open_evaluation        data, rules, metrics                    evaluation.py
       open_all               names and objects to reconstructors     reconstructors/catalog.py

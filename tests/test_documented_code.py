@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from PIL import Image
@@ -18,7 +19,8 @@ from vistok import VisualTokenizer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MODULES = sorted({getattr(vistok, name).__module__ for name in dir(vistok) if name[0] != "_"})
+PUBLIC = [getattr(vistok, name) for name in dir(vistok) if name[0] != "_"]
+MODULES = sorted({o.__name__ if isinstance(o, ModuleType) else o.__module__ for o in PUBLIC})
 
 # Public names that a reader tries first; each shows how.
 SHOWN = ("FSQ", "LFQ", "GQ", "BSQ", "VQ", "Residual", "MultiToken", "KL", "VisualTokenizer")

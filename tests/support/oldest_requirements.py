@@ -1,4 +1,4 @@
-"""Print the oldest allowed versions of libraries, as pip takes them: `torch==2.7 diffusers==0.34`."""
+"""Print the oldest allowed versions of libraries, as pip takes them: `torch==2.7`."""
 
 import re
 import sys

@@ -108,10 +108,11 @@ def reference_page() -> str:
         prefix = next(p for p in GROUPS if home == p or home.startswith(f"{p}.") or not p)
         grouped[GROUPS[prefix]].append(f"::: vistok.{home}.{name}\n")
     sections = [f"## {title}\n\n" + "\n".join(n) for title, n in grouped.items() if n]
+    listed = public_names("__init__.py")
     metrics = [
         f"::: vistok.{home}.{name}\n"
         for name, home in sorted(public_names("metrics.py").items(), key=in_alphabet)
-        if f"::: vistok.{home}.{name}\n" not in sum(grouped.values(), [])
+        if name not in listed
     ]
     sections.append("## Metrics\n\nAttributes of `vistok.metrics`.\n\n" + "\n".join(metrics))
     return "# Reference\n\nAll names can be imported from `vistok`.\n\n" + "\n".join(sections)

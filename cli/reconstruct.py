@@ -11,6 +11,7 @@ from .options import (
     Device,
     Dtype,
     Output,
+    Plugins,
     TokenizerName,
     load_tokenizer,
     print_json,
@@ -33,14 +34,17 @@ def reconstruct(
     device: Device = "auto",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
+    plugins: Plugins = None,
 ) -> None:
     """Encode and decode images and videos of any size and length."""
     from ..data.sources.media import READ_ERRORS, bad_file
     from ..data.sources.source import list_source
     from ..eval.reconstructors.reconstruct import check_outputs, reconstruct_file
     from ..output_file import OutputError, check_output_folder, finite_numbers
+    from ..plugins import load_plugins
     from ..progress import track
 
+    load_plugins(plugins)
     check_output_folder(output)
     listings = [list_source(name) for name in inputs]
     files = [file for listing in listings for file in listing.files]

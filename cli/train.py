@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, is_main_process
+from .options import Device, Plugins, is_main_process
 
 
 def train(
@@ -32,10 +32,13 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and stop.")
     ] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Train a tokenizer; run again with the same --output to resume exactly."""
+    from ..plugins import load_plugins
     from ..train.config.files import dump_stages, load_stages
 
+    load_plugins(plugins)
     overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
     stages = load_stages(config, overrides)
     if dry_run:

@@ -69,11 +69,12 @@ LEAVES = {
     "json_file",
     "output_file",
     "progress",
+    "recorded_arguments",
     "rank_failure",
     "seeding",
     "size_limits",
 }
-ENTRANCES = {"cli", "quickstart", "__init__", "__main__"}
+ENTRANCES = {"cli", "plugins", "quickstart", "registry", "__init__", "__main__"}
 
 
 # ---- what there is -------------------------------------------------------------------------------

@@ -16,9 +16,11 @@ from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.tokenizer import VisualTokenizer
 from .config.run_config import RunConfig
 from .config.training import Train
+from .losses.catalog import build_extra_losses
 from .losses.gan import GAN, build_gan
 from .losses.perceptual import PerceptualLoss, build_perceptual_loss
 from .losses.pixel_likelihood import PixelLikelihood
+from .losses.reconstruction import ReconstructionLoss
 from .monitor.running_means import RunningMeans
 from .optimization.compilation import compile_networks
 from .optimization.ema import EMA
@@ -90,6 +92,7 @@ class RunState:
         finite: skips updates of the tokenizer that are not finite.
         ema: moving average of the tokenizer's weights.
         perceptual: LPIPS, where it has a weight.
+        extra_losses: registered losses of the config, by kind.
         discriminator: where the adversarial loss has a weight.
         likelihood: the learned log-variance of the pixels, where it is learned.
         means: losses and terms since the last logged step.
@@ -102,6 +105,7 @@ class RunState:
     finite: FiniteCheck
     ema: EMA[VisualTokenizer]
     perceptual: PerceptualLoss | None
+    extra_losses: Mapping[str, ReconstructionLoss]
     discriminator: DiscriminatorState | None
     likelihood: PixelLikelihood | None
     means: RunningMeans
@@ -113,9 +117,10 @@ class RunState:
         return None if self.discriminator is None else self.discriminator.gan
 
     @property
-    def last_layer(self) -> Tensor:
+    def last_layer(self) -> Tensor | None:
         """Weight of the decoder's last layer; whole after a forward pass, also when sharded."""
-        return self.tokenizer.decoder.conv_out.weight
+        layer: Any = self.tokenizer.decoder.last_layer
+        return None if layer is None else layer.weight
 
     def train_mode(self, frozen: Sequence[str]) -> None:
         """Put both networks into train mode, and frozen parts of the tokenizer into eval mode."""
@@ -271,7 +276,7 @@ def build_run_state(
         accelerator,
         options.optimizer_config,
         lr_factors=options.lr_factors.model_dump(),
-        last_layer=tokenizer.decoder.conv_out if adaptive else None,
+        last_layer=tokenizer.decoder.last_layer if adaptive else None,
     )
     if options.parallelism == "fsdp2":
         ema.shard_like(tokenizer)
@@ -286,6 +291,7 @@ def build_run_state(
         ),
         ema=ema,
         perceptual=perceptual,
+        extra_losses=build_extra_losses(losses.extra, device),
         discriminator=discriminator,
         likelihood=likelihood,
         means=RunningMeans(),

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ...recorded_arguments import RecordsArguments
 from .posterior import Gaussian
 
 # Indices are int64, and products of a few of them must not overflow.
@@ -55,7 +56,7 @@ class Quantized:
 torch.export.register_dataclass(Quantized)
 
 
-class Bottleneck(nn.Module, ABC):
+class Bottleneck(RecordsArguments, nn.Module, ABC):
     """A module that turns the encoder's vectors into vectors for the decoder.
 
     Attributes:

@@ -160,12 +160,22 @@ def _fields(options: Any) -> Iterator[tuple[str, Any, Any]]:
 def parts_of(component: type, members: Members) -> dict[str, Part]:
     """Return the parameters that take components of the family."""
     parts = {}
+    root = _root(members)
     for name, annotation, _ in _parameters(component):
         is_factory = get_origin(annotation) is collections.abc.Callable
         base = get_args(annotation)[-1] if is_factory else annotation
-        if isinstance(base, type) and any(issubclass(member, base) for _, member in members):
+        fits = isinstance(base, type) and issubclass(base, root)
+        if fits and any(issubclass(member, base) for _, member in members):
             parts[name] = Part(base, is_factory)
     return parts
+
+
+def _root(members: Members) -> tuple[type, ...]:
+    """Return the most derived class that all members have in common; none without members."""
+    for _, first in members[:1]:
+        common = (cls for cls in first.__mro__ if all(issubclass(m, cls) for _, m in members))
+        return (next(common),)
+    return ()
 
 
 def _choice(models: list[type[BaseModel]]) -> Any:

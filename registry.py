@@ -91,7 +91,7 @@ FAMILIES = (
 )
 
 
-def register(kind: str, component: type) -> None:
+def register(kind: str, component: Any) -> None:
     """Make a class of your own known under a kind, in the family that its base class belongs to.
 
     Registering the same class again, as a notebook does, replaces it.

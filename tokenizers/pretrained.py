@@ -26,7 +26,7 @@ from .weights_header import WEIGHTS, differences, read_header
 
 CONFIG = "config.json"
 
-_MODULE_NAME = re.compile(r"\w+(\.\w+)*", re.ASCII)
+_MODULE_NAME = re.compile(r"[a-z_]\w*(\.[a-z_]\w*)*", re.ASCII | re.IGNORECASE)
 
 Model = TypeVar("Model", bound="StrictModel")
 
@@ -196,7 +196,8 @@ def _registered_elsewhere(config: Mapping[str, Any], message: str) -> Iterator[s
     """Yield, for the kinds that a message finds unknown, the modules that the config names."""
     kinds = config.get(REGISTERED_BY)
     for kind, module in kinds.items() if isinstance(kinds, dict) else ():
-        if f"got {kind!r}" in message and _MODULE_NAME.fullmatch(str(module)):
+        is_name = isinstance(module, str) and _MODULE_NAME.fullmatch(module)
+        if is_name and f"got {kind!r}" in message:
             yield (
                 f"the kind {kind!r} was registered by the module {module}; if you trust it, import "
                 f"it before loading, or give --plugin {module}"

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .options import AsJson, Output, Plugins, print_json
+from .plugins import load_plugins
 
 
 def convert(
@@ -32,7 +33,6 @@ def convert(
 ) -> None:
     """Convert a published checkpoint to a tokenizer, or back; strict, tensor by tensor."""
     from ..output_file import check_output_folder
-    from ..plugins import load_plugins
     from ..tokenizers.converters.catalog import make_converter
     from ..tokenizers.tokenizer import VisualTokenizer
 

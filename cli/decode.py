@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from .options import Device, Dtype, Output, Plugins, TokenizerName, load_tokenizer
+from .plugins import load_plugins
 
 
 def decode(
@@ -26,7 +27,6 @@ def decode(
     """Decode stored tokens or latents to PNG and MP4 files; run again to finish when stopped."""
     from ..encode.decode import decode_shards
     from ..output_file import check_output_folder
-    from ..plugins import load_plugins
 
     load_plugins(plugins)
     check_output_folder(output)

@@ -20,6 +20,7 @@ from .options import (
     print_json,
     report_bad,
 )
+from .plugins import load_plugins
 
 
 def encode(
@@ -65,7 +66,6 @@ def encode(
     """Encode a source to Parquet shards; run again to finish a job that was stopped."""
     from ..encode.job import encode_source
     from ..output_file import check_output_folder
-    from ..plugins import load_plugins
 
     load_plugins(plugins)
     check_output_folder(output)

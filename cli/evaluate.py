@@ -24,6 +24,7 @@ from .options import (
     report_bad,
     split_words,
 )
+from .plugins import load_plugins
 
 
 def evaluate(
@@ -102,7 +103,6 @@ def evaluate(
     from ..eval.job import run_evaluation
     from ..eval.metrics.catalog import check_metrics
     from ..eval.protocols.protocol import PROTOCOLS
-    from ..plugins import load_plugins
 
     load_plugins(plugins)
     names = None if metrics is None else split_words([metrics])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .options import LARGEST, AsJson, Plugins, print_json
+from .plugins import load_plugins
 
 if TYPE_CHECKING:
     from ..tokenizers.layout import Size
@@ -28,7 +29,6 @@ def info(
     """Show parameters, compression, rates and cost of a tokenizer or a config."""
     from dataclasses import asdict
 
-    from ..plugins import load_plugins
     from ..tokenizers.summary import summarize
 
     load_plugins(plugins)

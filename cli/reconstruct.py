@@ -17,6 +17,7 @@ from .options import (
     print_json,
     report_bad,
 )
+from .plugins import load_plugins
 
 
 def reconstruct(
@@ -41,7 +42,6 @@ def reconstruct(
     from ..data.sources.source import list_source
     from ..eval.reconstructors.reconstruct import check_outputs, reconstruct_file
     from ..output_file import OutputError, check_output_folder, finite_numbers
-    from ..plugins import load_plugins
     from ..progress import track
 
     load_plugins(plugins)

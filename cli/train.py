@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .options import Device, Plugins, is_main_process
+from .plugins import load_plugins
 
 
 def train(
@@ -35,7 +36,6 @@ def train(
     plugins: Plugins = None,
 ) -> None:
     """Train a tokenizer; run again with the same --output to resume exactly."""
-    from ..plugins import load_plugins
     from ..train.config.files import dump_stages, load_stages
 
     load_plugins(plugins)

@@ -12,9 +12,9 @@ from abc import ABC, abstractmethod
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..recorded_arguments import RecordsArguments
 from .blocks.conditions import Conditions
 from .blocks.stream_state import StreamState
+from .recorded_arguments import RecordsArguments
 
 
 class Encoder(RecordsArguments, nn.Module, ABC):
@@ -79,7 +79,7 @@ class Decoder(RecordsArguments, nn.Module, ABC):
         state: StreamState | None = None,
         conditions: Conditions = Conditions(),
     ) -> Float[Tensor, "B 3 T H W"]:
-        """Decode latents or codes.
+        """Decode the bottleneck's latents or codes to clips.
 
         Args:
             latents: output of the bottleneck.

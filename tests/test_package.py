@@ -69,12 +69,11 @@ LEAVES = {
     "json_file",
     "output_file",
     "progress",
-    "recorded_arguments",
     "rank_failure",
     "seeding",
     "size_limits",
 }
-ENTRANCES = {"cli", "plugins", "quickstart", "registry", "__init__", "__main__"}
+ENTRANCES = {"cli", "quickstart", "registry", "__init__", "__main__"}
 
 
 # ---- what there is -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from torch import nn
 
 from ..models.catalog import DECODER_DERIVED, DECODERS, ENCODER_DERIVED, ENCODERS
 from ..models.network import Decoder, Encoder
-from ..recorded_arguments import options_of
+from ..models.recorded_arguments import options_of
 from .bottlenecks.bottleneck import Bottleneck
 from .bottlenecks.catalog import BOTTLENECKS
 

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from ...recorded_arguments import RecordsArguments
+from ...models.recorded_arguments import RecordsArguments
 from .posterior import Gaussian
 
 # Indices are int64, and products of a few of them must not overflow.

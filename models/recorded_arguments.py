@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from .component import validate
-from .component_options import Family, options_model, parts_of
+from ..component import validate
+from ..component_options import Family, options_model, parts_of
 
 
 class Arguments:

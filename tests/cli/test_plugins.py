@@ -9,8 +9,8 @@ import pytest
 from own_parts import TERNARY, forgetting
 
 from commands import run_process, vistok
-from vistok import plugins
-from vistok.plugins import load_plugins
+from vistok.cli import plugins
+from vistok.cli.plugins import load_plugins
 from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
 
 OVERRIDES = ("model.bottleneck={kind: ternary, channels: 3}", "train.steps=3", "data.size=32")
@@ -127,6 +127,10 @@ if __name__ == "__main__":
     assert type(tokenizer.quantizer) is own_ternary.Ternary
     (row,) = evaluate("samples:heldout", tokenizer, size=32, limit=2, metrics=["psnr"])
     print(row.metrics["psnr"])
+    try:
+        VisualTokenizer(tokenizer.encoder, tokenizer.bottleneck, tokenizer.decoder)
+    except ValueError as error:
+        print(error, file=sys.stderr)
 """
 
 CONFIG = """
@@ -153,6 +157,7 @@ def test_a_script_outside_the_repository_registers_trains_saves_loads_and_scores
     scored = script("script.py")
     assert scored.returncode == 0, scored.stderr
     assert float(scored.stdout) > 5
+    assert "modules are put together by VisualTokenizer.from_modules" in scored.stderr
     without = script("without.py")
     assert without.returncode == 1
     assert "got 'ternary'" in without.stderr

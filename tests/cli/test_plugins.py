@@ -142,6 +142,10 @@ eval: {source: null}
 """
 
 
+def test_the_quantizer_of_the_docs_is_short():
+    assert len(TERNARY.splitlines()) <= 30
+
+
 @pytest.mark.slow
 def test_a_script_outside_the_repository_registers_trains_saves_loads_and_scores(tmp_path):
     (tmp_path / "own_ternary.py").write_text(TERNARY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -22,39 +23,10 @@ from vistok import (
 )
 from vistok.registry import FAMILIES
 
-# A file of a quantizer outside the package, as the docs show it.
-TERNARY = '''
-import torch
-from torch import Tensor
-
-import vistok
-from vistok import Quantized, Quantizer
-
-
-class Ternary(Quantizer):
-    """Round every channel to -1, 0 or 1.
-
-    Args:
-        channels: number of channels, each of which is an index.
-    """
-
-    def __init__(self, channels: int = 4) -> None:
-        super().__init__()
-        self.dim = self.code_dim = channels
-        self.group_sizes = (3,) * channels
-
-    def _quantize(self, x: Tensor) -> Quantized:
-        bound = x.clamp(-1, 1)
-        codes = bound + (bound.round() - bound).detach()  # straight through
-        return Quantized(codes, bound.round().long() + 1, x.new_zeros(()), {})
-
-    def indices_to_codes(self, indices: Tensor) -> Tensor:
-        self.check_indices(indices)
-        return (indices - 1).float()
-
-
-vistok.register("ternary", Ternary)
-'''
+# The quantizer of the docs, a whole file.
+DOCS = Path(__file__).parents[2] / "docs" / "your_own_parts.md"
+TERNARY = DOCS.read_text(encoding="utf-8").split("```python
+")[1].split("```")[0]
 
 
 @contextmanager

@@ -25,8 +25,7 @@ from vistok.registry import FAMILIES
 
 # The quantizer of the docs, a whole file.
 DOCS = Path(__file__).parents[2] / "docs" / "your_own_parts.md"
-TERNARY = DOCS.read_text(encoding="utf-8").split("```python
-")[1].split("```")[0]
+TERNARY = DOCS.read_text(encoding="utf-8").split("```python\n")[1].split("```")[0]
 
 
 @contextmanager

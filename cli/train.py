@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, Plugins, is_main_process
+from .options import Device, Plugins, complete_config, is_main_process
 from .plugins import load_plugins
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped config.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, or the name of a shipped config.", autocompletion=complete_config
+        ),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", help="Folder of the run; default runs/CONFIG.")
     ] = None,
@@ -28,6 +33,14 @@ def train(
             min=1,
             help="Resume from this step's checkpoint instead of the newest; later ones are set "
             "aside. With stages: of the stage reached.",
+        ),
+    ] = None,
+    allow_change: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY",
+            help="Resume although this setting, or one in this section, has changed; may be "
+            "repeated. With stages: of the stage reached.",
         ),
     ] = None,
     dry_run: Annotated[
@@ -53,7 +66,13 @@ def train(
     if is_main_process():
         sys.stderr.write(dump_stages(stages))
     with exit_on_signal():
-        result = train_stages(stages, folder, device, from_checkpoint=from_checkpoint)
+        result = train_stages(
+            stages,
+            folder,
+            device,
+            from_checkpoint=from_checkpoint,
+            allow_change=allow_change or (),
+        )
     if not is_main_process():
         return
     if result.tokenizer is None:

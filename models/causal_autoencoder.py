@@ -99,6 +99,12 @@ class CausalEncoder(Encoder):
             CausalConv3d(out_channels, out_channels, (1, 1), config=config) if quant_conv else None
         )
 
+    def extra_repr(self) -> str:
+        """Describe the patches and the compression for `repr`."""
+        side = self.spatial_compression
+        compression = f"{self.temporal_compression}x{side}x{side}"
+        return f"patch_size={self.patch_size}, compression={compression}"
+
     def forward(
         self, pixels: Float[Tensor, "B 3 T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C t h w"]:
@@ -194,6 +200,12 @@ class CausalDecoder(Decoder):
     def last_layer(self) -> CausalConv3d:
         """The output convolution, the last layer with weights."""
         return self.conv_out
+
+    def extra_repr(self) -> str:
+        """Describe the patches and the compression for `repr`."""
+        side = self.spatial_compression
+        compression = f"{self.temporal_compression}x{side}x{side}"
+        return f"patch_size={self.patch_size}, compression={compression}"
 
     def forward(
         self,

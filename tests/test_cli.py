@@ -5,6 +5,7 @@ tests, since to import torch takes seconds.
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -50,6 +51,22 @@ def test_the_run_keeps_its_resolved_config(run):
     assert config["train"]["optimizer"]["betas"] == [0.9, 0.95]
     embedded = next((run / "checkpoints").iterdir()) / "config.yaml"
     assert yaml.safe_load(embedded.read_text()) == config
+
+
+def test_a_run_resumes_with_a_setting_that_may_change(run, tmp_path):
+    folder = shutil.copytree(run, tmp_path / "run")
+    command = ["train", run.parent / "tiny.yaml", "--output", folder, "--seed", 3]
+    command += ["--set", "train.steps=5", "--set", "train.lr=1e-5"]
+    refused = vistok(*command, code=2)
+    assert "add --allow-change train.lr" in refused.stderr
+    for key, message in (("train.seed", "--allow-change train.seed has the same value"),
+                         ("model", "--allow-change model has the same value")):  # fmt: skip
+        options = ["--allow-change", "train.lr", "--allow-change", key]
+        assert message in vistok(*command, *options, code=2).stderr
+    vistok(*command, "--allow-change", "train.lr")
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert [change["key"] for change in last["changes"]] == ["train.lr", "train.steps"]
+    assert "train.lr" in (folder / "config.yaml").read_text().splitlines()[1]
 
 
 def test_dry_run_prints_the_config_and_starts_nothing(tmp_path):

@@ -5,36 +5,27 @@ step, so a checkpoint holds networks, optimizers and averages, and a resumed run
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-import torch
-from accelerate import Accelerator
-from accelerate.optimizer import AcceleratedOptimizer
-from torch import Tensor
-
-from ..data.pixels import to_pixels
 from ..distributed import run_on_main_process
 from ..rank_failure import watch_ranks
 from ..seeding import seed_step
+from .build_state import open_run_state
 from .config.run_config import RunConfig
-from .losses.discriminator import discriminator_objective
-from .losses.generator import generator_objective
 from .monitor.trackers import close_trackers
 from .monitor.validation import check_scores
-from .optimization.optimizer import set_learning_rate
 from .reporter import Reporter, is_due
 from .run.accelerator import build_accelerator
 from .run.checkpoint import save_checkpoint, set_aside_later
 from .run.determinism import deterministic_where_set
 from .run.export import save_tokenizer
-from .run.finite_check import clip_grad_norm
 from .run.preemption import PreemptionHandler
 from .run.run_folder import RunFolder
 from .run.training_data import open_training_data, preview_clips
-from .run_state import DiscriminatorState, RunState, open_run_state
+from .steps import discriminator_step, tokenizer_step
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +53,7 @@ def train(
     *,
     previous: Path | None = None,
     from_checkpoint: int | None = None,
+    allow_change: Sequence[str] = (),
 ) -> RunResult:
     """Train a tokenizer, or resume a run that was stopped.
 
@@ -72,6 +64,7 @@ def train(
         show_progress: whether to show a progress bar on stderr.
         previous: folder of the previous stage, for `start.source: previous`.
         from_checkpoint: step to resume from; None resumes from the newest checkpoint.
+        allow_change: settings that may differ from those of the run, see `resume_rules`.
 
     Returns:
         The last step, and the trained tokenizer (EMA weights) if the run is finished.
@@ -92,15 +85,16 @@ def train(
     preview = preview_clips(data.dataset, held_out.source, size, frames)
     folder = RunFolder(output)
     # What the first rank finds in the folder counts for all, wherever the others look.
-    resume = run_on_main_process(lambda: folder.check(config.to_tree(), from_checkpoint))
+    tree = config.to_tree()
+    resume = run_on_main_process(lambda: folder.check(tree, from_checkpoint, allow_change))
     if run_on_main_process(lambda: from_checkpoint is None and folder.finished(options.steps)):
-        run_on_main_process(lambda: folder.claim(config.to_tree()))
+        run_on_main_process(lambda: folder.claim(tree, resume))
         log.info("%s is already finished", output)
         return RunResult(options.steps, folder.tokenizer)
 
     # ---- networks, new or from a checkpoint -------------------------------------------------
     state, start_step = open_run_state(config, accelerator, folder, previous, resume)
-    run_on_main_process(lambda: folder.claim(config.to_tree()))  # nothing is refused any more
+    run_on_main_process(lambda: folder.claim(tree, resume))  # nothing is refused any more
     if is_main:
         set_aside_later(folder.checkpoints, start_step)
     reporter = Reporter(
@@ -155,108 +149,3 @@ def train(
     save_tokenizer(folder, state.ema.gather(), data)
     close_trackers(accelerator)
     return RunResult(options.steps, folder.tokenizer)
-
-
-def tokenizer_step(
-    config: RunConfig,
-    accelerator: Accelerator,
-    state: RunState,
-    micro_batches: Iterable[Tensor],
-    step: int,
-) -> list[tuple[Tensor, Tensor]] | None:
-    """Update the tokenizer with the micro-batches of a step.
-
-    Returns:
-        Originals and their reconstructions for the discriminator; None if the update is skipped.
-    """
-    options, optimizer, finite = config.train, state.optimizer, state.finite
-    lr = options.learning_rate(step - 1)
-    set_learning_rate(optimizer, lr)
-    finite.begin()
-    terms, indices, pairs = [], [], []
-    for clips in micro_batches:
-        pixels = to_pixels(clips.to(accelerator.device, non_blocking=True))
-        with accelerator.accumulate(state.model), accelerator.autocast():
-            output = state.model(pixels, path=config.path(step))
-        objective = generator_objective(
-            output,
-            pixels,
-            options.losses,
-            step=step - 1,
-            perceptual=state.perceptual,
-            gan=state.gan,
-            last_layer=state.last_layer,
-            likelihood=state.likelihood,
-            extra=state.extra_losses,
-            scaler=accelerator.scaler,
-        )
-        accelerator.backward(objective.loss)
-        finite.add(objective, output)
-        terms.append({"loss": objective.loss.detach(), **objective.terms})
-        indices += output.encoding.indices or ()
-        if state.discriminator is not None:
-            pairs.append((pixels, output.reconstructions.detach()))
-    accelerator.unscale_gradients(optimizer)
-    grad_norm = clip_grad_norm(state.tokenizer, options.grad_clip_norm)
-    passes = finite.passes(grad_norm, step)
-    if state.likelihood is not None:
-        state.likelihood.step(lr, accelerator.scaler, skip=not passes)
-    _step(optimizer, accelerator, passes)
-    if not passes:
-        return None
-    for micro_batch in terms:
-        state.means.add(micro_batch)
-    state.means.add({"gradient_norm": grad_norm})
-    for grid in indices:
-        state.code_statistics.add(grid)
-    return pairs
-
-
-def discriminator_step(
-    config: RunConfig,
-    accelerator: Accelerator,
-    state: RunState,
-    discriminator: DiscriminatorState,
-    pairs: Sequence[tuple[Tensor, Tensor]],
-    step: int,
-) -> None:
-    """Update the discriminator with originals and the reconstructions of the same step."""
-    options, gan, finite = config.train, discriminator.gan, discriminator.finite
-    optimizer, updates = discriminator.optimizer, gan.updates(step - 1)
-    set_learning_rate(optimizer, options.discriminator_learning_rate(step - 1))
-    # The tokenizer's loss leaves gradients in a sharded discriminator.
-    optimizer.zero_grad()
-    # Before its start the loss has no gradient, and one pass moves LeCam's averages.
-    for _ in range(max(1, updates)):
-        finite.begin()
-        terms = []
-        for pixels, reconstruction in pairs:
-            with accelerator.accumulate(discriminator.model):
-                objective = discriminator_objective(
-                    discriminator.model, pixels, reconstruction, gan=gan, step=step - 1
-                )
-            if updates:
-                accelerator.backward(objective.loss)
-            finite.add(objective)
-            terms.append({"discriminator_loss": objective.loss.detach(), **objective.terms})
-        grad_norm = torch.zeros_like(terms[0]["discriminator_loss"])
-        if updates:
-            accelerator.unscale_gradients(optimizer)
-            grad_norm = clip_grad_norm(gan.discriminator, options.discriminator_grad_clip_norm)
-        passes = finite.passes(grad_norm, step)
-        if updates:
-            _step(optimizer, accelerator, passes)
-        if not passes:
-            return
-        for micro_batch in terms:
-            state.means.add(micro_batch)
-        state.means.add({"discriminator_gradient_norm": grad_norm})
-
-
-def _step(optimizer: AcceleratedOptimizer, accelerator: Accelerator, passes: bool) -> None:
-    """Apply gradients that are finite, and drop others."""
-    if passes:
-        optimizer.step()
-    elif accelerator.scaler is not None:
-        accelerator.scaler.update()
-    optimizer.zero_grad()

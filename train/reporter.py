@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..distributed import broadcast_object
 from ..progress import ProgressLine
+from .config.changed_settings import last_change
 from .config.run_config import RunConfig
 from .monitor.best_checkpoint import BestCheckpoint
 from .monitor.gan_monitor import GANMonitor
@@ -72,7 +73,8 @@ class Reporter:
             config.eval, path_mode=options.path_mode, preview=preview, size=size, frames=frames
         )
         self.best = BestCheckpoint(folder.best, config.eval, size, start_step)
-        self.metrics_log = MetricsLog(folder.metrics, start_step) if self.is_main else None
+        changes = folder.changes() if self.is_main else ()
+        self.metrics_log = MetricsLog(folder.metrics, start_step, changes) if self.is_main else None
         is_logged, self.is_pending = broadcast_object(self._found(start_step))
         if self.is_pending:
             start_step -= 1
@@ -81,6 +83,7 @@ class Reporter:
         if self.metrics_log is not None:
             self.metrics_log.keep_until(start_step)
         last = options.adversarial.start_step if state.discriminator else options.steps
+        last = max(last, last_change(changes, "train.losses.adversarial_weight"))
         self.gan_monitor = GANMonitor(last, self.metrics_log.past if self.metrics_log else ())
         start_trackers(accelerator, start_step, folder.root)
 

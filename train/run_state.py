@@ -1,41 +1,30 @@
 """RunState: everything that changes during a run, and its form in a checkpoint."""
 
 import logging
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
 from torch import Tensor, nn
 
 from ..tokenizers.code_statistics import CodeStatistics
 from ..tokenizers.tokenizer import VisualTokenizer
-from .config.run_config import RunConfig
-from .config.training import Train
-from .losses.catalog import build_extra_losses
-from .losses.gan import GAN, build_gan
-from .losses.perceptual import PerceptualLoss, build_perceptual_loss
+from .losses.gan import GAN
+from .losses.perceptual import PerceptualLoss
 from .losses.pixel_likelihood import PixelLikelihood
 from .losses.reconstruction import ReconstructionLoss
 from .monitor.running_means import RunningMeans
-from .optimization.compilation import compile_networks
 from .optimization.ema import EMA
-from .optimization.optimizer import OptimizerConfig, build_optimizer
 from .optimization.sharding import (
     load_network,
     load_optimizer,
     network_state,
     optimizer_state,
-    shard,
 )
-from .run.checkpoint import State, check_world_size, load_checkpoint
+from .run.checkpoint import State
 from .run.finite_check import FiniteCheck
-from .run.run_folder import RunFolder
-from .run.warm_start import carry_discriminator, load_warm_start
 
 log = logging.getLogger(__name__)
 
@@ -160,8 +149,11 @@ class RunState:
         load_optimizer(self.tokenizer, self.optimizer.optimizer, state["optimizer"])
         self.ema.load_state_dict(state["ema"], state["ema_updates"])
         if self.discriminator is not None:
-            self.discriminator.load_state_dict(state)
-        if self.likelihood is not None:
+            if state["discriminator"] is None:
+                log.warning("the checkpoint holds no discriminator: an untrained one starts here")
+            else:
+                self.discriminator.load_state_dict(state)
+        if self.likelihood is not None and state["likelihood"] is not None:
             self.likelihood.load_state_dict(state["likelihood"])
         if accelerator.scaler is not None and state["scaler"] is not None:
             accelerator.scaler.load_state_dict(state["scaler"])
@@ -171,159 +163,3 @@ class RunState:
         self.means.load_state_dict(state["means"], accelerator.device)
         if accelerator.is_main_process:  # counts of all ranks
             self.code_statistics.load_state_dict(state["code_statistics"])
-
-
-def open_run_state(
-    config: RunConfig,
-    accelerator: Accelerator,
-    folder: RunFolder,
-    previous: Path | None,
-    resume: Path | None,
-) -> tuple[RunState, int]:
-    """Build the state that a run starts from, or restore a checkpoint.
-
-    Args:
-        config: the run.
-        accelerator: prepares networks and optimizers for its devices.
-        folder: of the run.
-        previous: folder of the previous stage.
-        resume: the checkpoint to resume from; None starts from the beginning.
-
-    Returns:
-        The state in train mode, and the number of steps taken so far.
-
-    Raises:
-        ValueError: the start does not fit, or nothing is left to train.
-        DamagedCheckpointError: the checkpoint cannot be used.
-        MissingWeights: the perceptual loss has no weights.
-    """
-    resumes, step = resume is not None, 0
-    state = build_run_state(config, accelerator, folder, previous, resumes=resumes)
-    if resume is not None:
-        checkpoint = load_checkpoint(resume)
-        step = checkpoint["step"]
-        check_world_size(checkpoint, accelerator.num_processes)
-        state.load_state_dict(checkpoint, accelerator)
-        log.info("resuming from %s", resume)
-    state.train_mode(config.train.freeze)
-    return state, step
-
-
-def build_run_state(
-    config: RunConfig,
-    accelerator: Accelerator,
-    folder: RunFolder,
-    previous: Path | None,
-    *,
-    resumes: bool,
-) -> RunState:
-    """Build networks with the weights that the run starts from, their optimizers and averages.
-
-    Args:
-        config: the run.
-        accelerator: prepares networks and optimizers for its devices.
-        folder: of the run, whose checkpoints messages name.
-        previous: folder of the previous stage.
-        resumes: whether a checkpoint will be loaded, so that `start` is not read.
-
-    Raises:
-        ValueError: the start does not fit, or nothing is left to train.
-        MissingWeights: the perceptual loss has no weights.
-    """
-    options, device = config.train, accelerator.device
-    torch.manual_seed(options.seed)
-    tokenizer: Any = config.build_tokenizer()
-    carried = None
-    if config.start.source is not None and not resumes:
-        has_discriminator = options.losses.adversarial_weight > 0
-        carried = load_warm_start(tokenizer, config.start, previous, has_discriminator)
-    tokenizer.to(device)
-    for part in options.freeze:
-        tokenizer.get_submodule(part).requires_grad_(False)
-    ema = EMA(tokenizer, options.ema_decay, options.ema_warmup)
-    if options.gradient_checkpointing:
-        tokenizer.enable_gradient_checkpointing()
-
-    def finite_check(network: str, moved: Sequence[nn.Module]) -> FiniteCheck:
-        allowed = options.max_skipped_steps
-        return FiniteCheck(
-            network, moved, max_skipped=allowed, folder=folder, accelerator=accelerator
-        )
-
-    losses = options.losses
-    adaptive = losses.adversarial_weight > 0 and options.adversarial.adaptive
-    if options.compile:
-        compile_networks(tokenizer, eager_last_layer=adaptive)
-
-    perceptual = discriminator = likelihood = None
-    if losses.perceptual_weight:
-        perceptual = build_perceptual_loss(losses.perceptual_trunk, device)
-    if losses.adversarial_weight:
-        gan = build_gan(options.adversarial, device)
-        if carried is not None:
-            carry_discriminator(gan, carried)
-        prepared = _prepare(
-            gan.discriminator, options, accelerator, options.discriminator_optimizer_config
-        )
-        finite = finite_check("discriminator", [gan.discriminator, gan.lecam])
-        discriminator = DiscriminatorState(gan, *prepared, finite)
-    if losses.learn_logvar:
-        betas = options.optimizer_config.betas
-        likelihood = PixelLikelihood(losses.logvar_init, betas, device)
-    model, optimizer = _prepare(
-        tokenizer,
-        options,
-        accelerator,
-        options.optimizer_config,
-        lr_factors=options.lr_factors.model_dump(),
-        last_layer=tokenizer.decoder.last_layer if adaptive else None,
-    )
-    if options.parallelism == "fsdp2":
-        ema.shard_like(tokenizer)
-    group_sizes = tokenizer.quantizer.group_sizes if tokenizer.is_discrete else ()
-    return RunState(
-        tokenizer=tokenizer,
-        model=model,
-        optimizer=optimizer,
-        # Its loss also moves the discriminator's batch statistics.
-        finite=finite_check(
-            "tokenizer", [tokenizer, *([discriminator.gan.discriminator] if discriminator else [])]
-        ),
-        ema=ema,
-        perceptual=perceptual,
-        extra_losses=build_extra_losses(losses.extra, device),
-        discriminator=discriminator,
-        likelihood=likelihood,
-        means=RunningMeans(),
-        code_statistics=CodeStatistics(group_sizes),
-    )
-
-
-def _prepare(
-    network: nn.Module,
-    options: Train,
-    accelerator: Accelerator,
-    recipe: OptimizerConfig,
-    *,
-    lr_factors: Mapping[str, float] | None = None,
-    last_layer: nn.Module | None = None,
-) -> tuple[nn.Module, AcceleratedOptimizer]:
-    """Shard a network if asked for, build its optimizer, and let accelerate wrap both.
-
-    The loop sets the learning rate at every step.
-
-    Returns:
-        The network as the loop calls it, and the prepared optimizer.
-    """
-    if options.parallelism == "fsdp2":
-        shard(network, accelerator.device, last_layer)
-    optimizer = build_optimizer(network, recipe, options.lr, lr_factors)
-    if options.parallelism == "fsdp2":
-        model, prepared = network, accelerator.prepare_optimizer(optimizer)
-    else:
-        with warnings.catch_warnings():
-            # accelerate knows this option of torch by its old name only.
-            warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)
-            model, prepared = accelerator.prepare(network, optimizer)
-    assert isinstance(prepared, AcceleratedOptimizer), "accelerate wraps every optimizer"
-    return model, prepared

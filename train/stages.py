@@ -12,7 +12,7 @@ stage; the tokenizer of the last one is copied to the top when it is finished.
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from accelerate import PartialState
@@ -32,6 +32,7 @@ def train_stages(
     device: str = "auto",
     *,
     from_checkpoint: int | None = None,
+    allow_change: Sequence[str] = (),
 ) -> RunResult:
     """Train all stages in order, or resume in the middle of one.
 
@@ -41,6 +42,8 @@ def train_stages(
         device: see `train`.
         from_checkpoint: step of the stage reached to resume from; None resumes from its newest
             checkpoint.
+        allow_change: settings of the stage reached that may differ from those of the run; finished
+            stages keep theirs.
 
     Returns:
         The result of the last stage that was reached, with the tokenizer at the top if all stages
@@ -53,22 +56,42 @@ def train_stages(
     """
     check_later_stages(stages, output)
     with folder_lock(output), failing_together():
-        result = _train_in_order(stages, output, device, from_checkpoint)
+        result = _train_in_order(stages, output, device, from_checkpoint, allow_change)
         # Not after a failure: with NCCL, leaving waits for the other ranks.
         PartialState().destroy_process_group()
         return result
 
 
 def _train_in_order(
-    stages: Mapping[str, RunConfig], output: Path, device: str, from_checkpoint: int | None
+    stages: Mapping[str, RunConfig],
+    output: Path,
+    device: str,
+    from_checkpoint: int | None,
+    allow_change: Sequence[str],
 ) -> RunResult:
     previous: Path | None = None
     result = RunResult(0, None)
-    reached = _reached(stages, output)
+    reached, last = _reached(stages, output), list(stages)[-1]
+    changed: set[str] = set()  # settings of earlier stages that differ
     for name, config in stages.items():
         folder = output / name
         step = from_checkpoint if name == reached else None
-        result = train(config, folder, device, previous=previous, from_checkpoint=step)
+        run, allowed = RunFolder(folder), allow_change
+        if step is None and name != last and run.finished(config.train.steps):
+            config, differing = run.as_finished(config, allow_change)
+            changed |= differing
+            allowed = ()
+        elif run.newest_checkpoint() is None:  # every setting of this stage may change
+            allowed = [key for key in allow_change if key not in changed]
+        result = train(
+            config,
+            folder,
+            device,
+            previous=previous,
+            from_checkpoint=step,
+            allow_change=allowed,
+        )
+        changed |= set(allowed)
         if result.tokenizer is None or not name:
             return result
         previous = folder

@@ -9,10 +9,10 @@ from itertools import count
 
 import torch
 
-import vistok.train.loop as loop
+import vistok.train.steps as train_steps
 from vistok.cli.app import main
 
-to_pixels, steps = loop.to_pixels, count(1)
+to_pixels, steps = train_steps.to_pixels, count(1)
 
 
 def broken(clips: torch.Tensor) -> torch.Tensor:
@@ -27,5 +27,5 @@ def broken(clips: torch.Tensor) -> torch.Tensor:
 
 if __name__ == "__main__":
     how = sys.argv.pop(1)
-    loop.to_pixels = broken
+    train_steps.to_pixels = broken
     main()

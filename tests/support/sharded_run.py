@@ -6,11 +6,33 @@ import torch
 from accelerate import Accelerator
 from torch.distributed.tensor import DTensor
 
+from vistok import VQ
+from vistok.train.build_state import build_run_state
 from vistok.train.config.files import load_run_config
 from vistok.train.losses.discriminator import discriminator_objective
-from vistok.train.losses.generator import generator_objective
+from vistok.train.losses.generator import Objective, generator_objective
 from vistok.train.run.finite_check import clip_grad_norm
-from vistok.train.run_state import build_run_state
+from vistok.train.run.run_folder import RunFolder
+from vistok.train.run_state import RunState
+
+
+def skip_a_step(state: RunState) -> None:
+    """Assert that a forward pass moves the slices of a codebook, and a skipped step undoes it."""
+    quantizer = state.tokenizer.quantizer
+    assert isinstance(quantizer, VQ)
+    assert isinstance(quantizer.codebook, DTensor)
+    before = quantizer.codebook.full_tensor().detach().clone()
+    state.finite.begin()
+    output = state.model(torch.rand(2, 3, 1, 32, 32) * 2 - 1)
+    objective = Objective(output.pixels.mean() + output.loss, {})
+    state.finite.add(objective, output)
+    objective.loss.backward()
+    state.optimizer.zero_grad()
+    assert quantizer.started
+    assert not torch.equal(quantizer.codebook.full_tensor(), before)
+    assert not state.finite.passes(torch.tensor(torch.nan), 1)
+    assert not quantizer.started
+    assert torch.equal(quantizer.codebook.full_tensor(), before)
 
 
 def look_into(path: Path, folder: Path) -> None:
@@ -18,11 +40,12 @@ def look_into(path: Path, folder: Path) -> None:
     config = load_run_config(str(path))
     accelerator = Accelerator(cpu=True)
     assert accelerator.num_processes == 2
-    state = build_run_state(config, accelerator, None, resumes=False)
+    state = build_run_state(config, accelerator, RunFolder(folder), None, resumes=False)
     assert state.discriminator is not None
     gan = state.discriminator.gan
     for network in (state.tokenizer, gan.discriminator):
         assert all(isinstance(weight, DTensor) for weight in network.parameters())
+    skip_a_step(state)
     for step in range(3):
         pixels = torch.rand(2, 3, 1, 32, 32) * 2 - 1
         output = state.model(pixels)

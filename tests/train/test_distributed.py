@@ -121,7 +121,8 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     for name, config in CONFIGS.items():
         (folder / f"{name}.yaml").write_text(yaml.safe_dump(config_tree(*config)))
-    sharded = config_tree("image", {"kind": "fsq"}, {"parallelism": "fsdp2", **game(adaptive=True)})
+    options = {"parallelism": "fsdp2", "max_skipped_steps": 1, **game(adaptive=True)}
+    sharded = config_tree("image", KMEANS, options)
     (folder / "sharded.yaml").write_text(yaml.safe_dump(sharded))
     (folder / "sharded").mkdir()
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone"]

@@ -87,7 +87,7 @@ def test_a_row_covers_the_steps_before_an_interruption_too(tmp_path, monkeypatch
             raise KeyboardInterrupt
         return generator_objective(*arguments, **more)
 
-    monkeypatch.setattr("vistok.train.loop.generator_objective", interrupted)
+    monkeypatch.setattr("vistok.train.steps.generator_objective", interrupted)
     with pytest.raises(KeyboardInterrupt):
         train(config, cut, show_progress=False)
     monkeypatch.undo()
@@ -204,7 +204,7 @@ def test_broken_gradients_stop_the_run_before_they_reach_the_weights(tmp_path, m
         zero = (output.pixels - output.pixels.detach()).square().sum()
         return Objective(good.loss + zero.sqrt() * 1e-3, good.terms)
 
-    monkeypatch.setattr("vistok.train.loop.generator_objective", broken)
+    monkeypatch.setattr("vistok.train.steps.generator_objective", broken)
     with pytest.raises(
         FloatingPointError, match="norm of the gradients is nan at step 1; last good"
     ):

@@ -2,11 +2,12 @@
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch.utils._pytree import keystr, tree_flatten_with_path
 
 from killed_runs import everything_at_once
 from runs import assert_same_state, last_state, tiny_run
-from vistok.train import loop
+from vistok.train import steps
 from vistok.train.loop import train
 from vistok.train.monitor.metrics_log import read_metrics
 from vistok.train.monitor.validation import Validation
@@ -66,7 +67,7 @@ def test_a_failing_report_is_a_warning_and_the_run_resumes_nothing(
     owner, name = {
         "evaluation": (Validation, "scores"),
         "sample grid": (Validation, "draw"),
-        "tracker": (loop.Accelerator, "log"),
+        "tracker": (Accelerator, "log"),
     }[what]
     monkeypatch.setattr(owner, name, fails)
     result = train(tiny_run(steps=3), tmp_path / "run", "cpu", show_progress=False)
@@ -88,13 +89,13 @@ def test_zero_switches_evaluations_and_sample_grids_off(tmp_path):
 
 def broken_pixels(monkeypatch, folder, broken_step):
     """Let the pixels of one step be NaN."""
-    to_pixels = loop.to_pixels
+    to_pixels = steps.to_pixels
 
     def broken(clips):
         is_broken = last_step(folder) == broken_step - 1
         return to_pixels(clips) * (torch.nan if is_broken else 1)
 
-    monkeypatch.setattr(loop, "to_pixels", broken)
+    monkeypatch.setattr(steps, "to_pixels", broken)
 
 
 def test_a_skipped_step_leaves_no_trace_in_networks_optimizers_and_averages(
@@ -135,17 +136,17 @@ def test_a_run_that_skips_resumes_exactly(tmp_path, monkeypatch):
         with monkeypatch.context() as patched:
             broken_pixels(patched, folder, 4)
             if folder == cut:
-                broken = loop.to_pixels
+                broken = steps.to_pixels
 
                 def killed(clips, broken=broken):
                     if last_step(cut) == 4:
                         raise KeyboardInterrupt
                     return broken(clips)
 
-                patched.setattr(loop, "to_pixels", killed)
+                patched.setattr(steps, "to_pixels", killed)
                 with pytest.raises(KeyboardInterrupt):
                     train(config, folder, "cpu", show_progress=False)
-                patched.setattr(loop, "to_pixels", broken)
+                patched.setattr(steps, "to_pixels", broken)
             train(config, folder, "cpu", show_progress=False)
     assert rows_of(cut) == rows_of(whole)
     assert [row["skipped_steps"] for row in rows_of(cut)] == [0, 1]

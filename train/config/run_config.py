@@ -215,23 +215,3 @@ CROSS_CHECKS: tuple[tuple[frozenset[str], Callable[[RunConfig], Iterator[str]]],
     (frozenset({"model", "train"}), _gradients_of_the_adaptive_weight),
     (frozenset({"model", "train"}), _steps_that_learn_nothing),
 )
-
-
-# Settings that may change between the starts of one run: they change no weight, or only rounding.
-KEYS_FREE_ON_RESUME = (
-    "data.workers",
-    "data.cache_files",
-    "data.max_bad",
-    "train.checkpoint_every_steps",
-    "train.keep_last",
-    "train.log_every_steps",
-    "train.sample_every_steps",
-    "train.max_skipped_steps",
-    "train.trackers",
-    "train.parallelism",
-    "train.compile",
-    "train.deterministic",
-    "train.gradient_checkpointing",
-    "train.latent_statistics_samples",
-    "eval.",
-)

@@ -1,12 +1,16 @@
 """metrics.jsonl: one row of plain numbers per logged step, with the same keys throughout a run.
 
+Beside the numbers a row has the settings that changed since the row before, as `changes`: a list of
+{step, key, before, after}, or null.
+
 The progress bar shows a short form of the same row.
 """
 
 import json
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import torch
 from ...eval.metrics.catalog import CODEBOOK_METRICS
 from ...eval.metrics.psnr import psnr_from_mse
 from ...output_file import dumps, finite_numbers, full_disk_named, write_text_whole
+from ..config.changed_settings import ChangedSetting
 
 # Prefixes of the metrics of one path of a dual-path tokenizer; those of all paths have none.
 PATH_PREFIXES = ("", "discrete_", "continuous_")
@@ -29,25 +34,33 @@ class MetricsLog:
     Args:
         file: metrics.jsonl of the run.
         resume_step: the step that the run resumes from.
+        changes: the settings that changed during the run.
 
     Attributes:
         past: the rows up to that step.
     """
 
-    def __init__(self, file: Path, resume_step: int) -> None:
+    def __init__(
+        self, file: Path, resume_step: int, changes: Sequence[ChangedSetting] = ()
+    ) -> None:
         self.file = file
+        self.changes = changes
         self.past = read_metrics(file)
         self.keep_until(resume_step)
 
     def keep_until(self, step: int) -> None:
         """Drop the rows of later steps."""
         self.past = [row for row in self.past if row["step"] <= step]
+        self._last_step = self.past[-1]["step"] if self.past else 0
         write_text_whole(self.file, "".join(_line(row) for row in self.past))
 
     def write(self, row: dict[str, Any]) -> None:
-        """Append one row to the file."""
+        """Append one row to the file, with the settings that changed since the row before."""
+        steps = range(self._last_step, row["step"])
+        changes = [asdict(change) for change in self.changes if change.step in steps]
         with full_disk_named(self.file), self.file.open("a", encoding="utf-8") as file:
-            file.write(_line(row))
+            file.write(_line({**row, "changes": changes or None}))
+        self._last_step = row["step"]
 
 
 def read_metrics(file: Path) -> list[dict[str, Any]]:

@@ -130,9 +130,18 @@ def load_network(network: nn.Module, state: Mapping[str, Any]) -> None:
 def load_optimizer(
     network: nn.Module, optimizer: torch.optim.Optimizer, state: Mapping[str, Any]
 ) -> None:
-    """Load a state of `optimizer_state`; weights that never had a gradient have no state in it."""
+    """Load a state of `optimizer_state`; weights that never had a gradient have no state in it.
+
+    The optimizer keeps its own options: a run may resume with others than those in the state.
+    """
     if state:
-        set_optimizer_state_dict(network, optimizer, dict(state), options=_ANY_OPTIMIZER)
+        names = {parameter: name for name, parameter in network.named_parameters()}
+        groups = [
+            {**group, "params": [names[parameter] for parameter in group["params"]]}
+            for group in optimizer.param_groups
+        ]
+        own = {"state": state["state"], "param_groups": groups}
+        set_optimizer_state_dict(network, optimizer, own, options=_ANY_OPTIMIZER)
     # For weights without a state torch creates one, of one step with zero moments.
     for name, parameter in network.named_parameters():
         if name not in state.get("state", {}):

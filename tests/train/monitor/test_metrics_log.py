@@ -4,6 +4,7 @@ import pytest
 
 from full_disk import full_disk
 from vistok.output_file import OutputError
+from vistok.train.config.changed_settings import ChangedSetting
 from vistok.train.monitor.metrics_log import MetricsLog, metrics_row, read_metrics
 
 
@@ -17,6 +18,20 @@ def test_metrics_beyond_the_checkpoint_are_dropped_on_resume(tmp_path):
     assert [entry["step"] for entry in read_metrics(path)] == [1, 2, 3]
     MetricsLog(path, resume_step=2).write({"step": 3})
     assert [entry["step"] for entry in read_metrics(path)] == [1, 2, 3]
+
+
+def test_a_row_has_the_settings_that_changed_since_the_row_before(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    changes = [ChangedSetting(step, "train.lr", 1.0, 0.5) for step in (10, 14, 15)]
+    log = MetricsLog(path, 0, changes)
+    for step in (5, 10, 15, 20, 25):
+        log.write({"step": step})
+    rows = [[change["step"] for change in row["changes"] or ()] for row in read_metrics(path)]
+    assert rows == [[], [], [10, 14], [15], []]
+    MetricsLog(path, 10, changes[:1]).write({"step": 12})
+    assert read_metrics(path)[-1]["changes"] == [
+        {"step": 10, "key": "train.lr", "before": 1.0, "after": 0.5}
+    ]
 
 
 def test_training_psnr_takes_the_range_of_two():

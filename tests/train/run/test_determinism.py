@@ -7,6 +7,7 @@ import torch
 from torch.backends import cudnn
 
 import vistok.train.loop as loop
+import vistok.train.steps as steps
 from quantizer_table import QUANTIZERS
 from runs import assert_same_state, tiny_run
 from tiny import tiny_tokenizer
@@ -61,18 +62,18 @@ def test_a_workspace_that_cuda_has_started_with_serves_the_next_stage(other_sett
 
 def test_a_run_is_deterministic_where_its_config_says_so(tmp_path, other_settings, monkeypatch):
     """On a CPU its bits are those of any run, and the setting is free to change."""
-    seen, objective = [], loop.generator_objective
+    seen, objective = [], steps.generator_objective
     monkeypatch.setattr(
-        loop,
+        steps,
         "generator_objective",
         lambda *a, **k: (seen.append(settings()), objective(*a, **k))[1],
     )
     bottleneck = {"kind": "vq", "codebook_size": 16, "codebook_dim": 4, "kmeans_init": True}
-    for name, steps, deterministic in (
+    for name, length, deterministic in (
         ("changed", 2, True), ("changed", 4, False), ("plain", 4, False)
     ):  # fmt: skip
         run = tiny_run(
-            bottleneck, steps=steps, deterministic=deterministic, trackers=[], schedule="constant"
+            bottleneck, steps=length, deterministic=deterministic, trackers=[], schedule="constant"
         )
         loop.train(run, tmp_path / name, show_progress=False)
         assert settings() == (False, False, True, None)

@@ -17,6 +17,7 @@ from .encode import encode
 from .evaluate import evaluate
 from .info import info
 from .inspect import inspect
+from .page import serve_page
 from .quickstart import quickstart
 from .reconstruct import reconstruct
 from .train import train
@@ -41,6 +42,7 @@ app.command("eval")(evaluate)
 app.command()(convert)
 app.command()(inspect)
 app.command()(info)
+app.command("app")(serve_page)
 
 
 def main() -> None:

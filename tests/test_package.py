@@ -55,6 +55,7 @@ MAY_IMPORT = {
     "eval": {"tokenizers", "models", "data"},
     "train": {"eval", "tokenizers", "models", "data"},
     "encode": {"eval", "tokenizers", "models", "data"},
+    "page": {"encode", "eval", "tokenizers", "models", "data"},
 }
 LEAVES = {
     "component",
@@ -454,7 +455,7 @@ def loads_torch(*arguments: str) -> tuple[bool, str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("train",), ("encode",), ("eval",), ("inspect",), ("convert",)]
+    "arguments", [(), ("train",), ("encode",), ("eval",), ("app",), ("inspect",), ("convert",)]
 )
 def test_help_answers_without_torch(arguments: tuple[str, ...]):
     torch_loaded, printed = loads_torch("-m", "vistok", *arguments, "--help")

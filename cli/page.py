@@ -39,7 +39,7 @@ def serve_page(
 ) -> None:
     """Open a page to compare tokenizers and codecs on your images and clips.
 
-    It needs the extra `app`: pip install 'vistok[app]'. The page is served on this machine only,
+    It needs gradio (the extra [app]). The page is served on this machine only,
     without share links, analytics or access to the network.
     """
     from ..eval.reconstructors.catalog import open_all

@@ -80,7 +80,8 @@ def import_gradio() -> Any:
         import gradio  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"vistok app needs gradio ({error}); install it with: pip install 'vistok[app]'"
+            f"vistok app needs gradio ({error}); install vistok with the extra [app], or: "
+            "pip install 'gradio>=6.31'"
         ) from error
     return gradio
 
@@ -92,35 +93,12 @@ def build_page(choices: Choices, limits: Limits) -> Any:
     with gr.Blocks(title="vistok", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         gr.Markdown(INTRODUCTION)
         comparison = gr.State(None)
-        with gr.Row():
-            with gr.Column(scale=1, min_width=300):
-                file = gr.File(
-                    label="Image or clip", file_types=["image", "video"], height=150, elem_id="file"
-                )
-            with gr.Column(scale=2, min_width=300):
-                names = gr.Dropdown(
-                    list(choices.names),
-                    value=list(choices.defaults),
-                    label="Tokenizers and codecs",
-                    info="Type any codec setting, such as jpeg:q=30 or bicubic:f=4.",
-                    multiselect=True,
-                    allow_custom_value=True,
-                    elem_id="names",
-                )
-        examples = gr.Gallery(
-            [_thumbnail(path) for path in samples],
-            label="Examples",
-            show_label=False,
-            columns=11,
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            elem_id="vt-examples",
-        )
+        file, names = _inputs(gr, choices)
+        examples = _examples(gr, samples)
         frame = gr.Slider(1, 2, step=1, value=1, label="Frame", visible=False, elem_id="frame")
         results = gr.HTML(elem_id="results", apply_default_css=False)
 
-        def pick(event: gr.SelectData) -> str:
+        def pick(event: gr.SelectData) -> str:  # pyright: ignore[reportInvalidTypeForm]
             return str(samples[event.index])
 
         def run(path: str | None, chosen: list[str], progress=gr.Progress()):  # noqa: B008
@@ -139,6 +117,40 @@ def build_page(choices: Choices, limits: Limits) -> Any:
     return blocks
 
 
+def _inputs(gr: Any, choices: Choices) -> tuple[Any, Any]:
+    """Lay out the file and the choice of tokenizers and codecs, side by side on wide screens."""
+    with gr.Row():
+        with gr.Column(scale=1, min_width=300):
+            file = gr.File(
+                label="Image or clip", file_types=["image", "video"], height=150, elem_id="file"
+            )
+        with gr.Column(scale=2, min_width=300):
+            names = gr.Dropdown(
+                list(choices.names),
+                value=list(choices.defaults),
+                label="Tokenizers and codecs",
+                info="Type any codec setting, such as jpeg:q=30 or bicubic:f=4.",
+                multiselect=True,
+                allow_custom_value=True,
+                elem_id="names",
+            )
+    return file, names
+
+
+def _examples(gr: Any, samples: Sequence[Path]) -> Any:
+    """Lay out the bundled samples as small squares to click on."""
+    return gr.Gallery(
+        [_thumbnail(path) for path in samples],
+        label="Examples",
+        show_label=False,
+        columns=11,
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id="vt-examples",
+    )
+
+
 def launch(blocks: Any, host: str, port: int | None) -> str:
     """Start to serve a page in the background and return its address.
 
@@ -146,8 +158,12 @@ def launch(blocks: Any, host: str, port: int | None) -> str:
         ValueError: the port is in use, or the address is not this machine's.
     """
     gr = import_gradio()
-    fonts = ["system-ui", "sans-serif"]
-    theme = gr.themes.Default(font=fonts, font_mono=["ui-monospace", "monospace"])
+    theme = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+    )
     try:
         _, local_url, _ = blocks.queue(default_concurrency_limit=1).launch(
             server_name=host,

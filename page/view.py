@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from math import inf
 
+from jaxtyping import UInt8
 from jinja2 import Environment, PackageLoader, Template, select_autoescape
+from torch import Tensor
 
 from ..eval.report.error_map import FULL_SCALE, error_map
 from ..eval.report.image_store import ImageStore
@@ -97,7 +99,7 @@ def _template() -> Template:
     return environment.get_template("view.html.j2")
 
 
-def _uri(frame) -> str:
+def _uri(frame: UInt8[Tensor, "3 H W"]) -> str:
     store = ImageStore()
     return store.uris[store.add_frame(frame)]
 
@@ -131,7 +133,7 @@ def _time(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
 
 
-def _card(result: Compared, original, frame: int) -> Card:
+def _card(result: Compared, original: UInt8[Tensor, "3 T H W"], frame: int) -> Card:
     before, after = original[:, frame], result.clip[:, frame]
     store = ImageStore()
     codes = [store.uris[store.add_frame(image)] for image in result.codes_at(frame)]

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from .eval.harness.evaluate import evaluate as evaluate
+    from . import metrics as metrics
+    from .data.load_pixels import load_image as load_image
+    from .data.load_pixels import load_video as load_video
+    from .data.save_pixels import save_image as save_image
+    from .data.save_pixels import save_video as save_video
+    from .encode.decode import decode_shards as decode_shards
+    from .encode.job import encode_source as encode_source
+    from .eval.evaluate import evaluate as evaluate
+    from .eval.harness.row import Row as Row
+    from .eval.harness.rows import Rows as Rows
+    from .eval.reconstructors.reconstruct import reconstruct_file as reconstruct_file
     from .models.blocks.stage import Stage as Stage
     from .tokenizers.bottlenecks.bottleneck import Bottleneck as Bottleneck
     from .tokenizers.bottlenecks.bottleneck import Continuous as Continuous
@@ -34,6 +44,7 @@ if TYPE_CHECKING:
     from .tokenizers.encoding import Output as Output
     from .tokenizers.layout import Layout as Layout
     from .tokenizers.tokenizer import VisualTokenizer as VisualTokenizer
+    from .train.job import train_tokenizer as train_tokenizer
 
 _HOMES = {
     "BSQ": "tokenizers.bottlenecks.bsq",
@@ -55,19 +66,31 @@ _HOMES = {
     "Quantized": "tokenizers.bottlenecks.bottleneck",
     "Quantizer": "tokenizers.bottlenecks.bottleneck",
     "Residual": "tokenizers.bottlenecks.residual",
+    "Row": "eval.harness.row",
+    "Rows": "eval.harness.rows",
     "SimVQ": "tokenizers.bottlenecks.simvq",
     "Stage": "models.blocks.stage",
     "VQ": "tokenizers.bottlenecks.vq",
     "VisualTokenizer": "tokenizers.tokenizer",
-    "evaluate": "eval.harness.evaluate",
+    "decode_shards": "encode.decode",
+    "encode_source": "encode.job",
+    "evaluate": "eval.evaluate",
+    "load_image": "data.load_pixels",
+    "load_video": "data.load_pixels",
+    "reconstruct_file": "eval.reconstructors.reconstruct",
+    "save_image": "data.save_pixels",
+    "save_video": "data.save_pixels",
+    "train_tokenizer": "train.job",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module(".metrics", __name__)
     if name not in _HOMES:
         raise AttributeError(f"module 'vistok' has no attribute {name!r}")
     return getattr(import_module(f".{_HOMES[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(["__version__", *_HOMES])
+    return sorted(["__version__", "metrics", *_HOMES])

@@ -36,26 +36,38 @@ class ConfigSection(BaseModel):
     model_config = STRICT | ConfigDict(use_attribute_docstrings=True)
 
 
-def load_config(name: str | Path, overrides: Sequence[str] = ()) -> Tree:
+def load_config(config: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()) -> Tree:
     """Read a config and apply overrides.
 
     Args:
-        name: path of a YAML file, or the name of a shipped config.
+        config: path of a YAML file, the name of a shipped config, or the settings themselves.
         overrides: `a.b=value` strings, the value read as YAML.
 
     Raises:
         FileNotFoundError: no such file or shipped config.
         ValueError: the YAML or an override cannot be read, or a key is set twice.
     """
-    path = _find(str(name), beside=Path())
-    tree = _read(path)
+    if isinstance(config, Mapping):
+        tree, name, folder = _plain(config), "the config", Path()
+    else:
+        path = _find(str(config), beside=Path())
+        tree, name, folder = _read(path), str(path), path.parent
     if "extends" in tree:
-        base = _read(_find(str(tree.pop("extends")), beside=path.parent))
+        base = _read(_find(str(tree.pop("extends")), beside=folder))
         if "extends" in base:
-            raise ValueError(f"{path}: extends goes one level deep, but its base extends another")
+            raise ValueError(f"{name}: extends goes one level deep, but its base extends another")
         tree = merge(base, tree)
     override_values(tree, overrides)
     return tree
+
+
+def _plain(value: Any) -> Any:
+    """Copy settings given in Python as YAML would read them: paths as text, tuples as lists."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from math import isinf, isnan
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LONGEST_NAME = 255  # bytes of a file name, on all common file systems
@@ -38,17 +39,22 @@ def check_output_folder(folder: Path) -> None:
 
 
 @contextmanager
-def replaced_file(target: Path) -> Iterator[Path]:
+def replaced_file(target: Path, *, shared: bool = False) -> Iterator[Path]:
     """Yield a temporary path to write to; at the end of the block it replaces `target`.
 
     The temporary file lies beside `target`, with its suffix. If the process is killed, `target` is
     the old file or the new one, never a part of it. If the block raises, `target` is unchanged and
-    the temporary file is removed. At most one process may replace the same file at a time.
+    the temporary file is removed.
+
+    Args:
+        target: the file to write.
+        shared: whether several processes may write `target` at the same time, as in a cache; the
+            last one replaces it. Of a killed one the temporary file stays, as its name is unique.
 
     Raises:
         OutputError: the disk is full, or a quota or limit of file sizes is reached.
     """
-    partial = target.with_name(_partial_name(target))
+    partial = target.with_name(_partial_name(target, f"-{uuid4().hex}" if shared else ""))
     try:
         with full_disk_named(target):
             yield partial
@@ -75,12 +81,13 @@ def full_disk_named(target: Path) -> Iterator[None]:
         raise
 
 
-def _partial_name(target: Path) -> str:
+def _partial_name(target: Path, distinction: str) -> str:
     """Return the name of a temporary file for `target`: as readable as its length allows."""
-    name = f".{target.stem}.partial{target.suffix}"
+    end = f"{distinction}.partial{target.suffix}"
+    name = f".{target.stem}{end}"
     if len(os.fsencode(name)) <= _LONGEST_NAME:
         return name
-    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()}.partial{target.suffix}"
+    return f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()}{end}"
 
 
 def write_text_whole(path: Path, text: str) -> None:

@@ -18,7 +18,7 @@ from .data.sources.bundled import SAMPLES
 from .data.sources.source import list_source
 from .encode.decode import decode_shards
 from .encode.job import encode_source
-from .eval.harness.evaluate import evaluate
+from .eval.evaluate import evaluate
 from .eval.metrics.catalog import QUICK_METRICS
 from .eval.reconstructors.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report.report import Report

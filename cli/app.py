@@ -8,9 +8,11 @@ import logging
 import os
 import sys
 import traceback
+from typing import Annotated
 
 import typer
 
+from .. import __version__
 from .convert import convert
 from .decode import decode
 from .encode import encode
@@ -27,12 +29,32 @@ INTERRUPTED = 130
 app = typer.Typer(
     name="vistok",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Train, run and score discrete and continuous visual tokenizers for images and video.",
     epilog="Add --debug to any command to see the traceback behind an error.",
 )
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and exit, if that was asked for."""
+    if wanted:
+        print(f"vistok {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=show_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before the name of a command."""
+
+
 app.command()(quickstart)
 app.command()(train)
 app.command()(reconstruct)
@@ -52,7 +74,7 @@ def main() -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     logging.getLogger("vistok").setLevel(logging.INFO)
     try:
-        app()
+        app(prog_name="vistok")  # completion belongs to this name, also with python -m
     except (KeyboardInterrupt, SystemExit) as stop:
         # Typer turns Ctrl-C into an exit with this code, without a word.
         if isinstance(stop, SystemExit) and stop.code != INTERRUPTED:

@@ -151,9 +151,10 @@ def _print_scores(rows: Any) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from ..eval.report.short_names import with_short_names
     from ..eval.report.table import table_of
 
-    scores = table_of(rows)
+    scores = table_of(with_short_names(rows))
     selected = [
         (index, column)
         for index, column in enumerate(scores.columns)

@@ -50,6 +50,13 @@ Workers = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+def complete_config(incomplete: str) -> list[str]:
+    """Return the shipped configs whose names begin like this, for the shell's completion."""
+    from ..config import shipped_names
+
+    return [name for name in shipped_names() if name.startswith(incomplete)]
+
+
 def load_tokenizer(name: str, device: str, dtype: str) -> "VisualTokenizer":
     """Load a saved tokenizer in eval mode onto a device."""
     from ..tokenizers.tokenizer import VisualTokenizer

@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, is_main_process
+from .options import Device, complete_config, is_main_process
 
 
 def train(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a shipped config.")],
+    config: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file, or the name of a shipped config.", autocompletion=complete_config
+        ),
+    ],
     output: Annotated[
         Path | None, typer.Option("--output", help="Folder of the run; default runs/CONFIG.")
     ] = None,

@@ -17,6 +17,7 @@ from ..folder_lock import folder_lock
 from ..progress import track
 from ..tokenizers.fingerprint import fingerprint
 from ..tokenizers.layout import Layout
+from ..tokenizers.open import open_tokenizer
 from ..tokenizers.tokenizer import VisualTokenizer
 from .records import read_records
 from .resumed_decode import missing_targets
@@ -36,9 +37,9 @@ class StoredSample:
 
 
 def decode_shards(
-    folder: Path,
-    tokenizer: VisualTokenizer,
-    output: Path,
+    folder: str | Path,
+    tokenizer: VisualTokenizer | str | Path,
+    output: str | Path,
     keys: Sequence[str] | None = None,
     show_progress: bool = False,
     partial: bool = False,
@@ -49,7 +50,8 @@ def decode_shards(
 
     Args:
         folder: folder of the shards.
-        tokenizer: the tokenizer that encoded them.
+        tokenizer: the tokenizer that encoded them, or the folder or hub id of a saved one, which
+            runs on the CPU.
         output: folder of the decoded files, which are named by key.
         keys: keys of the samples to decode; None decodes all.
         show_progress: whether to show a progress bar on stderr.
@@ -64,7 +66,8 @@ def decode_shards(
             unknown, a file exists, or the output folder is in use.
         OutputError: the disk is full.
     """
-    shards = read_shards(folder, partial)
+    output, tokenizer = Path(output), open_tokenizer(tokenizer)
+    shards = read_shards(Path(folder), partial)
     _check_fingerprints(shards, fingerprint(tokenizer))
     samples = _chosen(
         [StoredSample(shard, record) for shard in shards for record in read_records(shard)], keys

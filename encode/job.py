@@ -20,6 +20,7 @@ from ..folder_lock import folder_lock
 from ..progress import ProgressLine
 from ..tokenizers.encoding import Encoding
 from ..tokenizers.fingerprint import fingerprint
+from ..tokenizers.open import open_tokenizer
 from ..tokenizers.tokenizer import VisualTokenizer
 from .dataset import EncodeDataset, EncodingSample
 from .manifest import write_manifest
@@ -56,8 +57,8 @@ class EncodeResult:
 
 def encode_source(
     source: str | Path,
-    tokenizer: VisualTokenizer,
-    output: Path,
+    tokenizer: VisualTokenizer | str | Path,
+    output: str | Path,
     *,
     name: str = "",
     what: What = "tokens",
@@ -77,9 +78,10 @@ def encode_source(
 
     Args:
         source: images and videos to encode; see `list_source`.
-        tokenizer: the tokenizer, which encodes in its own dtype and on its own device.
+        tokenizer: the tokenizer, which encodes in its own dtype and on its own device; or the
+            folder or hub id of a saved one, which runs on the CPU.
         output: folder of the shards; an interrupted job in it is resumed.
-        name: name of the tokenizer to record in the shards.
+        name: name of the tokenizer to record in the shards; by default that of a saved one.
         what: tokens, or latents (mean and log-variance).
         size: short side, in pixels; square center crops unless `keep_aspect`.
         keep_aspect: encode whole images, padded to the tokenizer's legal sizes.
@@ -98,6 +100,9 @@ def encode_source(
         ValueError: the source has nothing to encode, the tokenizer cannot encode the requested
             shape, or the output folder holds another job or is in use.
     """
+    output = Path(output)
+    name = name or ("" if isinstance(tokenizer, VisualTokenizer) else str(tokenizer))
+    tokenizer = open_tokenizer(tokenizer)
     files = _files_to_encode(source, frames, limit)
     schema = token_schema(tokenizer.codebook_size) if what == "tokens" else latent_schema()
     if what == "latents" and "continuous" not in tokenizer.paths:

@@ -10,17 +10,17 @@ from pathlib import Path
 import torch
 
 from ..data.sources.media import BadFile
-from ..data.sources.source import list_source
+from ..data.sources.source import Listing, list_source
 from ..distributed import rank_and_world_size, torchrun_processes
 from ..folder_lock import folder_lock
 from ..output_file import check_output_folder
 from ..rank_failure import failing_together, watch_ranks
 from .diagnostics.battery import run_diagnostics
-from .harness.evaluate import score_all
 from .harness.evaluation import EvaluationOptions, open_evaluation
 from .harness.partial_scores import remove_partial_scores
 from .harness.reference_statistics import default_cache_folder
 from .harness.row import Row, with_canonical
+from .harness.score_all import score_all
 from .metrics.catalog import default_metrics
 from .protocols.protocol import CANONICAL, protocol_by_name
 from .reconstructors.catalog import Scorable, open_all
@@ -69,7 +69,7 @@ class EvaluationResult:
 
 
 def run_evaluation(
-    source: str | Path,
+    source: str | Path | Listing,
     tokenizers: Scorable | Sequence[Scorable],
     output: Path,
     *,
@@ -138,7 +138,7 @@ def run_evaluation(
     ):
         watch_ranks()
         is_first_rank = rank_and_world_size()[0] == 0
-        listing = list_source(source)
+        listing = source if isinstance(source, Listing) else list_source(source)
         options = EvaluationOptions(
             size=size,
             frames=clip_frames,

@@ -98,6 +98,12 @@ class CausalEncoder(nn.Module):
             CausalConv3d(out_channels, out_channels, (1, 1), config=config) if quant_conv else None
         )
 
+    def extra_repr(self) -> str:
+        """Describe the patches and the compression for `repr`."""
+        side = self.spatial_compression
+        compression = f"{self.temporal_compression}x{side}x{side}"
+        return f"patch_size={self.patch_size}, compression={compression}"
+
     def forward(
         self, pixels: Float[Tensor, "B 3 T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C t h w"]:
@@ -196,6 +202,12 @@ class CausalDecoder(nn.Module):
     def injects_noise(self) -> bool:
         """True if some stage adds noise to its activations."""
         return any(stage.noise for stage in self.stage_table)
+
+    def extra_repr(self) -> str:
+        """Describe the patches and the compression for `repr`."""
+        side = self.spatial_compression
+        compression = f"{self.temporal_compression}x{side}x{side}"
+        return f"patch_size={self.patch_size}, compression={compression}"
 
     def forward(
         self,

@@ -30,6 +30,18 @@ def test_a_file_is_replaced_whole(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["table.parquet"]
 
 
+def test_writers_that_share_a_file_write_at_the_same_time(tmp_path):
+    target = tmp_path / "cache.bin"
+    with replaced_file(target, shared=True) as one:
+        one.write_bytes(b"one")
+        with replaced_file(target, shared=True) as other:
+            other.write_bytes(b"other")
+            assert one.read_bytes() == b"one"
+        assert target.read_bytes() == b"other"
+    assert target.read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["cache.bin"]
+
+
 @pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
 def test_a_writer_that_fails_leaves_the_old_file_and_nothing_else(tmp_path, error):
     target = tmp_path / "table.parquet"

@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from multiprocessing import get_context
 from pathlib import Path
 from shutil import copytree, ignore_patterns
+from types import ModuleType
 from zipfile import ZipFile
 
 import pytest
@@ -74,7 +75,7 @@ LEAVES = {
     "seeding",
     "size_limits",
 }
-ENTRANCES = {"cli", "quickstart", "__init__", "__main__"}
+ENTRANCES = {"cli", "metrics", "quickstart", "__init__", "__main__"}
 
 
 # ---- what there is -------------------------------------------------------------------------------
@@ -283,7 +284,11 @@ def test_editors_are_told_the_names_that_the_package_loads_on_first_use():
     offered = {name for name in dir(vistok) if name != "__version__"}
     assert set(told) == offered
     for name, home in told.items():
-        assert getattr(vistok, name).__module__ == f"vistok.{home}"
+        value = getattr(vistok, name)
+        if isinstance(value, ModuleType):
+            assert value.__name__ == f"vistok.{name}"
+        else:
+            assert value.__module__ == f"vistok.{home}"
 
 
 # ---- what is shipped -----------------------------------------------------------------------------
@@ -426,19 +431,40 @@ def test_the_root_does_not_hide_the_library_called_tokenizers():
     assert found.parent.samefile(installed)
 
 
-@pytest.mark.slow
-def test_no_file_is_loaded_under_two_names():
-    # From the root, `import data.image` would work too, and give every class a double.
+@pytest.fixture(scope="module")
+def after_all_imports() -> dict[str, dict[str, str | None]]:
+    """Files of all loaded modules, and homes of the public names, once every module is imported."""
     code = """
 import json, sys
 from importlib import import_module
 for name in sys.argv[1:]:
     import_module("vistok" if name == "__init__" else f"vistok.{name}")
+import vistok
 files = {name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}
-print(json.dumps(files))
+public = {name: getattr(vistok, name) for name in dir(vistok) if name != "__version__"}
+homes = {name: getattr(value, "__module__", None) for name, value in public.items()}
+print(json.dumps({"files": files, "homes": homes}))
 """
+    return json.loads(python("-c", code, *MODULES).stdout)
+
+
+@pytest.mark.slow
+def test_no_folder_takes_the_place_of_a_public_name(
+    after_all_imports: dict[str, dict[str, str | None]],
+):
+    # An imported folder or module becomes an attribute of the package, before __getattr__ is asked.
+    homes = after_all_imports["homes"]
+    assert homes == {name: getattr(getattr(vistok, name), "__module__", None) for name in homes}
+    assert {"load_image", "train_tokenizer", "evaluate", "VisualTokenizer"} <= homes.keys()
+    tops = {module.split(".")[0] for module in MODULES} | PACKAGES
+    assert not tops & {name for name in homes if homes[name] is not None}
+
+
+@pytest.mark.slow
+def test_no_file_is_loaded_under_two_names(after_all_imports: dict[str, dict[str, str | None]]):
+    # From the root, `import data.image` would work too, and give every class a double.
     loaded: dict[Path, list[str]] = {}
-    for name, file in json.loads(python("-c", code, *MODULES).stdout).items():
+    for name, file in after_all_imports["files"].items():
         if file is not None:
             loaded.setdefault(Path(file).resolve(), []).append(name)
     for name, path in MODULES.items():
@@ -455,17 +481,36 @@ def loads_torch(*arguments: str) -> tuple[bool, str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("train",), ("encode",), ("eval",), ("app",), ("inspect",), ("convert",)]
-)
+    "arguments",
+    [(), ("quickstart",), ("train",), ("reconstruct",), ("encode",), ("decode",), ("eval",),
+     ("convert",), ("inspect",), ("info",), ("app",)],
+)  # fmt: skip
 def test_help_answers_without_torch(arguments: tuple[str, ...]):
     torch_loaded, printed = loads_torch("-m", "vistok", *arguments, "--help")
     assert "Usage" in printed
     assert not torch_loaded
 
 
+def test_the_version_and_completion_answer_without_torch(monkeypatch: pytest.MonkeyPatch):
+    assert loads_torch("-m", "vistok", "--version") == (False, f"vistok {vistok.__version__}\n")
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    torch_loaded, script = loads_torch("-m", "vistok", "--show-completion", "bash")
+    assert "complete -o default -F _vistok_completion vistok" in script
+    assert not torch_loaded
+    # What the shell asks when a tab is pressed after the words.
+    monkeypatch.setenv("_VISTOK_COMPLETE", "complete_bash")
+    for words, offered in (("vistok ", "train"), ("vistok train image_fsq_f", "image_fsq_f16")):
+        monkeypatch.setenv("COMP_WORDS", words)
+        monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+        torch_loaded, printed = loads_torch("-m", "vistok")
+        assert offered in printed.split()
+        assert not torch_loaded
+
+
 @pytest.mark.slow
 def test_importing_the_package_loads_no_torch():
     assert loads_torch("-c", "import vistok") == (False, "")
+    assert loads_torch("-c", "from vistok import metrics; dir(metrics)") == (False, "")
     assert loads_torch("-c", "from vistok import FSQ") == (True, "")
 
 

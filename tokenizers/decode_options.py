@@ -5,7 +5,7 @@ option that has no effect on the decoder raises; only `generator` may be passed 
 """
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from torch import Tensor
@@ -106,12 +106,17 @@ class DecoderInputs:
         return self.generator
 
 
-def only_grid(grids: Grids) -> Tensor:
-    """Return the tensor itself, or the only one of a tuple."""
-    if isinstance(grids, Tensor):
+def only_grid(grids: Any) -> Any:
+    """Return the only grid of a tuple; anything else, which the caller checks, as it is.
+
+    Raises:
+        ValueError: a tuple of another number of grids.
+    """
+    if not isinstance(grids, tuple | list):
         return grids
-    (grid,) = grids
-    return grid
+    if len(grids) != 1:
+        raise ValueError(f"this tokenizer has one grid per encoding, got {len(grids)}")
+    return grids[0]
 
 
 def _check_options(decoder: CausalDecoder, options: DecodeOptions) -> None:

@@ -1,7 +1,8 @@
 """Encoding and Output: what `VisualTokenizer` returns.
 
 Every tensor field is a tuple with one entry per grid of the layout. Most models have a single grid,
-whose tensors `latent`, `code` and `index` return bare.
+whose tensors `latent`, `code` and `index` return bare. Both classes can be moved with `to` and
+sliced over the batch (`encoding[2:5]`), whose size is their `len`.
 """
 
 from collections.abc import Mapping
@@ -15,12 +16,13 @@ from torch import Tensor
 
 from .bottlenecks.posterior import Gaussian, Posterior
 from .layout import Layout
+from .results.batch_result import BatchResult
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Encoding:
+@dataclass(frozen=True, repr=False)
+class Encoding(BatchResult):
     """The encoding of a batch of clips.
 
     Attributes:
@@ -74,8 +76,8 @@ class Encoding:
         return self.indices
 
 
-@dataclass(frozen=True)
-class Output:
+@dataclass(frozen=True, repr=False)
+class Output(BatchResult):
     """The result of the differentiable training forward.
 
     Attributes:

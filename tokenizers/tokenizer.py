@@ -33,7 +33,10 @@ from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
 from .encoding import Encoding, Output, joined
 from .input_checks import (
+    Given,
+    check_chunks,
     check_codes,
+    check_images,
     check_layout,
     check_pixel_range,
     check_pixels,
@@ -53,6 +56,11 @@ ENCODERS = {"causal": CausalEncoder}
 DECODERS = {"causal": CausalDecoder}
 
 PIXEL_CHANNELS = 3
+
+if TYPE_CHECKING:
+    Decodable = Encoding | Grids
+else:
+    Decodable = Any  # as `Given`
 
 
 class VisualTokenizer(StrictModel):
@@ -98,6 +106,11 @@ class VisualTokenizer(StrictModel):
                 raise ValueError(
                     f"encoder and decoder must have the same {axis}, got {ours} and {theirs}"
                 )
+
+    def extra_repr(self) -> str:
+        """Describe the compression for `repr`."""
+        side = self.spatial_compression
+        return f"compression={self.temporal_compression}x{side}x{side}, paths={self.paths}"
 
     # ---- properties -----------------------------------------------------------------------------
 
@@ -190,7 +203,7 @@ class VisualTokenizer(StrictModel):
 
     # ---- encode ---------------------------------------------------------------------------------
 
-    def encode(self, pixels: Tensor, pad: str | None = None, tile: int | None = None) -> Encoding:
+    def encode(self, pixels: Given, pad: str | None = None, tile: int | None = None) -> Encoding:
         """Encode clips deterministically; continuous latents are the mode of the posterior.
 
         Args:
@@ -199,6 +212,7 @@ class VisualTokenizer(StrictModel):
             tile: side in pixels of the tiles that large frames are cut into; see `tiling.py`.
 
         Raises:
+            TypeError: an image, array or path; `load_image` and `load_video` make pixels of them.
             ValueError: the wrong shape, dtype or range (resampling filters may overshoot [-1, 1]),
                 or an illegal size without padding.
         """
@@ -207,8 +221,9 @@ class VisualTokenizer(StrictModel):
         pixels, size = self.size_rule.fit(pixels, pad)
         return self._encoding(self._encoder(tile)(pixels), size)
 
-    def encode_images(self, images: Tensor, pad: str | None = None) -> Encoding:
+    def encode_images(self, images: Given, pad: str | None = None) -> Encoding:
         """Encode images (B, 3, H, W) in [-1, 1]; see `encode`."""
+        check_images(images)
         return self.encode(images.unsqueeze(2), pad)
 
     def encode_stream(
@@ -231,6 +246,7 @@ class VisualTokenizer(StrictModel):
             ValueError: the wrong shape, dtype or range, an illegal size, another batch, height or
                 width than the first chunk's, or a second chunk where the encoder needs whole clips.
         """
+        check_chunks(chunks)
         encoder = self._encoder(tile)
 
         def encode(chunk: Tensor, state: StreamState) -> Encoding:
@@ -269,38 +285,44 @@ class VisualTokenizer(StrictModel):
     # ---- decode ---------------------------------------------------------------------------------
 
     def decode(
-        self, codes: Grids, layout: Layout | None = None, **options: Unpack[DecodeOptions]
+        self, codes: Decodable, layout: Layout | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode codes to unclamped pixels.
 
         Args:
-            codes: (B, C', t, h, w), or a tuple with one such grid.
-            layout: of the encoding; if given, its padding is cropped away.
+            codes: an encoding; or its codes (B, C', t, h, w), or a tuple with one such grid.
+            layout: of the encoding; if given, its padding is cropped away. An encoding brings its
+                own.
             options: noise, generator, temperature, num_samples, timestep, tile; see
                 `DecodeOptions`.
 
         Raises:
+            TypeError: neither an encoding nor a tensor.
             ValueError: codes of the wrong shape or dtype, or that are not finite; or a layout of
                 other codes.
         """
-        codes = only_grid(codes)
-        check_codes(codes, self.bottleneck.code_dim)
-        if layout is not None and check_layout(layout, self.size_rule) != _grid(codes):
-            raise ValueError(f"codes of grid {_grid(codes)} do not belong to {layout}")
+        if isinstance(codes, Encoding):
+            codes, layout = codes.codes, layout or codes.layout
+        grid = only_grid(codes)
+        check_codes(grid, self.bottleneck.code_dim)
+        if layout is not None and check_layout(layout, self.size_rule) != _grid(grid):
+            raise ValueError(f"codes of grid {_grid(grid)} do not belong to {layout}")
         decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
-        codes, conditions = inputs.next(codes)
+        grid, conditions = inputs.next(grid)
         inputs.source.check_used_up()
-        return _crop(decoder(codes, None, conditions), layout)
+        return _crop(decoder(grid, None, conditions), layout)
 
     def decode_latents(
-        self, latents: Grids, layout: Layout | None = None, **options: Unpack[DecodeOptions]
+        self, latents: Decodable, layout: Layout | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
-        """Decode continuous latents (B, C, t, h, w), unscaled; see `decode`."""
+        """Decode an encoding's continuous latents (B, C, t, h, w), unscaled; see `decode`."""
         self._check_continuous("decode or decode_tokens")
+        if isinstance(latents, Encoding):
+            latents, layout = latents.latents, layout or latents.layout
         return self.decode(latents, layout, **options)
 
     def decode_tokens(
-        self, tokens: Tensor, layout: Layout, **options: Unpack[DecodeOptions]
+        self, tokens: Given, layout: Layout, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
         """Decode int64 token sequences (B, L), without group offsets, of the given layout.
 
@@ -315,21 +337,26 @@ class VisualTokenizer(StrictModel):
         return self.decode(codes, layout, **options)
 
     def decode_images(
-        self, codes: Grids, layout: Layout | None = None, **options: Unpack[DecodeOptions]
+        self, codes: Decodable, layout: Layout | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 H W"]:
-        """Decode codes of images, without the time axis; see `decode`."""
-        codes = only_grid(codes)
-        if codes.ndim == 5 and codes.shape[2] != 1:
+        """Decode an encoding or codes of images, without the time axis; see `decode`."""
+        if isinstance(codes, Encoding):
+            codes, layout = codes.codes, layout or codes.layout
+        grid = only_grid(codes)
+        check_codes(grid, self.bottleneck.code_dim)
+        if grid.shape[2] != 1:
             raise ValueError(
-                f"decode_images takes codes of one frame, got a grid of {_grid(codes)}; "
+                f"decode_images takes codes of one frame, got a grid of {_grid(grid)}; "
                 "use decode for clips"
             )
-        return self.decode(codes, layout, **options)[:, :, 0]
+        return self.decode(grid, layout, **options)[:, :, 0]
 
     def decode_stream(
-        self, codes: Iterable[Grids], **options: Unpack[DecodeOptions]
+        self, codes: Iterable[Decodable], **options: Unpack[DecodeOptions]
     ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
-        """Decode one long clip chunk by chunk; memory as in `encode_stream`.
+        """Decode the encodings or codes of one long clip chunk by chunk.
+
+        Memory is as in `encode_stream`.
 
         The frames together equal the one-shot result. A decoder that looks ahead yields late: its
         pieces do not match the chunks, but the total number of frames is the same.
@@ -342,9 +369,9 @@ class VisualTokenizer(StrictModel):
         frames = FrameSize()
         decoder, inputs = self._decoder(options.get("tile")), DecoderInputs(self.decoder, options)
 
-        def decode(chunk: Grids, state: StreamState) -> Tensor:
+        def decode(chunk: Decodable, state: StreamState) -> Tensor:
             check_streamable(self.decoder, state)
-            grid = only_grid(chunk)
+            grid = only_grid(chunk.codes if isinstance(chunk, Encoding) else chunk)
             check_codes(grid, self.bottleneck.code_dim)
             frames.check(grid)
             codes, conditions = inputs.next(grid)
@@ -354,11 +381,12 @@ class VisualTokenizer(StrictModel):
         inputs.source.check_used_up()
 
     def decode_latents_stream(
-        self, latents: Iterable[Grids], **options: Unpack[DecodeOptions]
+        self, latents: Iterable[Decodable], **options: Unpack[DecodeOptions]
     ) -> Iterator[Float[Tensor, "B 3 T H W"]]:
-        """Decode continuous latents chunk by chunk; see `decode_stream`."""
+        """Decode encodings' continuous latents chunk by chunk; see `decode_stream`."""
         self._check_continuous("decode_stream")
-        return self.decode_stream(latents, **options)
+        grids = (one.latents if isinstance(one, Encoding) else one for one in latents)
+        return self.decode_stream(grids, **options)
 
     def _check_continuous(self, instead: str) -> None:
         if "continuous" not in self.paths:
@@ -376,7 +404,7 @@ class VisualTokenizer(StrictModel):
 
     def forward(
         self,
-        pixels: Tensor,
+        pixels: Given,
         path: PathName | Literal["both"] | None = None,
         **options: Unpack[ForwardOptions],
     ) -> Output:
@@ -422,7 +450,7 @@ class VisualTokenizer(StrictModel):
 
     @torch.no_grad()
     def reconstruct(
-        self, pixels: Tensor, path: PathName | None = None, **options: Unpack[DecodeOptions]
+        self, pixels: Given, path: PathName | None = None, **options: Unpack[DecodeOptions]
     ) -> Float[Tensor, "B 3 T H W"]:
         """Encode and decode clips of any size; clamped to [-1, 1], without gradient.
 

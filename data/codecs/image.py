@@ -82,8 +82,13 @@ def decode_image(stream: io.BufferedIOBase) -> Image.Image:
     """Decode the first frame of an image as upright 8-bit sRGB."""
     check_png_pixels(stream)
     with open_image(stream) as image:
-        image.load()
-        return _upright(to_rgb(image), image)
+        return upright_rgb(image)
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any Pillow mode to 8-bit sRGB, turned upright by its metadata."""
+    image.load()
+    return _upright(to_rgb(image), image)
 
 
 def image_size(source: Location | Path | str) -> tuple[int, int]:

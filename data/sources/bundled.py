@@ -36,3 +36,17 @@ def bundled_files(source: str) -> tuple[Path, list[Path]]:
         known = ", ".join(PREFIX + known for known in sets)
         raise ValueError(f"bundled source must be one of {known}, got {source!r}")
     return SAMPLES, sets[name]
+
+
+def bundled_file(name: str) -> Path:
+    """Return the path of one bundled file, named like `samples:kodim15`.
+
+    Raises:
+        FileNotFoundError: no bundled file has that name.
+    """
+    stem = name.removeprefix(PREFIX)
+    files = {path.stem: path for path in bundled_files(f"{PREFIX}all")[1]}
+    if stem not in files:
+        known = ", ".join(PREFIX + known for known in files)
+        raise FileNotFoundError(f"bundled file must be one of {known}, got {name!r}")
+    return files[stem]

@@ -103,8 +103,10 @@ class BadFile:
 
 def bad_file(path: str, error: BaseException) -> BadFile:
     """Report an exception, with the class of its cause if a library raised it."""
-    reason = str(error).removeprefix(f"{path}: ") or type(error).__name__
-    return BadFile(path, reason, type(error.__cause__ or error).__name__)
+    reason = str(error).removeprefix(f"{path}: ")
+    if reason == path and error.__cause__:  # fsspec's error of a missing URL is the URL alone
+        reason = str(error.__cause__)
+    return BadFile(path, reason or type(error).__name__, type(error.__cause__ or error).__name__)
 
 
 def printable(text: str) -> str:
@@ -116,6 +118,22 @@ def reportable(text: str) -> str:
     """Return printable text, of which only the beginning if no file could have such a name."""
     text = printable(text)
     return text if len(text) <= MAX_REPORTED else f"{text[:MAX_REPORTED]}…"
+
+
+def misnamed(name: str) -> BadFile | None:
+    """Return a bad file if a name is not valid UTF-8, which reports cannot contain."""
+    if printable(name) == name:
+        return None
+    reason = "its name is not valid UTF-8; rename the file"
+    return BadFile(reportable(name), reason, "UnicodeEncodeError")
+
+
+def media_file(key: str, location: Location, head: bytes) -> MediaFile | BadFile:
+    """Return the image or video that starts with these bytes, or the reason why it is neither."""
+    kind = media_kind(head)
+    if kind is None:
+        return BadFile(str(location), skip_reason(head))
+    return MediaFile(key, location, kind, animated=kind == "image" and is_animated(head))
 
 
 def bad_limit(max_bad: float, num_files: int) -> int:

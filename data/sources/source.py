@@ -28,11 +28,9 @@ from .media import (
     MediaFile,
     MediaKind,
     bad_file,
-    is_animated,
-    media_kind,
-    printable,
+    media_file,
+    misnamed,
     reportable,
-    skip_reason,
 )
 from .parquet_table import index_parquet
 from .storage import read_heads
@@ -93,12 +91,11 @@ def list_source(source: str | Path) -> Listing:
         if isinstance(found, BadFile):
             skipped.append(found)
             continue
-        kind = media_kind(found.head)
-        if kind is None:
-            skipped.append(BadFile(str(found.location), skip_reason(found.head)))
+        file = media_file(without_parents(found.name), found.location, found.head)
+        if isinstance(file, BadFile):
+            skipped.append(file)
         else:
-            animated = kind == "image" and is_animated(found.head)
-            files.append(MediaFile(without_parents(found.name), found.location, kind, animated))
+            files.append(file)
     if not files:
         reasons = "".join(f"\n  {bad.path}: {bad.reason}" for bad in skipped[:5])
         raise ValueError(
@@ -123,11 +120,7 @@ def _with_utf8_name(entry: _Entry) -> _Entry | BadFile:
     """Return an entry, or a bad file if its name is not UTF-8, which reports cannot contain."""
     if isinstance(entry, BadFile):
         return BadFile(reportable(entry.path), reportable(entry.reason), entry.exception)
-    name = str(entry.location if isinstance(entry, _Found) else entry)
-    if printable(name) == name:
-        return entry
-    reason = "its name is not valid UTF-8; rename the file"
-    return BadFile(reportable(name), reason, "UnicodeEncodeError")
+    return misnamed(str(entry.location if isinstance(entry, _Found) else entry)) or entry
 
 
 # ---- containers ----------------------------------------------------------------------------------

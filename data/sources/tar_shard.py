@@ -24,8 +24,8 @@ WHOLE_BYTES = 64 * 2**20
 END_BYTES = 2 * tarfile.BLOCKSIZE
 # Bytes behind the last member that are compared with zero.
 TAIL_BYTES = 2**20
-# Exceptions of reading or seeking as far as a damaged header demands.
-_SIZE_ERRORS = (ValueError, OverflowError, MemoryError, OSError)
+# Exceptions of reading, seeking or nesting as far as damaged headers demand.
+HEADER_ERRORS = (ValueError, OverflowError, MemoryError, RecursionError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +105,12 @@ def index_tar(tar: str) -> TarIndex:
         heads, damage = _read_members(tar, file)
     samples: dict[str, list[Span]] = {}
     for span in heads:
-        if _suffix(span.name) in FIELD_SUFFIXES:
+        if is_field(span.name):
             samples.setdefault(sample_key(span.name), []).append(span)
     members = [
         (TarMember(tar, span, tuple(samples.get(sample_key(span.name), ()))), head)
         for span, head in heads.items()
-        if _suffix(span.name) not in FIELD_SUFFIXES
+        if not is_field(span.name)
     ]
     return TarIndex(tuple(members), damage)
 
@@ -132,12 +132,12 @@ def _read_members(tar: str, file: io.BufferedIOBase) -> tuple[dict[Span, bytes],
                     return heads, f"impossible size of {member.name}"
                 if member.offset_data + member.size > end:
                     return heads, f"truncated inside {member.name}"
-                if member.isreg() and not member.issparse() and not _hidden(member.name):
+                if member.isreg() and not member.issparse() and not is_hidden(member.name):
                     file.seek(member.offset_data)
                     span = Span(member.name, member.offset_data, member.size)
                     heads[span] = file.read(min(member.size, HEAD_BYTES))
             stop = archive.offset
-    except (tarfile.TarError, *_SIZE_ERRORS) as error:
+    except (tarfile.TarError, *HEADER_ERRORS) as error:
         if isinstance(error, OSError) and error.errno != errno.EINVAL:
             raise  # of the storage
         reason = f"{type(error).__name__}: {error}"
@@ -148,13 +148,22 @@ def _read_members(tar: str, file: io.BufferedIOBase) -> tuple[dict[Span, bytes],
 
 
 def _damage_at_end(file: io.BufferedIOBase, stop: int, end: int) -> str | None:
-    """Return None if the tar ends at `stop` with zeros up to the end of the file, as it must.
-
-    `tarfile` takes a broken header for the end of the tar, and so would lose all members behind it.
-    """
+    """Return None if the tar ends at `stop` with zeros up to the end of the file, as it must."""
     file.seek(stop)
     tail = file.read(min(end - stop, TAIL_BYTES))
-    lost = f"members behind byte {stop} of {end} may be lost"
+    return damage_of_tail(tail, stop, f"members behind byte {stop} of {end} may be lost")
+
+
+def damage_of_tail(tail: bytes, stop: int, lost: str) -> str | None:
+    """Return None if a tar ends with these bytes, which follow its last member, else the damage.
+
+    `tarfile` takes a broken header for the end of the tar, and so would lose all members behind it.
+
+    Args:
+        tail: bytes from the end of the last member on.
+        stop: position of the tail.
+        lost: description of the possible loss.
+    """
     if len(tail) < END_BYTES:
         return f"ends without the end of a tar, {END_BYTES} zero bytes; {lost}"
     if any(tail[:END_BYTES]):
@@ -170,9 +179,11 @@ def sample_key(name: str) -> str:
     return folder + slash + base.partition(".")[0]
 
 
-def _suffix(name: str) -> str:
-    return name.rpartition(".")[2].lower()
+def is_field(name: str) -> bool:
+    """Return whether a member of this name contains fields of its sample, not media."""
+    return name.rpartition(".")[2].lower() in FIELD_SUFFIXES
 
 
-def _hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether a part of a member's name starts with a dot."""
     return any(part.startswith(".") and part not in (".", "..") for part in name.split("/"))

@@ -8,7 +8,7 @@ A run has one kind of batch, or two where images and clips are mixed by `image_r
       - {frames: 1, size: 256, share: 0.4, batch_size: 48}
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -66,3 +66,23 @@ class BatchKind:
     shapes: tuple[Shape, ...]
     share: float
     batch_size: int | None = None
+
+
+def same_aspect(shapes: Sequence[Shape]) -> bool:
+    """Return whether all shapes have the same aspect ratio, so that every file fits all alike."""
+    H, W = shapes[0]
+    return all(h * W == w * H for h, w in shapes)
+
+
+def check_one_aspect(kind: BatchKind) -> None:
+    """Raise unless every file fits all shapes of a kind of batch alike.
+
+    Raises:
+        ValueError: the shapes have several aspect ratios.
+    """
+    if not same_aspect(kind.shapes):
+        shapes = ", ".join(f"{H} x {W}" for H, W in kind.shapes)
+        raise ValueError(
+            f"shuffle=stream cannot sort files by aspect ratio, which needs all their sizes, but "
+            f"buckets has {shapes}; use shuffle=exact, or one aspect ratio per row"
+        )

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..codecs.image import image_size
 from ..codecs.video import probe_video
 from ..sources.media import READ_ERRORS, BadFile, MediaFile, bad_file
-from .batch_kind import Shape
+from .batch_kind import Shape, same_aspect
 
 
 class _Sizes(Dataset[tuple[int, int] | BadFile]):
@@ -65,8 +65,7 @@ def sort_into_buckets(
     Returns:
         The shapes of each file, and the unreadable files.
     """
-    H, W = shapes[0]
-    if all(h * W == w * H for h, w in shapes):
+    if same_aspect(shapes):
         return [list(shapes) for _ in files], []
     known = {} if known is None else known
     unknown = [file for file in files if file.path not in known]

@@ -27,14 +27,13 @@ class WeightedFiles:
     weight: float | None = None
 
 
-@dataclass(frozen=True)
-class Group:
+@dataclass(frozen=True, kw_only=True)
+class SampleGroup:
     """A group of samples of one shape.
 
     Attributes:
         frames: number of frames of a sample.
         shape: height and width of a sample.
-        pools: files of each source; a single pool if sources have no weights.
         schedule: pool of each position.
         share: relative frequency of the steps of this group.
         batch_size: number of samples per device and micro-batch; None is that of the run.
@@ -42,10 +41,20 @@ class Group:
 
     frames: int
     shape: Shape
-    pools: tuple[tuple[MediaFile, ...], ...]
     schedule: WeightedSchedule
     share: float
     batch_size: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group(SampleGroup):
+    """A group of samples whose files are known.
+
+    Attributes:
+        pools: files of each source; a single pool if sources have no weights.
+    """
+
+    pools: tuple[tuple[MediaFile, ...], ...]
 
 
 def make_groups(
@@ -71,7 +80,7 @@ def make_groups(
     for kind in rules.kinds:
         chosen = [_of_kind(source, kind.frames, rules) for source in sources]
         if not any(source.files for source in chosen):
-            raise _no_files_error(kind.frames, rules)
+            raise no_files_error(kind.frames, rules)
         sorted_sources = [sort_into_buckets(s.files, kind.shapes, workers, sizes) for s in chosen]
         unreadable += [bad for _, found in sorted_sources for bad in found]
         buckets = [shapes for shapes, _ in sorted_sources]
@@ -83,15 +92,21 @@ def make_groups(
 
 
 def _of_kind(source: WeightedFiles, frames: int, rules: CropRules) -> WeightedFiles:
-    """Select the files for samples of `frames` frames.
+    """Select the files for samples of `frames` frames."""
+    kind = kind_of_files(frames, rules)
+    return WeightedFiles(
+        tuple(file for file in source.files if kind is None or file.serves(kind)), source.weight
+    )
+
+
+def kind_of_files(frames: int, rules: CropRules) -> MediaKind | None:
+    """Return the kind of files for samples of `frames` frames; None takes both.
 
     Single frames come from images, and from videos too where the run has no clips.
     """
-    kind: MediaKind = "image" if frames == 1 else "video"
-    either = not rules.has_clips
-    return WeightedFiles(
-        tuple(file for file in source.files if either or file.serves(kind)), source.weight
-    )
+    if not rules.has_clips:
+        return None
+    return "image" if frames == 1 else "video"
 
 
 def _group(
@@ -114,15 +129,22 @@ def _group(
     schedule = WeightedSchedule(tuple(weights), key)
     if all(source.weight is None for source in sources):
         pools, schedule = [tuple(file for pool in pools for file in pool)], WeightedSchedule()
-    share = kind.share * sum(weights)
-    return Group(kind.frames, shape, tuple(pools), schedule, share, kind.batch_size)
+    return Group(
+        frames=kind.frames,
+        shape=shape,
+        schedule=schedule,
+        share=kind.share * sum(weights),
+        batch_size=kind.batch_size,
+        pools=tuple(pools),
+    )
 
 
 def _weight(source: WeightedFiles) -> float:
     return float(len(source.files)) if source.weight is None else source.weight
 
 
-def _no_files_error(frames: int, rules: CropRules) -> ValueError:
+def no_files_error(frames: int, rules: CropRules) -> ValueError:
+    """Return the error of sources that have no file for samples of this length."""
     if frames > 1:
         if rules.rows:
             return ValueError(

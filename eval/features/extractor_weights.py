@@ -9,7 +9,6 @@ in this order, and a missing file is never replaced by anything else:
    file's hash.
 """
 
-import hashlib
 import os
 import socket
 from collections.abc import Iterator
@@ -88,12 +87,6 @@ def find(weights: ExtractorWeights) -> Path:
     if not cached.is_file():
         _download(weights, cached)
     return cached
-
-
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, as hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _hub_folder() -> Path:

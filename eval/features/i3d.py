@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from ...output_file import file_sha256
 from ..protocols.image_pair import PixelConvention
 from ..protocols.not_applicable import NotApplicableError
 from .extractor import Extractor
-from .extractor_weights import ExtractorWeights, file_sha256, find
+from .extractor_weights import ExtractorWeights, find
 
 I3D_WEIGHTS = ExtractorWeights(
     name="the FVD's I3D",

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 
+from ...output_file import file_sha256
 from ..protocols.image_pair import PixelConvention, flatten_frames
+from ..protocols.protocol import Protocol
 from .extractor import Extractor
-from .extractor_weights import ExtractorWeights, file_sha256, find
+from .extractor_weights import ExtractorWeights, find
 
 INCEPTION_WEIGHTS = ExtractorWeights(
     name="the FID's InceptionV3",
@@ -60,6 +62,11 @@ class Inception(Extractor):
         self.sha256 = file_sha256(path)
         self.preprocessing, self.convention, self.device = resize, convention, device
         self.network = load_inception(path).to(device)
+
+    @classmethod
+    def of_protocol(cls, protocol: Protocol, device: str) -> "Inception":
+        """Open the network under a protocol's rules."""
+        return cls(protocol.inception_resize, protocol.inception_values, device)
 
     def features(self, clips: Float[Tensor, "B 3 T H W"]) -> Float32[Tensor, "B T 2048"]:
         """Return the pooled features of every frame."""

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from ...distributed import broadcast_object, rank_and_world_size
+from ...output_file import replaced_file
 from ..reconstructors.function import Function
 from ..reconstructors.reconstructor import Reconstructor
 from .accumulator import MetricAccumulator
@@ -63,9 +64,9 @@ class PartialScores:
         # A run scores no position twice, so the first position is a unique name. An earlier run's
         # file of this name lacks features that this run needs, and is replaced.
         path = self.folder / f"{self._pending[0].positions[0]:010d}.parquet"
-        partial = path.with_suffix(".partial")
-        pq.write_table(pa.concat_tables([_to_table(scores) for scores in self._pending]), partial)
-        partial.replace(path)
+        table = pa.concat_tables([_to_table(scores) for scores in self._pending])
+        with replaced_file(path) as partial:
+            pq.write_table(table, partial)
         self._pending, self._last_written = [], time.monotonic()
 
     def read(self, originals_for: Sequence[str]) -> Iterator[Scores]:
@@ -74,7 +75,7 @@ class PartialScores:
         Args:
             originals_for: extractors whose features of the originals are required.
         """
-        for path in sorted(self.folder.glob("*.parquet")):
+        for path in sorted(self.folder.glob("[!.]*.parquet")):  # temporary files are hidden
             try:
                 scores = _from_table(pq.read_table(path))
             except (OSError, pa.ArrowException, KeyError) as error:

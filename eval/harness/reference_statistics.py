@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from ...data.evaluation_set import EvaluationSet
 from ...distributed import broadcast_object, rank_and_world_size
+from ...output_file import replaced_file
 from ..features.extractor import Extractor
 from ..metrics.catalog import Metrics
 from ..metrics.feature_statistics import FeatureStatistics
@@ -77,11 +78,10 @@ class ReferenceStatistics:
 
     def _write(self, path: Path, statistics: FeatureStatistics) -> None:
         """Store statistics; if that fails, warn and continue without a cache."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(statistics.state(), partial)
-            partial.replace(path)
+            with replaced_file(path, shared=True) as partial:
+                save_file(statistics.state(), partial)
         except (OSError, SafetensorError) as error:
             log.warning("statistics of the originals are not stored in %s: %s", path.parent, error)
             self._paths.clear()

@@ -96,6 +96,10 @@ class Row:
     partial_scores: Path | None = Field(default=None, repr=False, exclude=True)
     """Folder of its stored scores, until `remove_partial_scores` removes them."""
 
+    def __repr__(self) -> str:
+        metrics = ", ".join(f"{name}={value:.4g}" for name, value in self.metrics.items())
+        return f"Row(tokenizer={self.tokenizer!r}, num_samples={self.num_samples}, {metrics})"
+
     @computed_field
     @property
     def protocol_hash(self) -> str:

@@ -55,9 +55,7 @@ SAMPLE_METRICS: dict[str, Callable[[MetricContext], SampleMetric]] = {
 }
 
 EXTRACTORS: dict[str, Callable[[MetricContext], Extractor]] = {
-    "inception": lambda context: Inception(
-        context.protocol.inception_resize, context.protocol.inception_values, context.device
-    ),
+    "inception": lambda context: Inception.of_protocol(context.protocol, context.device),
     "i3d": lambda context: I3D(context.protocol.video_values, context.frames, context.device),
 }
 

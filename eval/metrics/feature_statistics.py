@@ -27,9 +27,11 @@ class FeatureStatistics:
         keep: whether to keep the features themselves in addition to their moments.
     """
 
+    MOMENTS = ("count", "sum", "products")
+
     def __init__(self, dim: int, keep: bool = False) -> None:
         self.dim, self.keep = dim, keep
-        self.count = 0
+        self._summed = 0
         self._sum = torch.zeros(dim, dtype=torch.float64)
         self._products = torch.zeros(dim, dim, dtype=torch.float64)
         self._kept: dict[str, Tensor] = {}
@@ -54,16 +56,29 @@ class FeatureStatistics:
         if sum(map(len, self._pending)) >= BLOCK:
             self._sum_blocks()
 
+    @classmethod
+    def of_features(cls, features: Float[Tensor, "N D"]) -> "FeatureStatistics":
+        """Return the statistics of a whole set, which keep its features in their order."""
+        statistics = cls(features.shape[-1], keep=True)
+        statistics._kept = {"": features.detach()}
+        statistics._pending = [features.detach().to("cpu", torch.float32)]
+        return statistics
+
     def over_all_ranks(self) -> "FeatureStatistics":
         """Return the statistics of all ranks combined; every rank must call this."""
         self._sum_blocks(flush=True)
         total = FeatureStatistics(self.dim, self.keep)
-        total.count = int(all_reduce_sum(torch.tensor(self.count)))
+        total._summed = int(all_reduce_sum(torch.tensor(self._summed)))
         total._sum = all_reduce_sum(self._sum)
         total._products = all_reduce_sum(self._products)
         for kept in all_gather_object(self._kept):
             total._kept |= kept
         return total
+
+    @property
+    def count(self) -> int:
+        """Number of features that were added, summed already or not."""
+        return self._summed + sum(map(len, self._pending))
 
     @property
     def mean(self) -> Float64[Tensor, "D"]:
@@ -89,18 +104,21 @@ class FeatureStatistics:
         assert self.keep, "only statistics with keep=True keep their features"
         return torch.cat([self._kept[key] for key in sorted(self._kept)])
 
+    def moments(self) -> dict[str, Tensor]:
+        """Return number, sum and summed products of all features; those of parts can be added."""
+        self._sum_blocks(flush=True)
+        values = (torch.tensor(self._summed), self._sum, self._products)
+        return dict(zip(self.MOMENTS, values, strict=True))
+
     def state(self) -> dict[str, Tensor]:
         """Return the tensors from which `from_state` restores the statistics."""
-        self._sum_blocks(flush=True)
-        count = torch.tensor(self.count)
-        state = {"count": count, "sum": self._sum, "products": self._products}
-        return state | {f"kept/{key}": features for key, features in self._kept.items()}
+        return self.moments() | {f"kept/{key}": features for key, features in self._kept.items()}
 
     @classmethod
     def from_state(cls, state: dict[str, Tensor], keep: bool) -> "FeatureStatistics":
         """Restore statistics from the tensors of `state`."""
         statistics = cls(len(state["sum"]), keep)
-        statistics.count = int(state["count"])
+        statistics._summed = int(state["count"])
         statistics._sum, statistics._products = state["sum"], state["products"]
         prefix = "kept/"
         statistics._kept = {
@@ -119,5 +137,5 @@ class FeatureStatistics:
         for block in pending[:whole].double().split(BLOCK):
             self._sum += block.sum(dim=0)
             self._products.addmm_(block.T, block)
-            self.count += len(block)
+            self._summed += len(block)
         self._pending = [pending[whole:]] if whole < len(pending) else []

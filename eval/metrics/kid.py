@@ -6,37 +6,59 @@ With D values per feature, over subsets of m originals x and m reconstructions y
     (2)  MMD^2 = (sum_{i != j} k(x_i, x_j) + sum_{i != j} k(y_i, y_j)) / (m (m - 1))
                  - 2 sum_{i, j} k(x_i, y_j) / m^2
 
-Reported are mean and standard deviation over 100 subsets, drawn as torchmetrics draws them. The
-features are sorted by their samples' keys, so that neither the order of the source nor batches nor
-ranks matter.
+Reported are mean and standard deviation over 100 subsets. (2) is torchmetrics' `poly_mmd`, and the
+subsets are drawn as its class draws them, which is not used: it draws from the global random state,
+fails for fewer features than a subset has, and takes features in the order of its updates. The
+harness sorts the features by their samples' keys, so that neither the order of the source nor
+batches nor ranks matter.
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float64, Shaped
 from torch import Tensor
+from torchmetrics.image.kid import poly_mmd
 
+from ..features.extractor import Extractor
 from ..features.inception import Inception
+from ..protocols.protocol import CANONICAL, Protocol, protocol_of
 from .feature_statistics import FeatureStatistics
-from .metric import SetMetric
+from .metric import SetMetric, value_of_set
 
 SUBSETS = 100
 SUBSET_SIZE = 1000
 
 
 class KID(SetMetric):
-    """KID on the pooled features of every frame.
+    """KID on the pooled features of every frame, 0 in the mean for equal sets; at least two images.
+
+    `compute` returns the mean over subsets; `compute_all` also their deviation, `kid_std`.
 
     Args:
-        extractor: InceptionV3.
+        extractor: a network of images; by default InceptionV3 under the protocol's rules.
         seed: random seed of the subsets.
         subset_size: m; all features if there are fewer.
+        protocol: the rules or their name, for the default extractor.
+        device: device of the default extractor.
+
+    Raises:
+        MissingWeights: Inception's weights file was not found and could not be downloaded.
     """
 
     name = "kid"
     keeps_features = True
+    higher_is_better = False
 
-    def __init__(self, extractor: Inception, seed: int, subset_size: int = SUBSET_SIZE) -> None:
-        self.extractor, self.seed, self.subset_size = extractor, seed, subset_size
+    def __init__(
+        self,
+        extractor: Extractor | None = None,
+        seed: int = 0,
+        subset_size: int = SUBSET_SIZE,
+        *,
+        protocol: Protocol | str = CANONICAL,
+        device: str = "cpu",
+    ) -> None:
+        super().__init__(extractor or Inception.of_protocol(protocol_of(protocol), device))
+        self.seed, self.subset_size = seed, subset_size
 
     def unavailable_reason(self, num_features: int) -> str | None:
         """Return a reason for fewer than two images, which the estimate needs."""
@@ -59,21 +81,31 @@ class KID(SetMetric):
         for _ in range(SUBSETS):
             x_subset = x[torch.randperm(len(x), generator=generator)[:size]]
             y_subset = y[torch.randperm(len(y), generator=generator)[:size]]
-            values.append(squared_mmd(x_subset, y_subset))
+            values.append(poly_mmd(x_subset, y_subset))  # (2)
         distances = torch.stack(values)
         return {"kid": distances.mean().item(), "kid_std": distances.std(correction=0).item()}
 
 
-def squared_mmd(x: Float[Tensor, "m D"], y: Float[Tensor, "m D"]) -> Float[Tensor, ""]:
-    """Estimate the squared MMD of two sets of equal size without bias (2)."""
-    m = len(x)
+def kid(
+    originals: Shaped[Tensor, "B 3 *frames H W"],
+    reconstructions: Shaped[Tensor, "B 3 *frames H W"],
+    protocol: Protocol | str = CANONICAL,
+    seed: int = 0,
+) -> Float64[Tensor, ""]:
+    """Compute the KID of images (B, 3, H, W), or of the frames of clips (B, 3, T, H, W).
 
-    def within(features: Tensor) -> Tensor:
-        kernel = _kernel(features, features)
-        return (kernel.sum() - kernel.trace()) / (m * (m - 1))
+    It loads the network at every call, onto the device of the originals; `KID` loads it once, and
+    takes sets in batches.
 
-    return within(x) + within(y) - 2 * _kernel(x, y).mean()  # (2)
+    Args:
+        originals: floats in [-1, 1], or uint8; at least two images.
+        reconstructions: floats, clamped to [-1, 1], or uint8; of the same shape.
+        protocol: the rules or their name; by default both sides are rounded to 8 bits.
+        seed: random seed of the subsets.
 
-
-def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    return (a @ b.T / a.shape[1] + 1) ** 3  # (1)
+    Raises:
+        ValueError: another shape, a single image, or originals beyond [-1, 1].
+        MissingWeights: Inception's weights file was not found and could not be downloaded.
+    """
+    metric = KID(seed=seed, protocol=protocol, device=str(originals.device))
+    return value_of_set(metric, originals, reconstructions)

@@ -4,33 +4,43 @@ Papers call two different values PSNR: the mean of the values per image (`psnr`)
 the squared error pooled over all images (`psnr_pooled`), 0.6 to 1.0 dB lower. Reports show both.
 One exact match, such as a black image or a black frame, makes the mean infinite, but not the pooled
 value.
+
+torchmetrics' PSNR is not used: its constants (the logarithms of the peak and of the base) are in
+single precision, which changes every value by 3e-8 of itself; it knows no epsilon, which VidTok
+adds; and it does not return the squared errors that are pooled.
 """
 
 from collections.abc import Mapping, Sequence
 from math import inf, log10
+from typing import Literal
 
 import torch
-from jaxtyping import Float64, Num
+from jaxtyping import Float64, Num, Shaped
 from torch import Tensor
 
 from ..protocols.image_pair import Pair
-from ..protocols.protocol import Protocol
-from .metric import Column, SampleMetric
+from ..protocols.protocol import CANONICAL, Protocol, protocol_of
+from .metric import Column, SampleMetric, value_of
 
 PEAK = 255.0
 
 
 class PSNR(SampleMetric):
-    """PSNR under a protocol's rules.
+    """PSNR in dB, under a protocol's rules; from 0 to infinity for an exact match.
+
+    `compute` returns the mean over samples; `compute_all` also the pooled value, `psnr_pooled`.
 
     Args:
-        protocol: the rules; see `Protocol`.
+        protocol: the rules or their name; see `Protocol`.
     """
 
     name = "psnr"
+    column_names = ("psnr", "squared_error")
+    higher_is_better = True
 
-    def __init__(self, protocol: Protocol) -> None:
-        self.protocol = protocol
+    def __init__(self, protocol: Protocol | str = CANONICAL) -> None:
+        super().__init__()
+        self.protocol = protocol_of(protocol)
 
     def measure(self, pair: Pair) -> dict[str, Column]:
         """Return the PSNR of every sample in dB, and its mean squared error."""
@@ -43,10 +53,9 @@ class PSNR(SampleMetric):
             decibels = [clip_psnr(errors) for errors in frames.tolist()]
         return {"psnr": torch.tensor(decibels, dtype=torch.float64), "squared_error": clips}
 
-    def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
+    def numbers_of_means(self, means: Mapping[str, float]) -> dict[str, float]:
         """Return the mean PSNR over samples, and the PSNR of the pooled squared error."""
-        pooled = psnr_from_mse(columns["squared_error"].mean().item())
-        return {"psnr": columns["psnr"].mean().item(), "psnr_pooled": pooled}
+        return {"psnr": means["psnr"], "psnr_pooled": psnr_from_mse(means["squared_error"])}
 
     def caveat(self, columns: Mapping[str, Column]) -> str | None:
         """Warn if some samples, but not all, are exact matches and make the mean infinite."""
@@ -61,6 +70,26 @@ class PSNR(SampleMetric):
             f"{infinite} of {count} samples {verb} reproduced exactly, which makes the mean "
             "infinite; see the pooled value"
         )
+
+
+def psnr(
+    originals: Shaped[Tensor, "B 3 *frames H W"],
+    reconstructions: Shaped[Tensor, "B 3 *frames H W"],
+    protocol: Protocol | str = CANONICAL,
+    reduction: Literal["mean", "none"] = "mean",
+) -> Float64[Tensor, "*B"]:
+    """Compute the PSNR in dB of clips (B, 3, T, H, W) or images (B, 3, H, W).
+
+    Args:
+        originals: floats in [-1, 1], or uint8.
+        reconstructions: floats, clamped to [-1, 1], or uint8; of the same shape.
+        protocol: the rules or their name; by default both sides are rounded to 8 bits.
+        reduction: mean over the samples, or none for the value of each, (B,).
+
+    Raises:
+        ValueError: another shape, or originals beyond [-1, 1].
+    """
+    return value_of(PSNR(protocol), originals, reconstructions, reduction)
 
 
 def squared_errors(

@@ -10,22 +10,23 @@ C2 = (0.03 * 255)^2:
 gaussian11   11 x 11, sigma 1.5: the paper's window
 uniform7     7 x 7 with the sample covariance (divided by 48, not 49): scikit-image's default
 
-torchmetrics cannot be used here: its mean includes windows over mirrored borders.
+torchmetrics' SSIM is not used: its mean includes windows over mirrored borders. Its full map
+without these borders has the mean of gaussian11, but in double precision it takes forty times as
+long on a CPU; and its uniform window does not have the sample covariance.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float64, Num
+from jaxtyping import Float64, Num, Shaped
 from torch import Tensor
 
 from ..protocols.image_pair import Pair, flatten_frames
 from ..protocols.not_applicable import NotApplicableError
-from ..protocols.protocol import Protocol
-from .metric import Column, SampleMetric, mean_over_frames
+from ..protocols.protocol import CANONICAL, Protocol, protocol_of
+from .metric import Column, SampleMetric, mean_over_frames, value_of
 
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 SIGMA = 1.5
@@ -35,25 +36,27 @@ WINDOW_SIDES: dict[Window, int] = {"gaussian11": 11, "uniform7": 7}
 
 
 class SSIM(SampleMetric):
-    """SSIM under a protocol's rules.
+    """SSIM under a protocol's rules, from -1 to 1 for an exact match.
 
     Args:
-        protocol: the rules; see `Protocol`.
-        size: side of the images, in pixels.
+        protocol: the rules or their name; see `Protocol`.
+        size: side of the images, in pixels; if given, it is checked at once.
 
     Raises:
         NotApplicableError: images of this size are smaller than the window.
     """
 
     name = "ssim"
+    higher_is_better = True
 
-    def __init__(self, protocol: Protocol, size: int) -> None:
-        side = WINDOW_SIDES[protocol.ssim_window]
-        if size // _pooling(size, protocol.ssim_pool) < side:
+    def __init__(self, protocol: Protocol | str = CANONICAL, size: int | None = None) -> None:
+        super().__init__()
+        self.protocol = rules = protocol_of(protocol)
+        side = WINDOW_SIDES[rules.ssim_window]
+        if size is not None and size // _pooling(size, rules.ssim_pool) < side:
             raise NotApplicableError(
                 f"needs images of at least {side} x {side} pixels, got {size} x {size}"
             )
-        self.protocol = protocol
 
     def measure(self, pair: Pair) -> dict[str, Column]:
         """Return the SSIM of every sample, averaged over its frames."""
@@ -65,9 +68,25 @@ class SSIM(SampleMetric):
         values = (luminance * contrast).mean(dim=(1, 2, 3))  # (3)
         return {"ssim": mean_over_frames(values, len(pair.originals)).cpu()}
 
-    def numbers(self, columns: Mapping[str, Column]) -> dict[str, float]:
-        """Return the mean SSIM over samples."""
-        return {"ssim": columns["ssim"].mean().item()}
+
+def ssim(
+    originals: Shaped[Tensor, "B 3 *frames H W"],
+    reconstructions: Shaped[Tensor, "B 3 *frames H W"],
+    protocol: Protocol | str = CANONICAL,
+    reduction: Literal["mean", "none"] = "mean",
+) -> Float64[Tensor, "*B"]:
+    """Compute the SSIM of clips (B, 3, T, H, W) or images (B, 3, H, W), averaged over frames.
+
+    Args:
+        originals: floats in [-1, 1], or uint8.
+        reconstructions: floats, clamped to [-1, 1], or uint8; of the same shape.
+        protocol: the rules or their name; by default both sides are rounded to 8 bits.
+        reduction: mean over the samples, or none for the value of each, (B,).
+
+    Raises:
+        ValueError: another shape, images smaller than the window, or originals beyond [-1, 1].
+    """
+    return value_of(SSIM(protocol), originals, reconstructions, reduction)
 
 
 def similarity_maps(

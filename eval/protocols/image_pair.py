@@ -16,10 +16,11 @@ loaders do: 95 of the 256 gray levels of an untouched original then come out one
 from dataclasses import dataclass
 from typing import Literal
 
-from jaxtyping import Float, Num, UInt8
+import torch
+from jaxtyping import Float, Num, Shaped, UInt8
 from torch import Tensor
 
-from ...data.pixels import to_pixels
+from ...data.pixels import to_pixels, to_uint8
 
 PixelConvention = Literal["rounded", "truncated", "truncated_unit", "floats"]
 
@@ -52,6 +53,54 @@ class Pair:
             return self.originals.float(), (unit * 255).floor()
         loaded = (self.originals.double() / 127.5 - 1).float()
         return ((loaded + 1) / 2 * 255).floor(), (unit * 255).floor()
+
+
+def pair_of_pixels(
+    originals: Shaped[Tensor, "..."], reconstructions: Shaped[Tensor, "..."]
+) -> Pair:
+    """Build a pair from clips (B, 3, T, H, W), or from images (B, 3, H, W).
+
+    Args:
+        originals: floats in [-1, 1], rounded to the 8 bits that image files have, or uint8.
+        reconstructions: floats, clamped to [-1, 1], or uint8.
+
+    Raises:
+        ValueError: another shape, shapes that differ, originals beyond [-1, 1], or NaN.
+        TypeError: other integers than uint8.
+    """
+    if originals.shape != reconstructions.shape:
+        raise ValueError(
+            f"originals and reconstructions must have the same shape, got "
+            f"{tuple(originals.shape)} and {tuple(reconstructions.shape)}"
+        )
+    before = _clips("originals", originals)
+    after = _clips("reconstructions", reconstructions)
+    # Decoders round 1 up by a few units of the last place of half precision
+    if before.is_floating_point() and before.numel() and before.abs().max() > 1.001:
+        raise ValueError(
+            f"originals must lie in [-1, 1], got {before.min().item():.4g} to "
+            f"{before.max().item():.4g}; scale them, or pass them as uint8"
+        )
+    pixels = after if after.is_floating_point() else None
+    return Pair(_eight_bit(before), _eight_bit(after), pixels)
+
+
+def _clips(name: str, values: Shaped[Tensor, "*shape"]) -> Num[Tensor, "B 3 T H W"]:
+    """Return clips or images as clips, in a supported dtype."""
+    if values.ndim not in (4, 5) or values.shape[1] != 3:
+        raise ValueError(
+            f"{name} must be clips (B, 3, T, H, W) or images (B, 3, H, W), got "
+            f"{tuple(values.shape)}"
+        )
+    if not (values.is_floating_point() or values.dtype == torch.uint8):
+        raise TypeError(f"{name} must be floats in [-1, 1] or uint8, got {values.dtype}")
+    if values.is_floating_point() and values.isnan().any():
+        raise ValueError(f"{name} must lie in [-1, 1], got NaN")
+    return values.unsqueeze(2) if values.ndim == 4 else values
+
+
+def _eight_bit(clips: Num[Tensor, "B 3 T H W"]) -> UInt8[Tensor, "B 3 T H W"]:
+    return to_uint8(clips) if clips.is_floating_point() else clips
 
 
 def flatten_frames(clips: Num[Tensor, "B C T H W"]) -> Num[Tensor, "B*T C H W"]:

@@ -155,3 +155,12 @@ def protocol_by_name(name: str) -> Protocol:
             f"{did_you_mean(name, PROTOCOLS)}"
         )
     return PROTOCOLS[name]
+
+
+def protocol_of(protocol: Protocol | str) -> Protocol:
+    """Return the protocol itself, or that of this name.
+
+    Raises:
+        ValueError: there is no protocol of this name.
+    """
+    return protocol_by_name(protocol) if isinstance(protocol, str) else protocol

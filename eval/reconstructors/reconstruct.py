@@ -21,6 +21,8 @@ from ...data.codecs.video import probe_video, read_frames
 from ...data.codecs.write import write_image, write_video
 from ...data.pixels import to_pixels, to_uint8
 from ...data.sources.media import MediaFile
+from ...data.sources.source import list_source
+from ...tokenizers.open import open_tokenizer
 from ...tokenizers.tokenizer import VisualTokenizer
 from ..metrics.psnr import clip_psnr, squared_errors
 
@@ -78,26 +80,30 @@ def check_outputs(files: Sequence[MediaFile], output: Path) -> None:
 
 
 def reconstruct_file(
-    file: MediaFile,
-    tokenizer: VisualTokenizer,
-    output: Path,
+    file: MediaFile | str | Path,
+    tokenizer: VisualTokenizer | str | Path,
+    output: str | Path,
     frames: int | None = None,
     tile: int | None = None,
 ) -> ReconstructedFile:
-    """Encode and decode one image or video and write the result.
+    """Encode and decode one image or video of any size and length, and write the result.
 
     Args:
-        file: image or video to read.
-        tokenizer: tokenizer to use; it streams videos chunk by chunk.
-        output: folder of the results.
+        file: image or video to read, its path or its URL.
+        tokenizer: tokenizer to use, which streams videos chunk by chunk; or the folder or hub id of
+            a saved one, which runs on the CPU.
+        output: folder of the results, which replace those of an earlier call.
         frames: maximum number of frames of a video; None takes all.
         tile: side of tiles in pixels, 0 for none; None tiles frames with a side above 1536 pixels
             into tiles of 1024.
 
     Raises:
         OSError: the file cannot be read.
+        ValueError: the path leads to several files, or to none that is an image or video.
     """
-    path, side_by_side = output_paths(file, output)
+    file = file if isinstance(file, MediaFile) else _single_file(file)
+    tokenizer = open_tokenizer(tokenizer)
+    path, side_by_side = output_paths(file, Path(output))
     if file.kind == "image":
         images: Iterator[Frame] = iter([to_tensor(read_image(file.location))])
         fps = Fraction(1)
@@ -121,6 +127,16 @@ def reconstruct_file(
         height=comparison.size[1],
         psnr=clip_psnr(comparison.errors),
     )
+
+
+def _single_file(path: str | Path) -> MediaFile:
+    files = list_source(path).files
+    if len(files) != 1:
+        raise ValueError(
+            f"reconstruct_file takes one image or video, {path} has {len(files)}; "
+            "call it for each of list_source(path).files"
+        )
+    return files[0]
 
 
 def reconstruct_frames(

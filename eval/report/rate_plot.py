@@ -75,7 +75,7 @@ def _plot(rows: Sequence[Row], metric: str, colors: Mapping[str, int]) -> str:
         is_curve = name != ordered[0].tokenizer
         series.append(
             Series(
-                label=_short_name(name, list(colors)),
+                label=name,
                 points=tuple((_rate(row), row.metrics[metric]) for row in ordered),
                 notes=tuple(
                     f"{row.tokenizer}: {row.metrics[metric]:{column.form}} at {_rate(row):.4g} "
@@ -121,13 +121,3 @@ def _has_point(row: Row, metric: str) -> bool:
 def _rate(row: Row) -> float:
     assert row.bits_per_pixel is not None, "rows without a rate are not plotted"
     return row.bits_per_pixel
-
-
-def _short_name(name: str, others: Sequence[str]) -> str:
-    """Return as many final parts of a path as distinguish it from the other names."""
-    parts = name.rstrip("/").split("/")
-    for count in range(1, len(parts)):
-        ending = "/".join(parts[-count:])
-        if not any(other != name and other.rstrip("/").endswith(ending) for other in others):
-            return ending
-    return name

@@ -15,6 +15,7 @@ from .markdown import markdown
 from .page import page
 from .provenance import machine, versions
 from .schema import ReportEntry, finding_entry
+from .short_names import short_names, with_short_names
 
 TITLE = "Tokenizer report"
 
@@ -81,18 +82,23 @@ class Report:
         return self.entry().model_dump(mode="json")
 
     def write(self, folder: Path) -> None:
-        """Write report.json, report.md and report.html."""
+        """Write report.json, report.md and report.html; the last two show short names."""
         folder.mkdir(parents=True, exist_ok=True)
         files, provenance = ReportFiles.in_folder(folder), self._provenance()
         write_text_whole(files.json, dumps(self.to_json()) + "\n")
         lines = [f"{name}: {value}" for name, value in provenance]
-        text = markdown(self._summary(), self.rows, self.battery, lines)
+        rows = with_short_names(self.rows)
+        short = {full.tokenizer: row.tokenizer for full, row in zip(self.rows, rows, strict=True)}
+        findings = [
+            replace(one, tokenizer=short.get(one.tokenizer, one.tokenizer)) for one in self.battery
+        ]
+        text = markdown(self._summary(), rows, findings, lines)
         write_text_whole(files.markdown, text)
         html = page(
             title=TITLE,
             summary=self._summary(),
-            rows=self.rows,
-            findings=self.battery,
+            rows=rows,
+            findings=findings,
             clips=self.clips,
             provenance=provenance,
         )
@@ -105,13 +111,14 @@ class Report:
 
     def _provenance(self) -> list[tuple[str, str]]:
         """List rules, tokenizers, weights, libraries and the machine, by name."""
-        tokenizers = []
+        tokenizers, short = [], short_names([row.tokenizer for row in self.rows])
         for row in self.rows:
-            facts = [row.settings, row.dtype and f"{row.device}, {row.dtype}"]
+            facts = [None if short[row.tokenizer] == row.tokenizer else row.tokenizer]
+            facts += [row.settings, row.dtype and f"{row.device}, {row.dtype}"]
             facts.append(row.fingerprint and f"fingerprint {row.fingerprint}")
             described = "; ".join(fact for fact in facts if fact)
             if described:
-                tokenizers.append((row.tokenizer, described))
+                tokenizers.append((short[row.tokenizer], described))
         extractors = {name: digest for row in self.rows for name, digest in row.extractors.items()}
         return [
             ("protocol", f"{self.protocol.name} ({self.protocol.hash})"),

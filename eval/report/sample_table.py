@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...output_file import replaced_file
 from ..harness.row import Row, with_canonical
 
 TEXT_COLUMNS = ("tokenizer", "protocol", "key")
@@ -33,6 +34,5 @@ def write_sample_table(path: Path, rows: Sequence[Row]) -> None:
         for name in names
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    pq.write_table(pa.table(columns), partial)
-    partial.replace(path)
+    with replaced_file(path) as partial:
+        pq.write_table(pa.table(columns), partial)

@@ -50,6 +50,10 @@ class TemporalAttention(nn.Module):
         if config.zero_init:
             zero_init(self.proj)
 
+    def extra_repr(self) -> str:
+        """Describe the window for `repr`."""
+        return f"window={self.window}"
+
     def forward(
         self, x: Float[Tensor, "B C T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B C T H W"]:

@@ -64,6 +64,10 @@ class SpaceToDepthDown(nn.Module):
             config=config,
         )
 
+    def extra_repr(self) -> str:
+        """Describe the factors for `repr`."""
+        return f"time={self.stage.time}, space={self.stage.space}"
+
     def forward(
         self, x: Float[Tensor, "B Cin T H W"], state: StreamState | None = None
     ) -> Float[Tensor, "B Cout t h w"]:

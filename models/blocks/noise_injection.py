@@ -22,6 +22,10 @@ class NoiseInjection(nn.Module):
         super().__init__()
         self.scale = nn.Parameter(torch.zeros(channels))
 
+    def extra_repr(self) -> str:
+        """Describe the number of channels for `repr`."""
+        return str(len(self.scale))
+
     def forward(
         self, x: Float[Tensor, "B C T H W"], conditions: Conditions
     ) -> Float[Tensor, "B C T H W"]:

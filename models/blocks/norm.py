@@ -52,6 +52,10 @@ class RMSNorm(nn.Module):
         self.eps = eps
         self.weight = nn.Parameter(torch.ones(channels)) if gain else None
 
+    def extra_repr(self) -> str:
+        """Describe the options for `repr`."""
+        return f"eps={self.eps}, gain={self.weight is not None}"
+
     def forward(self, x: Float[Tensor, "B C T H W"]) -> Float[Tensor, "B C T H W"]:
         """Normalize `x`, with the mean square taken in fp32 or better."""
         wide = x.to(torch.promote_types(x.dtype, torch.float32))

@@ -29,6 +29,10 @@ class NearestUp(nn.Module):
             stage.width, stage.out_width, kernel=(temporal_kernel(stage), 3), config=config
         )
 
+    def extra_repr(self) -> str:
+        """Describe the factors for `repr`."""
+        return f"time={self.stage.time}, space={self.stage.space}"
+
     def forward(
         self, x: Float[Tensor, "B Cin t h w"], state: StreamState | None = None
     ) -> Float[Tensor, "B Cout T H W"]:
@@ -55,6 +59,10 @@ class DepthToSpaceUp(nn.Module):
         self.conv = CausalConv3d(
             stage.width, unpacked, kernel=(temporal_kernel(stage), 3), config=config
         )
+
+    def extra_repr(self) -> str:
+        """Describe the factors for `repr`."""
+        return f"time={self.stage.time}, space={self.stage.space}"
 
     def forward(
         self, x: Float[Tensor, "B Cin t h w"], state: StreamState | None = None

@@ -26,6 +26,10 @@ class BlurPool(nn.Module):
         row = torch.tensor([math.comb(size - 1, k) for k in range(size)]) / 2 ** (size - 1)
         self.register_buffer("kernel", torch.outer(row, row)[None, None])
 
+    def extra_repr(self) -> str:
+        """Describe the side of the kernel for `repr`."""
+        return f"size={len(self.kernel[0, 0])}"
+
     def forward(self, x: Float[Tensor, "N C H W"]) -> Float[Tensor, "N C h w"]:
         """Blur `x` and take every second position."""
         channels = x.shape[1]

@@ -13,6 +13,7 @@ ORDER = (
     "diagnostics",
     "report",
     "job",
+    "evaluate",
 )
 
 

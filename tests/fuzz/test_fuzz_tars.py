@@ -11,6 +11,8 @@ from PIL import Image
 
 from fuzzing import CASES, check_message, fuzz, run
 from mutators import BLOCK, damaged
+from vistok.data.sources.media import BadFile, MediaFile
+from vistok.data.sources.shard_stream import read_shard
 from vistok.data.sources.source import list_source
 
 pytestmark = pytest.mark.slow
@@ -101,6 +103,17 @@ def inspected(folder: Path) -> tuple[int, list[dict]]:
     return found["num_images"], bad
 
 
+def check_streamed_likewise(folder: Path) -> None:
+    """A tar that is streamed gives the files of its index, and reports damage if that does."""
+    tar = str(folder / "x.tar")
+    listing = list_source(folder)
+    streamed = list(read_shard(tar))
+    files = [entry.path for entry in streamed if isinstance(entry, MediaFile)]
+    assert files == [file.path for file in listing.files if file.path.startswith(f"{tar}!")]
+    indexed = {bad.path for bad in listing.skipped if bad.exception}
+    assert {entry.path for entry in streamed if isinstance(entry, BadFile)} == indexed
+
+
 def test_damaged_tars(folder):
     whole = b"".join(good_members()) + bytes(2 * BLOCK)
 
@@ -111,6 +124,7 @@ def test_damaged_tars(folder):
         # Members replaced by zeros, to the end, make a tar of fewer members
         is_shorter_tar = whole.startswith(mutant.rstrip(b"\0"))
         assert num_read == 1 + NUM_GOOD or bad or is_shorter_tar, "lost without a word"
+        check_streamed_likewise(folder)
 
     fuzz(case, CASES // 2)
 
@@ -127,5 +141,6 @@ def test_hostile_members(folder):
         assert num_read >= 1 + num_before, bad
         for file in list_source(folder).files:
             assert not {"..", ""} & {*file.key.split("/")}, file.key
+        check_streamed_likewise(folder)
 
     fuzz(case, CASES // 2)

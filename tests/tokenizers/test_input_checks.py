@@ -1,7 +1,11 @@
 """Inputs that would silently give a wrong result are refused, with a message that helps."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tiny import tiny_tokenizer
 from vistok import Layout
@@ -131,3 +135,102 @@ def test_the_chunks_of_a_stream_have_one_batch_height_and_width(video_tokenizer,
 def test_empty_clips_are_refused_with_one_message(image_tokenizer, size, pad):
     with pytest.raises(ValueError, match="pixels must have at least one frame, row and column"):
         image_tokenizer.encode(torch.zeros(1, 3, *size), pad=pad)
+
+
+# ---- the likely mistakes of somebody new ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (Image.new("RGB", (16, 16)), "got PIL Image; use vistok.load_image"),
+        (np.zeros((16, 16, 3), np.uint8), "got numpy ndarray; use vistok.load_image"),
+        ("photo.jpg", "got str; use vistok.load_image or vistok.load_video"),
+        (Path("photo.jpg"), "use vistok.load_image or vistok.load_video"),
+        ([torch.zeros(3, 16, 16)], "got list; use vistok.load_image or vistok.load_video"),
+    ],
+)
+def test_what_is_no_tensor_is_refused_with_the_function_that_makes_one(
+    image_tokenizer, given, message
+):
+    for take in (image_tokenizer.encode, image_tokenizer.reconstruct, image_tokenizer):
+        with pytest.raises(
+            TypeError, match=rf"pixels must be a torch.Tensor in \[-1, 1\].*{message}"
+        ):
+            take(given)
+    with pytest.raises(TypeError, match=r"images must be .* use encode\(vistok.load_image"):
+        image_tokenizer.encode_images(given)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        ((1, 16, 16, 3), "channels come second"),
+        ((16, 16, 3), "channels come second"),
+        ((1, 4, 3, 16, 16), r"for \(B, T, 3, H, W\) pass pixels.transpose\(1, 2\)"),
+        ((3, 16, 16), r"pass image\[None\] to encode_images"),
+        ((1, 3, 16, 16), r"for images \(B, 3, H, W\) use encode_images"),
+        ((3, 4, 16, 16), r"for one clip \(3, T, H, W\) pass clip\[None\]"),
+    ],
+)
+def test_pixels_of_other_axes_are_refused_with_what_to_do(image_tokenizer, size, message):
+    with pytest.raises(ValueError, match=rf"pixels must be \(B, 3, T, H, W\).*{message}"):
+        image_tokenizer.encode(torch.zeros(size))
+
+
+def test_clips_are_not_images(image_tokenizer):
+    with pytest.raises(ValueError, match=r"images must be \(B, 3, H, W\).*for clips use encode"):
+        image_tokenizer.encode_images(torch.zeros(1, 3, 1, 16, 16))
+
+
+def test_a_stream_is_not_one_tensor(image_tokenizer):
+    with pytest.raises(TypeError, match=r"split a clip by pixels.split\(lengths, dim=2\)"):
+        image_tokenizer.encode_stream(torch.zeros(1, 3, 1, 16, 16))
+
+
+def test_what_is_not_codes_is_refused_with_the_function_that_decodes_it(image_tokenizer):
+    x = pixels(1, 3, 1, 16, 16)
+    with torch.no_grad():
+        e = image_tokenizer.encode(x)
+    for integers in (e.tokens, e.index, e.indices):
+        with pytest.raises(
+            ValueError, match=r"got torch.int64;.* decode\(encoding\) or decode_tok"
+        ):
+            image_tokenizer.decode(integers)
+    with pytest.raises(ValueError, match=r"for pixels use reconstruct"):
+        image_tokenizer.decode(x)
+    with pytest.raises(TypeError, match=r"got vistok Output; pass output.encoding"):
+        image_tokenizer.decode(image_tokenizer(x))
+    with pytest.raises(TypeError, match=r"codes must be a torch.Tensor, got numpy ndarray"):
+        image_tokenizer.decode(e.code.numpy())
+    with pytest.raises(ValueError, match="one grid per encoding, got 2"):
+        image_tokenizer.decode((e.code, e.code))
+    with pytest.raises(TypeError, match=r"got vistok Encoding; use decode\(encoding\)"):
+        image_tokenizer.decode_tokens(e, e.layout)
+    with pytest.raises(TypeError, match=r"got tuple; pass encoding.tokens"):
+        image_tokenizer.decode_tokens(e.indices, e.layout)
+    with pytest.raises(
+        ValueError, match=r"for indices \(B, t, h, w, groups\) pass encoding.tokens"
+    ):
+        image_tokenizer.decode_tokens(e.index, e.layout)
+
+
+def test_an_encoding_is_decoded_by_every_function_that_decodes(video_tokenizer, kl_tokenizer):
+    x = pixels(2, 3, 3, 13, 9)
+    e = video_tokenizer.encode(x, pad="replicate")
+    assert torch.equal(video_tokenizer.decode(e), video_tokenizer.decode(e.codes, e.layout))
+    assert video_tokenizer.decode(e).shape == x.shape, "its layout crops"
+    assert torch.equal(
+        video_tokenizer.decode(e[1:2]), video_tokenizer.decode(e.code[1:2], e.layout)
+    )
+    image = kl_tokenizer.encode_images(x[:, :, 0], pad="replicate")
+    decoded = kl_tokenizer.decode(image.codes, image.layout)
+    assert torch.equal(kl_tokenizer.decode_latents(image), decoded)
+    assert torch.equal(kl_tokenizer.decode_images(image), decoded[:, :, 0])
+
+
+def test_the_encodings_of_a_stream_are_decoded_as_a_stream(video_tokenizer):
+    chunks = list(video_tokenizer.encode_stream(pixels(1, 3, 5, 16, 16).split([1, 4], dim=2)))
+    from_codes = list(video_tokenizer.decode_stream(one.codes for one in chunks))
+    for piece, expected in zip(video_tokenizer.decode_stream(chunks), from_codes, strict=True):
+        assert torch.equal(piece, expected)

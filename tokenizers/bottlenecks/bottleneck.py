@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ..results.batch_result import BatchResult
 from .posterior import Gaussian
 
 # Indices are int64, and products of a few of them must not overflow.
@@ -35,8 +36,8 @@ class NonFiniteLatentsError(ValueError, FloatingPointError):
     """Latents with NaN or infinite values: the input is wrong, or training has diverged."""
 
 
-@dataclass(frozen=True)
-class Quantized:
+@dataclass(frozen=True, repr=False)
+class Quantized(BatchResult):
     """The result of a bottleneck, the same fields for every kind.
 
     Attributes:
@@ -88,6 +89,10 @@ class Bottleneck(nn.Module, ABC):
             out = self._quantize(x32)
         terms = {name: term.float() for name, term in out.terms.items()}
         return Quantized(out.codes.to(x.dtype), out.indices, out.loss.float(), terms)
+
+    def extra_repr(self) -> str:
+        """Describe the channels for `repr`."""
+        return f"dim={self.dim}, code_dim={self.code_dim}"
 
     @torch.no_grad()
     def _check_finite(self, x: Tensor) -> None:
@@ -145,6 +150,10 @@ class Quantizer(Bottleneck):
     def bits(self) -> float:
         """Nominal number of bits per vector."""
         return sum(log2(size) for size in self.group_sizes)
+
+    def extra_repr(self) -> str:
+        """Describe the channels and codes for `repr`."""
+        return f"{super().extra_repr()}, group_sizes={self.group_sizes}"
 
     @property
     def residual_scale(self) -> Tensor | float:

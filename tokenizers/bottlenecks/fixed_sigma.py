@@ -42,6 +42,10 @@ class FixedSigma(KLRegularized):
         self.dim = self.code_dim = latent_channels
         self.sigma = sigma
 
+    def extra_repr(self) -> str:
+        """Describe the channels and the noise for `repr`."""
+        return f"{super().extra_repr()}, sigma={self.sigma:g}"
+
     def posterior(self, x: Float[Tensor, "*batch dim"]) -> Gaussian:
         """Return N(x, sigma^2), whose log-variance is constant."""
         return Gaussian(x, torch.full_like(x, 2 * log(self.sigma)))

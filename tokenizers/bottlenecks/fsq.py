@@ -80,6 +80,7 @@ class FSQ(Quantizer):
         levels = _levels(levels, codebook_size)
         if squash not in ("tanh", "clamp"):
             raise ValueError(f"squash must be tanh or clamp, got {squash!r}")
+        self._level_counts = tuple(levels)  # for `repr`, also where buffers have no values
         self.symmetric, self.squash = symmetric, squash
         self.idempotent = squash == "clamp"
         self.dim = self.code_dim = len(levels)
@@ -91,6 +92,10 @@ class FSQ(Quantizer):
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
         self.register_buffer("basis", torch.tensor(basis), persistent=False)
         self.register_buffer("constant_bits", constants.view(torch.int32), persistent=False)
+
+    def extra_repr(self) -> str:
+        """Describe the levels, and the squashing for `repr`."""
+        return f"levels={self._level_counts}, squash={self.squash!r}"
 
     @property
     def residual_scale(self) -> Float[Tensor, "dim"]:

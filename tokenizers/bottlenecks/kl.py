@@ -48,6 +48,10 @@ class KLRegularized(Continuous):
         check_choice("kl_reduction", kl_reduction, ("mean", "per_pixel", "sum_over_batch"))
         self.kl_weight, self.kl_reduction = kl_weight, kl_reduction
 
+    def extra_repr(self) -> str:
+        """Describe the channels and the weight for `repr`."""
+        return f"{super().extra_repr()}, kl_weight={self.kl_weight:g}"
+
     def forward(self, x: Float[Tensor, "*batch dim"], pixel_values: int | None = None) -> Quantized:
         """Pass vectors through the bottleneck; the first axis counts the samples.
 

@@ -7,11 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..results.batch_result import BatchResult
+
 MIN_LOGVAR, MAX_LOGVAR = -30.0, 20.0
 
 
-@dataclass(frozen=True)
-class Gaussian:
+@dataclass(frozen=True, repr=False)
+class Gaussian(BatchResult):
     """The distribution N(mean, exp(logvar)), elementwise; the log-variance lies in [-30, 20].
 
     A log-variance of None means certainty: the sample is the mean and the divergence is zero.
@@ -41,8 +43,8 @@ class Gaussian:
         return 0.5 * (self.mean.square() + self.logvar.exp() - 1.0 - self.logvar)
 
 
-@dataclass(frozen=True)
-class Posterior:
+@dataclass(frozen=True, repr=False)
+class Posterior(BatchResult):
     """The posteriors of an encoding, one (B, C, t, h, w) Gaussian per grid.
 
     Every method returns a tuple with one entry per grid; `kl` sums the elements of each sample.

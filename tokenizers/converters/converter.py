@@ -1,6 +1,5 @@
 """Converter: the common interface of all families of published checkpoints."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -9,6 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ...output_file import file_sha256
 from ..model_card import add_provenance
 from ..tokenizer import VisualTokenizer
 
@@ -40,8 +40,7 @@ class Conversion:
         if (folder / "config.json").exists():
             raise ValueError(f"{folder} already holds a tokenizer; choose another --output")
         self.tokenizer.save_pretrained(folder)
-        with self.source.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(self.source)
         text = f"Converted from `{self.source.name}` (sha256 `{digest}`): {self.weights}."
         add_provenance(folder, text)
 

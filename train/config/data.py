@@ -1,10 +1,11 @@
 """The `data` section of a run config: sources, cropping and reading of the training data."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, model_validator
 
-from ...config import ConfigSection, Count
+from ...config import ConfigSection, Count, PositiveInt
+from ...data.training.batch_kind import check_one_aspect
 from ...data.training.crop import CropRules
 
 
@@ -42,6 +43,13 @@ class Sources(ConfigSection):
 class Data(CropRules, Sources):
     """Training data: its sources, and how samples are cropped and read."""
 
+    shuffle: Literal["exact", "stream"] = "exact"
+    """exact: all files are indexed and permuted anew in every epoch; resuming is exact. stream: tar
+    shards are read from beginning to end without an index, for sources too large for one, and
+    shuffled approximately; a resumed run begins a new pass over the shards."""
+    shuffle_buffer: PositiveInt | None = None
+    """Number of files that each worker keeps in memory to draw from, with `shuffle: stream`, of
+    each source and kind of file; null is 1000."""
     workers: Count = 2
     """Number of reading processes per device; 0 reads in the training process."""
     cache_files: Count = 0
@@ -49,3 +57,20 @@ class Data(CropRules, Sources):
     max_bad: NonNegativeFloat = 0.01
     """Unreadable files that are accepted: below 1 a share of all files (at least 10), otherwise a
     number of files."""
+
+    @model_validator(mode="after")
+    def _settings_suit_the_shuffle(self) -> "Data":
+        if self.shuffle == "exact" and self.shuffle_buffer is not None:
+            raise ValueError(
+                f"shuffle_buffer={self.shuffle_buffer} needs shuffle=stream; shuffle=exact has no "
+                "buffer"
+            )
+        if self.shuffle == "stream":
+            if self.cache_files:
+                raise ValueError(
+                    f"cache_files={self.cache_files} needs shuffle=exact; files that are streamed "
+                    "are not read twice"
+                )
+            for kind in self.kinds:
+                check_one_aspect(kind)
+        return self

@@ -30,9 +30,12 @@ def load_run_config(name: str | Path, overrides: Sequence[str] = ()) -> RunConfi
     return last
 
 
-def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
+def load_stages(
+    config: str | Path | Mapping[str, Any], overrides: Sequence[str] = ()
+) -> dict[str, RunConfig]:
     """Return the stages of a config by name, in order; one without a name if it has no stages.
 
+    The config is the name of a shipped one, the path of a YAML file, or the settings themselves.
     Overrides apply to every stage unless they name one: `stages.0.train.steps=10`, which takes
     precedence over `train.steps=5`.
 
@@ -40,7 +43,7 @@ def load_stages(name: str | Path, overrides: Sequence[str] = ()) -> dict[str, Ru
         FileNotFoundError: no such config.
         ValueError: as `load_run_config`, or a stage whose name is taken.
     """
-    tree = load_config(name)
+    tree = load_config(config)
     stages: Any = tree.pop("stages", None)
     if stages is None:
         stages = [{"name": ""}]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ...data.pixels import to_pixels, to_uint8
 from ...distributed import rank_and_world_size
-from ...eval.harness.evaluate import evaluate
+from ...eval.evaluate import evaluate
 from ...eval.metrics.catalog import CODEBOOK_METRICS, MetricContext, open_metrics
 from ...eval.metrics.sample_std import sample_std
 from ...eval.protocols.protocol import CANONICAL

@@ -7,6 +7,7 @@ the later stages are checked for what can be known before the earlier ones are t
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...data.sources.shard_stream import list_shards, media_kinds
 from ...data.sources.source import list_source
 from ...eval.features.extractor_weights import find
 from ...eval.features.lpips_network import TRUNKS
@@ -43,14 +44,17 @@ def check_later_stages(stages: Mapping[str, RunConfig], output: Path) -> None:
         listed |= _sources(config)
 
 
-def _check(config: RunConfig, listed: set[str], output: Path) -> None:
+def _check(config: RunConfig, listed: set[tuple[str, bool]], output: Path) -> None:
     """Raise unless a stage finds its trackers, weights, data and start."""
     check_trackers(config.train.trackers)
     check_scores(config.eval, config.held_out_size, config.data.frames, "cpu")
     if config.train.losses.perceptual_weight:
         find(TRUNKS[config.train.losses.perceptual_trunk])
-    for source in _sources(config) - listed:
-        list_source(source)
+    for source, is_streamed in _sources(config) - listed:
+        if is_streamed:
+            media_kinds(source, list_shards(source)[0])
+        else:
+            list_source(source)
     start = config.start.source
     if start in (None, "previous") or Path(start).resolve().is_relative_to(output.resolve()):
         return  # random weights, or those of an earlier stage
@@ -58,7 +62,8 @@ def _check(config: RunConfig, listed: set[str], output: Path) -> None:
         check_config(VisualTokenizer, finished_tokenizer(start))
 
 
-def _sources(config: RunConfig) -> set[str]:
-    """Return the names of the training and held-out data of a run."""
-    held_out = {config.eval.source} if config.eval.source is not None else set()
-    return {source for source, _ in config.data.sources} | held_out
+def _sources(config: RunConfig) -> set[tuple[str, bool]]:
+    """Return the training and held-out data of a run, each with whether it is streamed."""
+    held_out = {(config.eval.source, False)} if config.eval.source is not None else set()
+    is_streamed = config.data.shuffle == "stream"
+    return {(source, is_streamed) for source, _ in config.data.sources} | held_out

@@ -3,15 +3,16 @@
 import logging
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
 from ...data.evaluation_set import EvaluationSet, evaluation_batches
+from ...data.sources.shard_stream import list_shards, media_kinds
 from ...data.sources.source import list_source
 from ...data.training.groups import WeightedFiles
 from ...data.training.loader import TrainingLoader
-from ...data.training.order import BatchPositions, SampleIndex
+from ...data.training.order import BatchPositions
+from ...data.training.streamed_set import DEFAULT_BUFFER, StreamedSet, WeightedShards
 from ...data.training.training_set import TrainingSet
 from ..config.data import Data
 from ..config.training import Train
@@ -34,7 +35,7 @@ class TrainingData:
         world_size: number of processes.
     """
 
-    dataset: TrainingSet
+    dataset: TrainingSet | StreamedSet
     data: Data
     options: Train
     rank: int = 0
@@ -49,6 +50,13 @@ class TrainingData:
             start_step: optimizer steps taken so far.
             num_batches: number of batches; None continues to the end of the run.
         """
+        if start_step and isinstance(self.dataset, StreamedSet):
+            log.warning(
+                "data.shuffle=stream does not resume exactly: from step %d on a new pass over the "
+                "shards begins, in an order drawn from (seed, step), so some files are seen again "
+                "before others are seen at all",
+                start_step,
+            )
         first = start_step * self.options.accumulation_steps
         end = self.options.steps * self.options.accumulation_steps
         return TrainingLoader(
@@ -91,24 +99,54 @@ class TrainingData:
 def open_training_data(
     data: Data, options: Train, rank: int = 0, world_size: int = 1
 ) -> TrainingData:
-    """List the sources of the training data, and warn about files in them that are not used."""
+    """Open the sources of the training data, and warn about files in them that are not used."""
+    if data.shuffle == "stream":
+        dataset = _open_stream(data, options.seed, world_size)
+    else:
+        dataset = _open_index(data, options.seed)
+    return TrainingData(dataset, data, options, rank=rank, world_size=world_size)
+
+
+def _open_index(data: Data, seed: int) -> TrainingSet:
+    """List the files of all sources."""
     sources: list[WeightedFiles] = []
     for source, weight in data.sources:
         listing = list_source(source)
         if listing.skipped:
             log.warning("%d file(s) of %s are not images or videos", len(listing.skipped), source)
         sources.append(WeightedFiles(listing.files, weight))
-    dataset = TrainingSet(sources, data, options.seed, data.cache_files, data.workers)
+    dataset = TrainingSet(sources, data, seed, data.cache_files, data.workers)
     listed = {file.path for source in sources for file in source.files}
     unused = len(listed) - len(dataset.files)
     if unused:
         clips = "the rows of data.buckets take" if data.rows else f"data.frames={data.frames} takes"
         log.warning("%d file(s) left out: %s videos", unused, clips)
-    return TrainingData(dataset, data, options, rank=rank, world_size=world_size)
+    return dataset
+
+
+def _open_stream(data: Data, seed: int, world_size: int) -> StreamedSet:
+    """List the shards of all sources."""
+    num_readers = world_size * max(data.workers, 1)
+    sources: list[WeightedShards] = []
+    for source, weight in data.sources:
+        shards, others = list_shards(source)
+        if others:
+            log.warning("%d file(s) of %s are not tar shards", len(others), source)
+        if len(shards) < num_readers:
+            log.warning(
+                "%s has %d shard(s) for %d reading processes (ranks x data.workers): some read the "
+                "same shard at a time, so a batch may hold a file twice; make more, smaller shards "
+                "or lower data.workers",
+                source,
+                len(shards),
+                num_readers,
+            )
+        sources.append(WeightedShards(shards, media_kinds(source, shards), weight))
+    return StreamedSet(sources, data, seed, data.shuffle_buffer or DEFAULT_BUFFER)
 
 
 def preview_clips(
-    dataset: TrainingSet, source: str | None, size: int, frames: int
+    dataset: TrainingSet | StreamedSet, source: str | None, size: int, frames: int
 ) -> UInt8[Tensor, "B 3 T H W"]:
     """Return the clips of all sample grids of a run, held-out ones if there are any.
 
@@ -122,7 +160,7 @@ def preview_clips(
         ValueError: no file of the held-out data can be read.
     """
     if source is None:
-        return torch.stack([dataset[SampleIndex(position)] for position in range(GRID_SAMPLES)])
+        return dataset.first_clips(GRID_SAMPLES)
     heldout = EvaluationSet(list_source(source).files, size, frames, limit=GRID_SAMPLES)
     for batch in evaluation_batches(heldout, GRID_SAMPLES):
         if batch.clips is not None:

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from vistok.data.inspection.inspection import inspect_source
+from vistok.data.sources.media import BadFile, MediaFile
+from vistok.data.sources.shard_stream import read_shard
 from vistok.data.sources.source import list_source
 from vistok.data.sources.tar_shard import index_tar
 
@@ -76,6 +78,17 @@ def test_damage_behind_good_members_is_reported(name, whole, tmp_path, caplog):
     assert reason in caplog.text
 
 
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damage_is_reported_likewise_where_the_tar_is_streamed(name, whole, tmp_path):
+    damage, num_good, reason = DAMAGE[name]
+    path = tmp_path / "shard.tar"
+    path.write_bytes(damage(whole))
+    *files, bad = read_shard(str(path))
+    assert [type(file) for file in files] == num_good * [MediaFile]
+    assert isinstance(bad, BadFile)
+    assert (bad.path, reason in bad.reason) == (str(path), True)
+
+
 def header_of_size(kind: bytes, size: bytes) -> bytes:
     """A header with a size in base 256, which may be negative or above what memory holds."""
     member = tarfile.TarInfo("x.png")
@@ -110,9 +123,14 @@ def test_an_impossible_size_costs_what_is_behind_it(kind, size, whole, tmp_path)
     assert len(listing.files) == 3
     assert [bad.path for bad in listing.skipped] == [str(path)]
     assert listing.skipped[0].reason
+    *files, bad = read_shard(str(path))
+    assert [type(file) for file in files] == 3 * [MediaFile]
+    assert isinstance(bad, BadFile)
+    assert bad.path == str(path)
     path.write_bytes(header_of_size(kind, size) + whole)
     with pytest.raises(ValueError, match=r"shard\.tar: \w+"):
         list_source(path)
+    assert [type(entry) for entry in read_shard(str(path))] == [BadFile]
 
 
 def test_a_whole_tar_is_not_reported(whole, tmp_path):
@@ -128,6 +146,23 @@ def test_no_flipped_bit_of_a_header_loses_members_silently(whole, tmp_path):
     for offset in range(6 * BLOCK, 7 * BLOCK, 7):
         index = index_tar_of(with_flipped_bit(whole, offset), path)
         assert [member.span for member, _ in index.members] == members or index.damage
+        streamed = list(read_shard(str(path)))
+        good = [entry for entry in streamed if isinstance(entry, MediaFile)]
+        assert len(good) == len(members) or isinstance(streamed[-1], BadFile)
+
+
+def test_headers_nested_too_deeply_are_damage(whole, tmp_path):
+    """`tarfile` reads a header behind one of a long name by calling itself."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type = tarfile.GNUTYPE_LONGNAME
+    path = tmp_path / "shard.tar"
+    path.write_bytes(whole[: 6 * BLOCK] + 2000 * header.tobuf() + whole[6 * BLOCK :])
+    listing = list_source(path)
+    assert len(listing.files) == 3
+    assert "recursion" in listing.skipped[0].reason
+    *files, bad = read_shard(str(path))
+    assert [type(file) for file in files] == 3 * [MediaFile]
+    assert isinstance(bad, BadFile)
 
 
 def index_tar_of(data: bytes, path):

@@ -166,7 +166,7 @@ def test_a_rate_far_above_the_files_takes_no_memory():
     cached = TrainingSet([WeightedFiles(files)], rules, 1, cache_files=1)
     clip = cached[SampleIndex(0)]
     assert torch.equal(clip[:, 0], clip[:, 2])
-    assert sum(map(len, cached.cache._files.values())) == len(index_video(files[0].location))
+    assert sum(map(len, cached.reader.cache._files.values())) == len(index_video(files[0].location))
 
 
 @given(st.integers(1, 3000), st.integers(1, 3000), st.integers(1, 600))

@@ -8,7 +8,7 @@ import pytest
 
 from tiny import tiny_tokenizer
 from vistok import evaluate
-from vistok.eval.harness.partial_scores import remove_partial_scores
+from vistok.eval.harness.partial_scores import PartialScores, remove_partial_scores
 from vistok.eval.harness.scoring import TIMED_BATCHES
 from vistok.eval.reconstructors.reconstructor import Clips, Reconstruction
 from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
@@ -55,6 +55,15 @@ def test_only_the_rest_is_scored_and_the_numbers_are_the_same(i3d_file, tmp_path
     assert row.code_use == whole.code_use
     assert row.per_sample == whole.per_sample
     assert row.metrics["rfvd"] > 1e-3
+
+
+def test_a_file_that_was_not_finished_is_not_read(tmp_path, caplog):
+    stopped(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    stored = len(list(PartialScores(folder).read([])))
+    (folder / ".0000000007.partial.parquet").write_bytes(b"PAR1, and no more")
+    assert len(list(PartialScores(folder).read([]))) == stored
+    assert "cannot be read" not in caplog.text
 
 
 def test_speed_is_measured_again_where_nothing_is_left_to_score(i3d_file, tmp_path):

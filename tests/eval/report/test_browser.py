@@ -182,4 +182,4 @@ def test_a_page_of_one_row_works_too(chromium, tmp_path):
     Report("a source", CANONICAL, [discrete_row()]).write(tmp_path)
     open_page(chromium, tmp_path / "report.html", 390)
     assert chromium.get_log("browser") == []
-    assert names(chromium) == ["runs/fsq/tokenizer"]
+    assert names(chromium) == ["fsq"]

@@ -76,11 +76,3 @@ def test_codes_are_drawn_group_by_group():
     assert plot.count("<polyline") == 2
     assert "25.0 to 50.0 % of the codes are used" in code_facts(discrete_row())
     assert code_plot(row("jpeg:q=5", 0.2, 20.0)) is None
-
-
-def test_tokenizers_of_one_folder_name_carry_as_much_of_the_path_as_tells_them_apart():
-    rows = [row("runs/a/tokenizer", 0.2, 25.0), row("runs/b/tokenizer", 0.3, 26.0)]
-    labels = " ".join(plot for plot in map(str, rate_plots(rows)))
-    assert "a/tokenizer" in labels
-    assert "b/tokenizer" in labels
-    assert ">tokenizer<" not in labels

@@ -11,6 +11,7 @@ from vistok.data.sources.media import BadFile
 from vistok.eval.protocols.protocol import CANONICAL
 from vistok.eval.report.markdown import literal
 from vistok.eval.report.report import Report
+from vistok.eval.report.short_names import short_names
 
 EVIL = [
     "<b>bad|x`y.jpg",
@@ -74,5 +75,6 @@ def test_a_report_shows_the_names_of_others_literally(tmp_path):
     page = rendered((tmp_path / "report.md").read_text(encoding="utf-8"))
     headings, lists = {"h1", "h2", "p"}, {"ul", "li"}
     assert page.tags == {*headings, *lists, "table", "thead", "tbody", "tr", "th", "td"}
-    assert page.text.count(evil) == 5, "source, row, bad file, and settings with their row"
+    assert page.text.count(evil) == 4, "source, bad file, and settings with their row's full name"
+    assert page.text.count(short_names([evil])[evil]) == 2, "the row, and its settings"
     assert "<i>broken</i>" in page.text

@@ -70,6 +70,20 @@ def test_tokenizers_of_one_name_are_numbered(tmp_path):
     assert "tokenizer (2)" in page
 
 
+def test_tokenizers_are_named_by_what_tells_their_paths_apart(tmp_path):
+    rows = [row(f"runs/{name}/tokenizer", 0.2, 25.0, dtype="float32") for name in ("one", "two")]
+    finding = Finding("drift", rows[1].tokenizer, {"drift_db": 0.1}, "steady")
+    Report("samples:heldout", rows[0].protocol, rows, battery=[finding]).write(tmp_path)
+    stored = json.loads((tmp_path / "report.json").read_text())
+    assert [one["tokenizer"] for one in stored["rows"]] == [one.tokenizer for one in rows]
+    page, text = ((tmp_path / f"report.{kind}").read_text() for kind in ("html", "md"))
+    for shown in ("<td>two</td>", ">one<", ">two<"):  # the finding, and labels of the plots
+        assert shown in page
+    assert "| one |" in text
+    for report in (page, text):  # once each, in the provenance
+        assert report.count("runs/one/tokenizer") == report.count("runs/two/tokenizer") == 1
+
+
 def test_findings_stand_in_the_page_with_their_images(tmp_path):
     battery = [
         Finding(
@@ -100,7 +114,7 @@ def test_a_perfect_sample_does_not_hide_the_others(tmp_path):
     assert "Reconstructions" in page
     assert "24.13 dB pooled" in page
     (plot,) = re.findall(r"<svg[^>]*pooled PSNR \(dB\) over bits per pixel.*?</svg>", page, re.S)
-    assert "a/model: 24.13 at 0.5 bits per pixel" in plot
+    assert ">model: 24.13 at 0.5 bits per pixel" in plot
     # the codec's curve is drawn by the same measure: 33 dB is its mean, 32.5 its pooled value
     assert "jpeg:q=90: 32.50 at 2 bits per pixel" in plot
     assert "PSNR is pooled over all samples here" in page

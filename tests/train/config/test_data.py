@@ -132,3 +132,32 @@ def test_a_discriminator_must_fit_the_crops_of_every_row():
     load_run_config("video_fsq_4x8x8", settings)
     with pytest.raises(ValueError, match="at least 24 x 24 pixels, got 16 x 16"):
         load_run_config("video_fsq_4x8x8", [*settings, "train.losses.adversarial_weight=0.1"])
+
+
+def test_the_order_is_exact_unless_shards_are_to_be_streamed():
+    assert Data(source="photos/").shuffle == "exact"
+    data = Data.model_validate({"source": "s.tar", "shuffle": "stream", "shuffle_buffer": 50})
+    assert Data.model_validate(data.model_dump()) == data
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shuffle": "random"}, "'exact' or 'stream'"),
+        ({"shuffle_buffer": 50}, "shuffle_buffer=50 needs shuffle=stream"),
+        ({"shuffle": "stream", "shuffle_buffer": 0}, "greater than 0"),
+        ({"shuffle": "stream", "cache_files": 9}, "cache_files=9 needs shuffle=exact"),
+        ({"shuffle": "stream", "buckets": [[32, 64], [64, 32]]},
+         r"shuffle=stream cannot sort files by aspect ratio, .* 32 x 64, 64 x 32; use"),
+        ({"shuffle": "stream", "buckets": [{"size": 32}, {"size": [[32, 64], [64, 32]]}]},
+         "shuffle=stream cannot sort files by aspect ratio"),
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_work_with_a_stream_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        Data.model_validate({"source": "s.tar", **options})
+
+
+def test_rows_of_one_aspect_ratio_each_may_be_streamed():
+    rows = [{"size": [32, 64]}, {"size": [64, 32]}, {"size": [[32, 32], [48, 48]]}]
+    Data.model_validate({"source": "s.tar", "shuffle": "stream", "buckets": rows})

@@ -74,6 +74,8 @@ def test_a_refused_start_leaves_an_earlier_folder_as_it_was(tmp_path):
     ("later", "message"),
     [
         ({"data": {"source": "./nothing"}}, "stage b: .*nothing' does not exist"),
+        ({"data": {"shuffle": "stream"}}, "stage b: source 'samples:train' names no tar shard"),
+        ({"data": {"source": "./no.tar", "shuffle": "stream"}}, "stage b: .*no.tar' does not"),
         ({"start": {"source": "./nowhere"}}, "stage b: no tokenizer at ./nowhere"),
         ({"train": {"losses": {"perceptual_weight": 1}}}, "stage b: the weights of LPIPS's VGG16"),
         ({"eval": {"source": "samples:heldout", "metrics": ["psnr", "lpips_vgg"]}},

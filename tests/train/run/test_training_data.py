@@ -1,6 +1,8 @@
 """The batches of a run: the same as ever without rows, and by the rows where there are some."""
 
 import hashlib
+import shutil
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -8,9 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
+from runs import tiny_run
+from vistok.component import validate
+from vistok.data.sources.bundled import SAMPLES
 from vistok.data.training.order import SampleIndex
 from vistok.train.config.data import Data
+from vistok.train.config.run_config import RunConfig
 from vistok.train.config.training import Train
+from vistok.train.loop import train
 from vistok.train.run.training_data import TrainingData, open_training_data
 
 PLAIN = {"source": "samples:train", "size": 32}
@@ -144,3 +151,64 @@ def test_as_many_batches_as_hold_a_number_of_samples():
         count = data.batches_with(wanted)
         assert sum(sizes[:count]) >= wanted > sum(sizes[: count - 1])
     assert open_data(PLAIN, world=2).batches_with(13) == 3
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> str:
+    """Two shards, each with half of the bundled images and clips."""
+    folder = tmp_path_factory.mktemp("shards")
+    for number in range(2):
+        with tarfile.open(folder / f"{number}.tar", "w") as tar:
+            for path in [*SAMPLES.glob("images/*.jpg"), *SAMPLES.glob("videos/*.mp4")][number::2]:
+                tar.add(path, path.name)
+    return f"{folder}/{{0..1}}.tar"
+
+
+def test_streamed_batches_have_the_shapes_and_steps_of_indexed_ones(shards):
+    rows = [*ROWS["buckets"][:2], {"frames": 1, "size": [32, 48]}]
+    options = {**ROWS, "buckets": rows, "source": shards, "shuffle_buffer": 4}
+    train = {"accumulation_steps": 2, "batch_size": 3}
+    streamed = open_data({**options, "shuffle": "stream"}, workers=2, **train)
+    indexed = open_data({**ROWS, "buckets": rows, "source": shards}, **train)
+    ours, theirs = (list(data.batches(num_batches=12)) for data in (streamed, indexed))
+    assert [clips.shape for clips in ours] == [clips.shape for clips in theirs]
+    assert positions(streamed, 3, 50) == positions(indexed, 3, 50)
+    assert streamed.batches_with(20) == indexed.batches_with(20)
+
+
+def test_a_stream_reports_at_resume_that_its_order_is_another(shards, caplog):
+    data = open_data({**PLAIN, "source": shards, "shuffle": "stream", "shuffle_buffer": 4})
+    whole = torch.cat(list(data.batches(0, 6)))
+    assert "resume" not in caplog.text
+    resumed, again = (torch.cat(list(data.batches(4, 2))) for _ in range(2))
+    assert "data.shuffle=stream does not resume exactly: from step 4 on a new pass" in caplog.text
+    assert torch.equal(resumed, again)
+    assert not torch.equal(whole[-len(resumed) :], resumed)
+
+
+def test_fewer_shards_than_reading_processes_are_reported(shards, caplog):
+    options = {**PLAIN, "source": shards, "shuffle": "stream", "shuffle_buffer": 4}
+    open_data(options, world=2, workers=1)
+    assert "reading processes" not in caplog.text
+    data = open_data(options, world=2, workers=2)
+    assert "has 2 shard(s) for 4 reading processes (ranks x data.workers)" in caplog.text
+    assert len(list(data.batches(0, 3))) == 3
+
+
+def test_files_beside_shards_are_reported(shards, tmp_path, caplog):
+    shutil.copy(shards.replace("{0..1}", "0"), tmp_path)
+    (tmp_path / "readme.md").write_text("no shard")
+    open_data({**PLAIN, "source": str(tmp_path), "shuffle": "stream"})
+    assert f"1 file(s) of {tmp_path} are not tar shards" in caplog.text
+
+
+def test_a_run_trains_and_resumes_on_streamed_shards(shards, tmp_path, caplog):
+    tree = tiny_run().to_tree()
+    data = {"source": shards, "shuffle": "stream", "shuffle_buffer": 4, "workers": 1, "size": 32}
+    tree |= {"data": data, "eval": {"source": None}}
+    for steps in (2, 4):
+        tree["train"] |= {"steps": steps}
+        result = train(validate(RunConfig, tree), tmp_path / "run", "cpu", show_progress=False)
+        assert result.step == steps
+    assert "from step 2 on a new pass over the shards begins" in caplog.text
+    assert (tmp_path / "run" / "samples" / "step-00000003.png").is_file()

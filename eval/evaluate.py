@@ -1,37 +1,25 @@
-"""The evaluation harness: the same images through every reconstructor, under one protocol's rules.
-
-Given the same reconstructed pixels, a metric depends neither on the batch size nor on the order of
-the source nor on the number of processes: values are kept per sample, moments are summed in
-float64, and both are divided once.
-
-    evaluate
-      open_evaluation        data, rules, metrics                    evaluation.py
-      open_all               names and objects to reconstructors     reconstructors/catalog.py
-      score_all
-        score                one reconstructor                       scoring.py
-          reconstruct, measure, add                                  scores.py, accumulator.py
-          aggregate          the row                                 aggregate.py
-"""
+"""Evaluation from Python: scores as rows, and on request the report that `vistok eval` writes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from ...data.sources.source import Listing
-from ..protocols.protocol import CANONICAL
-from ..reconstructors.catalog import Scorable, open_all
-from ..reconstructors.reconstructor import Reconstructor
-from .evaluation import Evaluation, EvaluationOptions, open_evaluation
-from .row import Row
-from .scoring import score
+from ..data.sources.source import Listing
+from .harness.evaluation import EvaluationOptions, open_evaluation
+from .harness.row import Row
+from .harness.rows import Rows
+from .harness.score_all import score_all
+from .job import run_evaluation
+from .protocols.protocol import CANONICAL
+from .reconstructors.catalog import Scorable, open_all
 
 
 def evaluate(
     source: str | Path | Listing,
     tokenizers: Scorable | Sequence[Scorable],
     *,
+    output: str | Path | None = None,
     size: int = 256,
     frames: int | None = None,
     batch_size: int = 8,
@@ -49,7 +37,7 @@ def evaluate(
     partial_scores: Path | None = None,
     show_progress: bool = False,
     on_row: Callable[[Row], None] | None = None,
-) -> list[Row]:
+) -> Rows:
     """Score tokenizers on the images (or, with `frames` > 1, the videos) of a source.
 
     If `torch.distributed` is initialized, every rank must call this with the same arguments: the
@@ -59,6 +47,8 @@ def evaluate(
         source: images or videos; see `list_source`.
         tokenizers: names, folders, tokenizers, or functions from pixels (B, 3, T, H, W) in [-1, 1]
             to pixels.
+        output: folder to write report.json, report.md, report.html and samples.parquet to, as
+            `vistok eval` does; an interrupted evaluation resumes from it.
         size: side of the center crops, in pixels.
         frames: 1 scores images; a larger number scores the first frames of videos; None uses the
             protocol's default.
@@ -74,7 +64,8 @@ def evaluate(
         force: whether to compute distances of too few samples.
         fingerprints: whether to hash the weights of tokenizers, which takes a moment.
         examples: whether rows keep examples to look at.
-        cache: folder of statistics of the originals, for this and later evaluations.
+        cache: folder of statistics of the originals, for this and later evaluations; None keeps
+            none, or with `output` uses the default folder.
         partial_scores: folder where scores are stored during the evaluation: called again with the
             same arguments, an interrupted evaluation resumes from them. `remove_partial_scores`
             removes those of finished rows.
@@ -82,13 +73,39 @@ def evaluate(
         on_row: called with every row as soon as it is finished.
 
     Returns:
-        One row per tokenizer, in order, with unique names.
+        One row per tokenizer, in order, with unique names; `to_pandas()` makes a table of them.
 
     Raises:
-        ValueError: an unknown metric or protocol, nothing to score, or a size a tokenizer cannot
-            take.
+        ValueError: an unknown metric or protocol, nothing to score, a size a tokenizer cannot
+            take, or an output folder that cannot be written or is in use.
         TypeError: an object that is not one of these kinds of tokenizers.
     """
+    if output is not None:
+        if not fingerprints or not examples or partial_scores is not None:
+            raise ValueError(
+                "fingerprints, examples and partial_scores have no effect with output: the report "
+                "has all of them; leave them out"
+            )
+        result = run_evaluation(
+            source,
+            tokenizers,
+            Path(output),
+            size=size,
+            frames=frames,
+            batch_size=batch_size,
+            metrics=metrics,
+            protocol=protocol,
+            limit=limit,
+            workers=workers,
+            device=device,
+            dtype=dtype,
+            seed=seed,
+            force=force,
+            cache=cache,
+            show_progress=show_progress,
+            on_row=on_row,
+        )
+        return Rows(result.rows)
     options = EvaluationOptions(
         size=size,
         frames=frames,
@@ -107,34 +124,4 @@ def evaluate(
     )
     evaluation = open_evaluation(source, protocol, options)
     reconstructors = open_all(tokenizers, device, dtype)
-    return score_all(reconstructors, evaluation, on_row)
-
-
-def score_all(
-    reconstructors: Sequence[Reconstructor],
-    evaluation: Evaluation,
-    on_row: Callable[[Row], None] | None = None,
-) -> list[Row]:
-    """Score reconstructors one after the other; every rank must call this.
-
-    Args:
-        reconstructors: reconstructors with unique names.
-        evaluation: data, rules and metrics.
-        on_row: called with every row as soon as it is finished.
-
-    Returns:
-        One row per reconstructor, in order; a preset's row carries its canonical row.
-    """
-    keys = [file.key for file in evaluation.dataset.files]
-    for reconstructor in reconstructors:
-        reconstructor.check(keys)
-    rows: list[Row] = []
-    for reconstructor in reconstructors:
-        row = score(reconstructor, evaluation)
-        # Existing reconstructions belong to the crops of one protocol only.
-        if evaluation.canonical is not None and reconstructor.accepts_any_input:
-            row = replace(row, canonical=score(reconstructor, evaluation.canonical))
-        rows.append(row)
-        if on_row is not None:
-            on_row(row)
-    return rows
+    return Rows(score_all(reconstructors, evaluation, on_row))

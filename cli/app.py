@@ -36,11 +36,12 @@ app = typer.Typer(
 )
 
 
-def show_version(wanted: bool) -> None:
-    """Print the version and exit, if that was asked for."""
+def show_version(wanted: bool) -> bool:
+    """Print the version and exit if that was asked for, else return the option as it is."""
     if wanted:
         print(f"vistok {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -5,9 +5,11 @@ choose which of this machine's files are loaded.
 """
 
 from collections.abc import Sequence
+from copy import copy
 
 from ..eval.reconstructors.catalog import NUMBERED, open_reconstructors
 from ..eval.reconstructors.reconstructor import Reconstructor
+from ..eval.report.short_names import short_names
 from ..option_errors import did_you_mean
 
 # Codecs that are offered whether or not they were named at the start.
@@ -43,7 +45,8 @@ class Choices:
                     f"{one.name} contains reconstructions of certain files only, but the page "
                     "takes any image; leave it out, or score it with `vistok eval`"
                 )
-        self._loaded = {one.name: one for one in loaded}
+        short = short_names([one.name for one in loaded])
+        self._loaded = {short[one.name]: _renamed(one, short[one.name]) for one in loaded}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -75,3 +78,10 @@ class Choices:
             f"{name!r} is neither loaded nor a codec{did_you_mean(name, self.names)}; tokenizers "
             "are loaded at the start, with `vistok app --tokenizer`"
         )
+
+
+def _renamed(reconstructor: Reconstructor, name: str) -> Reconstructor:
+    """Return a shallow copy of a reconstructor under another name."""
+    renamed = copy(reconstructor)
+    renamed.name = name
+    return renamed

@@ -17,7 +17,17 @@ def test_loaded_tokenizers_come_first_and_are_selected_beside_a_codec():
     assert set(OFFERED) < set(choices.names)
     assert len(set(choices.names)) == len(choices.names)
     assert choices.defaults == ("tokenizer", "webp:q=20", "webp:q=50", "jpeg:q=50")
-    assert choices.open(["tokenizer"]) == (loaded[0],)
+    (opened,) = choices.open(["tokenizer"])
+    assert opened.fingerprint == loaded[0].fingerprint
+
+
+def test_tokenizers_are_named_by_the_part_of_their_path_that_tells_them_apart(tmp_path: Path):
+    folders = [tmp_path / name / "tokenizer" for name in ("a", "b")]
+    for folder in folders:
+        tiny_tokenizer().save_pretrained(folder)
+    choices = Choices(open_all(folders, "cpu", torch.float32))
+    assert choices.defaults == ("a", "b", "jpeg:q=50")
+    assert [one.name for one in choices.open(["b", "a"])] == ["b", "a"]
 
 
 def test_any_setting_of_a_codec_can_be_typed():

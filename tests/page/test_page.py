@@ -65,7 +65,6 @@ def test_without_gradio_one_message_says_what_to_install(monkeypatch):
 @dataclass
 class Served:
     url: str
-    tokenizer: Path
     folder: Path
 
     def asked(self) -> list[str]:
@@ -102,7 +101,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             assert process.stdout is not None
             url = process.stdout.readline().strip()
             assert url == f"http://127.0.0.1:{port}/", (folder / "log.txt").read_text()
-            yield Served(url, folder / "tiny", folder)
+            yield Served(url, folder)
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0, (folder / "log.txt").read_text()
         finally:
@@ -171,7 +170,7 @@ class TestPage:
         upload(page, PHOTO)
         until(lambda: len(find_all(page, "#results section")) == 2)
         found = lines(page)
-        assert list(found) == ["uncompressed", str(served.tokenizer), "jpeg:q=50"]
+        assert list(found) == ["uncompressed", "tiny", "jpeg:q=50"]
         reconstructors = open_reconstructors("jpeg:q=50")
         (expected,) = compare(open_clip(PHOTO, Limits(side=200)), reconstructors).results
         assert expected.stored_bytes is not None
@@ -181,7 +180,7 @@ class TestPage:
             f"{expected.bits_per_pixel:.3f}",
             f"{expected.stored_bytes / 1000:.1f} kB",
         ]
-        assert found[str(served.tokenizer)][4] == f"{17 * 25:,}"  # 133 x 200 pixels, padded
+        assert found["tiny"][4] == f"{17 * 25:,}"  # 133 x 200 pixels, padded
         assert shows(page, "Downscaled from 384 × 256 to 200 × 133 pixels")
         for width in WIDTHS:
             set_width(page, width)

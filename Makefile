@@ -2,6 +2,7 @@
 #   make quickstart    install, then train, encode and score a small tokenizer on the bundled pictures
 #   make test          install with the development tools, then lint, types and tests
 # and while working:
+#   make docs          the documentation as a site, with every warning an error
 #   make test-fast     the quick tests, in a minute and a half
 #   make stress        training runs killed again and again, for many minutes
 #   make fuzz          damaged files and mutated configs, as many as CASES=20000 SEED=7 say
@@ -15,6 +16,7 @@ CASES ?= 500
 SEED ?= 0
 ONLY ?= test
 CASE ?=
+SITE ?= site
 # Test processes, of one thread each.
 WORKERS ?= 2
 # The tests of a file share what is expensive to make, so they stay in one process; slow files first.
@@ -23,7 +25,7 @@ FAST := not slow and not browser and not stress
 # Otherwise every process that a test starts would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-fast stress fuzz lint types schema clean
+.PHONY: quickstart test test-fast stress fuzz lint types docs schema clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/vistok quickstart --output $(OUTPUT) --minutes $(MINUTES)
@@ -51,6 +53,9 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
+docs: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --site-dir $(SITE)
+
 schema: $(VENV)/.installed
 	$(BIN)/python -m vistok.train.config.files configs/schema.json
 	$(BIN)/python -m vistok.eval.report.schema
@@ -69,4 +74,4 @@ $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

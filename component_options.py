@@ -106,8 +106,11 @@ def _cached_draft(
 
 
 def _description(component: Any) -> str:
-    """Return the docstring of a component, its `Args:` continued by those of its `keywords`."""
-    texts = [inspect.getdoc(component) or ""]
+    """Return the docstring of a component, its `Args:` continued by those of its `keywords`.
+
+    An example, which stands at the end, is left out: options of configs have their own.
+    """
+    texts = [(inspect.getdoc(component) or "").partition("\n\nExample:\n")[0]]
     for shared in reversed(getattr(component, "keywords", object).__mro__):
         _, _, options = (inspect.getdoc(shared) or "").partition("\nArgs:\n")
         texts += [options] if options else []

@@ -79,6 +79,12 @@ def evaluate(
         ValueError: an unknown metric or protocol, nothing to score, a size a tokenizer cannot
             take, or an output folder that cannot be written or is in use.
         TypeError: an object that is not one of these kinds of tokenizers.
+
+    Example:
+        >>> from vistok import evaluate
+        >>> rows = evaluate("samples:heldout", "identity", size=32, metrics=["ssim"], limit=1)
+        >>> rows[0].metrics["ssim"]
+        1.0
     """
     if output is not None:
         if not fingerprints or not examples or partial_scores is not None:

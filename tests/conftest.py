@@ -31,10 +31,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def parity_folder() -> Path:
-    """Input and output tensors of the reference systems, which are not part of the repository."""
-    if not PARITY.is_dir():
-        pytest.skip(f"no reference tensors at {PARITY}; set VISTOK_PARITY to their folder")
-    return PARITY
+    """Input and output tensors of the reference systems; without their folder, a bundled few."""
+    from parity import cases_folder
+
+    return cases_folder(PARITY)
 
 
 @pytest.fixture(scope="session")

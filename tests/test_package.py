@@ -46,7 +46,7 @@ PACKAGES = {
 
 # What may stand in a checkout and is no part of the package; folders with a dot are left out too.
 BESIDE_THE_PACKAGE = {"tests", "docs", "benchmarks", "examples"}
-ARTEFACTS = {"build", "dist", "runs", "quickstart", "__pycache__"}
+ARTEFACTS = {"build", "dist", "runs", "quickstart", "site", "__pycache__"}
 SHIPPED_SUFFIXES = {".py", ".yaml", ".json", ".j2", ".css", ".js"}
 
 MAY_IMPORT = {

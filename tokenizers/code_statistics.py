@@ -65,6 +65,14 @@ class CodeStatistics:
 
     Args:
         group_sizes: number of codes of each group; empty where nothing will be counted.
+
+    Example:
+        >>> import torch
+        >>> from vistok import CodeStatistics
+        >>> statistics = CodeStatistics(group_sizes=(4,))
+        >>> statistics.add(torch.tensor([[0], [1], [1], [0]]))
+        >>> statistics.use().usage, statistics.use().entropy
+        ((0.5,), (1.0,))
     """
 
     def __init__(self, group_sizes: Sequence[int]) -> None:

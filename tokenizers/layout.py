@@ -28,6 +28,12 @@ class Layout:
     Attributes:
         grids: (t, h, w) of every grid, in the order of the tokens; most models have one grid.
         size: (T, H, W) of the pixels before padding, to which decoding crops.
+
+    Example:
+        >>> from vistok import Layout
+        >>> layout = Layout(grids=((1, 4, 6),), size=(1, 32, 48))
+        >>> layout.num_positions
+        24
     """
 
     grids: tuple[Size, ...]

@@ -76,6 +76,21 @@ class VisualTokenizer(StrictModel):
         latents_std: standard deviation of every latent channel, likewise.
         scaling_factor: one factor for all channels, for models that publish it instead.
         shift_factor: one shift for all channels, likewise.
+
+    Example:
+        >>> import torch
+        >>> from vistok import VisualTokenizer
+        >>> network = {"kind": "causal", "patch_size": 8, "stages": [{"width": 16, "blocks": 1}]}
+        >>> quantizer = {"kind": "fsq", "levels": (8, 5, 5)}
+        >>> tokenizer = VisualTokenizer(network, quantizer, network).eval()
+        >>> pixels = torch.rand(2, 3, 1, 32, 48) * 2 - 1  # two images
+        >>> encoding = tokenizer.encode(pixels)
+        >>> encoding.tokens.shape, encoding.layout.grids
+        (torch.Size([2, 24]), ((1, 4, 6),))
+        >>> with torch.no_grad():
+        ...     decoded = tokenizer.decode_tokens(encoding.tokens, encoding.layout)
+        >>> decoded.shape
+        torch.Size([2, 3, 1, 32, 48])
     """
 
     _supports_gradient_checkpointing = True

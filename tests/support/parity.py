@@ -13,6 +13,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+BUNDLED = Path(__file__).parents[1] / "parity" / "cases"
+
+
+def cases_folder(external: Path) -> Path:
+    """Return the external folder of cases, or the bundled ones where it is absent."""
+    return external if external.is_dir() else BUNDLED
+
 
 @dataclass(frozen=True)
 class Case:

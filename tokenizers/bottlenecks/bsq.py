@@ -34,6 +34,13 @@ class BSQ(Binary):
         bits: channels, each quantized to its sign on the unit sphere.
         num_groups: indices per vector; bits must be a multiple. More groups keep the histogram of
             the codebook entropy small, which is then a sum over groups.
+
+    Example:
+        >>> import torch
+        >>> from vistok import BSQ
+        >>> out = BSQ(bits=4).eval()(torch.tensor([[0.3, -0.1, 2.0, -5.0]]))
+        >>> out.codes  # on the unit sphere
+        tensor([[ 0.5000, -0.5000,  0.5000, -0.5000]])
     """
 
     keywords: ClassVar[type[BinaryLoss]] = SphericalLoss

@@ -27,6 +27,12 @@ class DualPath(Quantizer):
         quantizer: the quantizer, whose input and output have the channels of the latents; in
             configs its options, with `kind`. `MultiToken` with `dim` joins a wide latent to narrow
             codes.
+
+    Example:
+        >>> from vistok import FSQ, KL, DualPath, MultiToken
+        >>> quantizer = MultiToken(lambda: FSQ((8, 5, 5)), num_tokens=2, dim=16)
+        >>> DualPath(continuous=KL(16), quantizer=quantizer).num_groups
+        2
     """
 
     def __init__(self, continuous: Continuous, quantizer: Quantizer) -> None:

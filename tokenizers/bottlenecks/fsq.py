@@ -63,6 +63,19 @@ class FSQ(Quantizer):
         symmetric: space the codes of even numbers of levels evenly over [-1, 1], too.
         squash: how latents are mapped to the range of the codes: "tanh" as in the paper, or
             "clamp", which takes the nearest code (for inputs of known range, and in Residual).
+
+    Example:
+        >>> import torch
+        >>> from vistok import FSQ
+        >>> fsq = FSQ(levels=(8, 5, 5))
+        >>> fsq.codebook_size
+        200
+        >>> out = fsq(torch.tensor([[0.0, 0.0, 0.0], [2.0, -2.0, 0.2]]))
+        >>> out.codes
+        tensor([[ 0.0000,  0.0000,  0.0000],
+                [ 0.7500, -1.0000,  0.0000]])
+        >>> torch.equal(fsq.indices_to_codes(out.indices), out.codes)
+        True
     """
 
     levels: Int64[Tensor, "dim"]

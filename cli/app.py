@@ -35,11 +35,12 @@ app = typer.Typer(
 )
 
 
-def show_version(wanted: bool) -> None:
-    """Print the version and exit, if that was asked for."""
+def show_version(wanted: bool) -> bool:
+    """Print the version and exit, if that was asked for; return the option's value otherwise."""
     if wanted:
         print(f"vistok {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()

@@ -18,8 +18,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from ..entropy.binary_loss import TERMS, BinaryLoss, BinaryOptions
+from ..gradients.straight_through import straight_through
 from .bottleneck import MAX_BITS, Quantized, Quantizer
-from .straight_through import straight_through
 
 # The number of bits whose powers of two add up exactly in fp32.
 EXACT_BITS = 24

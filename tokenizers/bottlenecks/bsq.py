@@ -16,8 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..entropy.binary_loss import BinaryLoss, BinaryOptions
+from ..gradients.straight_through import MIN_NORM
 from .binary import Binary, check_bits
-from .straight_through import MIN_NORM
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ import torch
 from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
+from ..gradients.straight_through import straight_through
 from .bottleneck import MAX_BITS, Quantized, Quantizer
-from .straight_through import straight_through
 
 EPS = 1e-3
 DEFAULT_LEVELS = (8, 8, 8, 5, 5, 5)

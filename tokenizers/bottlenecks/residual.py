@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ..gradients.straight_through import straight_through
 from .bottleneck import Quantized, Quantizer
 from .composition import Copies, make_copies
-from .straight_through import straight_through
 
 
 class Residual(Quantizer):

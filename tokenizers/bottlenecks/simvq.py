@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ..gradients.straight_through import rotate_through, straight_through
 from .bottleneck import Quantized, Quantizer, project
 from .codebook import check_choice, check_codebook, codebook_term, commitment_term, nearest_codes
-from .straight_through import rotate_through, straight_through
 
 
 class SimVQ(Quantizer):

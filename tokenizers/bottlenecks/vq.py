@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ..gradients.straight_through import rotate_through, straight_through
 from .bottleneck import Quantized, Quantizer
 from .codebook import (
     check_choice,
@@ -37,7 +38,6 @@ from .codebook import (
     nearest_codes,
     sampled_vectors,
 )
-from .straight_through import rotate_through, straight_through
 
 EMA_EPS = 1e-5
 

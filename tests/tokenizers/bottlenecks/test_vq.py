@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from vistok import IBQ, VQ, SimVQ
 from vistok.tokenizers.bottlenecks import codebook as codebook_module
 from vistok.tokenizers.bottlenecks import ibq
-from vistok.tokenizers.bottlenecks.straight_through import rotate_through, straight_through
+from vistok.tokenizers.gradients.straight_through import rotate_through, straight_through
 
 
 def vectors(count: int, dim: int = 4, seed: int = 0) -> torch.Tensor:

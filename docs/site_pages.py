@@ -104,16 +104,28 @@ def examples_page() -> str:
 def reference_page() -> str:
     """List every public name of the package below the heading of its folder."""
     grouped: dict[str, list[str]] = {title: [] for title in GROUPS.values()}
-    for name, home in sorted(public_names().items(), key=lambda item: item[0].lower()):
+    for name, home in sorted(public_names("__init__.py").items(), key=in_alphabet):
         prefix = next(p for p in GROUPS if home == p or home.startswith(f"{p}.") or not p)
         grouped[GROUPS[prefix]].append(f"::: vistok.{home}.{name}\n")
     sections = [f"## {title}\n\n" + "\n".join(n) for title, n in grouped.items() if n]
+    listed = public_names("__init__.py")
+    metrics = [
+        f"::: vistok.{home}.{name}\n"
+        for name, home in sorted(public_names("metrics.py").items(), key=in_alphabet)
+        if name not in listed
+    ]
+    sections.append("## Metrics\n\nAttributes of `vistok.metrics`.\n\n" + "\n".join(metrics))
     return "# Reference\n\nAll names can be imported from `vistok`.\n\n" + "\n".join(sections)
 
 
-def public_names() -> dict[str, str]:
-    """Return the home of every public name, as `__init__.py` declares it for editors."""
-    module = ast.parse((ROOT / "__init__.py").read_text(encoding="utf-8"))
+def in_alphabet(item: tuple[str, str]) -> str:
+    """Sort names regardless of case."""
+    return item[0].lower()
+
+
+def public_names(module_file: str) -> dict[str, str]:
+    """Return the home of every name that a module of the root declares for editors."""
+    module = ast.parse((ROOT / module_file).read_text(encoding="utf-8"))
     return {
         alias.asname or alias.name: statement.module
         for block in module.body

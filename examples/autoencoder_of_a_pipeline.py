@@ -1,7 +1,7 @@
 """Use a continuous tokenizer where a latent-diffusion pipeline expects its autoencoder."""
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
 from vistok import VisualTokenizer
 

@@ -24,6 +24,7 @@ class Ternary(Quantizer):
         return Quantized(codes, bound.round().long() + 1, x.new_zeros(()), {})
 
     def indices_to_codes(self, indices: Tensor) -> Tensor:
+        """Return the codes (*batch, dim) of indices (*batch, groups)."""
         self.check_indices(indices)
         return (indices - 1).float()
 

@@ -3,20 +3,24 @@
 import doctest
 import re
 import shlex
+import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from PIL import Image
 
 import vistok
-from commands import vistok as run_vistok
+from commands import run_process
 from tiny import tiny_image_configs
 from vistok import VisualTokenizer
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-MODULES = sorted({getattr(vistok, name).__module__ for name in dir(vistok) if name[0] != "_"})
+PUBLIC = [getattr(vistok, name) for name in dir(vistok) if name[0] != "_"]
+MODULES = sorted({o.__name__ if isinstance(o, ModuleType) else o.__module__ for o in PUBLIC})
 
 # Public names that a reader tries first; each shows how.
 SHOWN = ("FSQ", "LFQ", "GQ", "BSQ", "VQ", "Residual", "MultiToken", "KL", "VisualTokenizer")
@@ -75,6 +79,11 @@ COMMANDS = [
 ]
 
 
+@cache
+def help_of(command: str) -> str:
+    return run_process([sys.executable, "-m", "vistok", command, "--help"], check=True).stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_commands_in_the_readme_exist_with_their_options(command):
     program, name, *arguments = command
@@ -82,7 +91,7 @@ def test_commands_in_the_readme_exist_with_their_options(command):
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
         assert re.search(rf"^{name}:", makefile, re.MULTILINE)
     elif program == "vistok":
-        shown = run_vistok(name, "--help").stdout
+        shown = help_of(name)
         for option in arguments:
             if option.startswith("--"):
                 assert re.search(rf"{option}\b", shown), f"vistok {name} has no {option}"

@@ -75,7 +75,7 @@ LEAVES = {
     "seeding",
     "size_limits",
 }
-ENTRANCES = {"cli", "metrics", "quickstart", "__init__", "__main__"}
+ENTRANCES = {"cli", "metrics", "quickstart", "registry", "__init__", "__main__"}
 
 
 # ---- what there is -------------------------------------------------------------------------------

@@ -3,9 +3,11 @@
 import json
 import logging
 
+import diffusers
 import pytest
 import torch
 from diffusers.models.modeling_utils import ModelMixin
+from packaging.version import Version
 
 from tiny import tiny_tokenizer
 from vistok import Layout, VisualTokenizer
@@ -186,9 +188,11 @@ def diffusers_log(caplog):
 
 
 def test_casting_warns_of_nothing(image_tokenizer, diffusers_log):
-    # diffusers itself warns of an empty list; when it no longer does, `StrictModel.to` can go
-    ModelMixin.to(image_tokenizer, torch.bfloat16)
-    assert "should be kept in float32: []" in diffusers_log.text
+    # diffusers itself warns of an empty list (0.38 does not yet); when it no longer does,
+    # `StrictModel.to` can go
+    if Version(diffusers.__version__) >= Version("0.42"):
+        ModelMixin.to(image_tokenizer, torch.bfloat16)
+        assert "should be kept in float32: []" in diffusers_log.text
     diffusers_log.clear()
     casts = [
         (torch.float16, (torch.float16,), {}),

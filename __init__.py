@@ -20,8 +20,17 @@ if TYPE_CHECKING:
     from .eval.evaluate import evaluate as evaluate
     from .eval.harness.row import Row as Row
     from .eval.harness.rows import Rows as Rows
+    from .eval.metrics.metric import SampleMetric as SampleMetric
+    from .eval.metrics.metric import SetMetric as SetMetric
     from .eval.reconstructors.reconstruct import reconstruct_file as reconstruct_file
+    from .eval.reconstructors.reconstructor import Reconstruction as Reconstruction
+    from .eval.reconstructors.reconstructor import Reconstructor as Reconstructor
+    from .models.blocks.conditions import Conditions as Conditions
     from .models.blocks.stage import Stage as Stage
+    from .models.discriminators.discriminator import Discriminator as Discriminator
+    from .models.network import Decoder as Decoder
+    from .models.network import Encoder as Encoder
+    from .registry import register as register
     from .tokenizers.bottlenecks.bottleneck import Bottleneck as Bottleneck
     from .tokenizers.bottlenecks.bottleneck import Continuous as Continuous
     from .tokenizers.bottlenecks.bottleneck import Quantized as Quantized
@@ -36,6 +45,7 @@ if TYPE_CHECKING:
     from .tokenizers.bottlenecks.lfq import LFQ as LFQ
     from .tokenizers.bottlenecks.multi_token import MultiToken as MultiToken
     from .tokenizers.bottlenecks.plain import Plain as Plain
+    from .tokenizers.bottlenecks.posterior import Gaussian as Gaussian
     from .tokenizers.bottlenecks.residual import Residual as Residual
     from .tokenizers.bottlenecks.simvq import SimVQ as SimVQ
     from .tokenizers.bottlenecks.vq import VQ as VQ
@@ -45,17 +55,23 @@ if TYPE_CHECKING:
     from .tokenizers.layout import Layout as Layout
     from .tokenizers.tokenizer import VisualTokenizer as VisualTokenizer
     from .train.job import train_tokenizer as train_tokenizer
+    from .train.losses.reconstruction import ReconstructionLoss as ReconstructionLoss
 
 _HOMES = {
     "BSQ": "tokenizers.bottlenecks.bsq",
     "Bottleneck": "tokenizers.bottlenecks.bottleneck",
     "CodeStatistics": "tokenizers.code_statistics",
+    "Conditions": "models.blocks.conditions",
     "Continuous": "tokenizers.bottlenecks.bottleneck",
+    "Decoder": "models.network",
+    "Discriminator": "models.discriminators.discriminator",
     "DualPath": "tokenizers.bottlenecks.dual_path",
+    "Encoder": "models.network",
     "Encoding": "tokenizers.encoding",
     "FSQ": "tokenizers.bottlenecks.fsq",
     "FixedSigma": "tokenizers.bottlenecks.fixed_sigma",
     "GQ": "tokenizers.bottlenecks.gq",
+    "Gaussian": "tokenizers.bottlenecks.posterior",
     "IBQ": "tokenizers.bottlenecks.ibq",
     "KL": "tokenizers.bottlenecks.kl",
     "LFQ": "tokenizers.bottlenecks.lfq",
@@ -65,9 +81,14 @@ _HOMES = {
     "Plain": "tokenizers.bottlenecks.plain",
     "Quantized": "tokenizers.bottlenecks.bottleneck",
     "Quantizer": "tokenizers.bottlenecks.bottleneck",
+    "Reconstruction": "eval.reconstructors.reconstructor",
+    "ReconstructionLoss": "train.losses.reconstruction",
+    "Reconstructor": "eval.reconstructors.reconstructor",
     "Residual": "tokenizers.bottlenecks.residual",
     "Row": "eval.harness.row",
     "Rows": "eval.harness.rows",
+    "SampleMetric": "eval.metrics.metric",
+    "SetMetric": "eval.metrics.metric",
     "SimVQ": "tokenizers.bottlenecks.simvq",
     "Stage": "models.blocks.stage",
     "VQ": "tokenizers.bottlenecks.vq",
@@ -78,6 +99,7 @@ _HOMES = {
     "load_image": "data.load_pixels",
     "load_video": "data.load_pixels",
     "reconstruct_file": "eval.reconstructors.reconstruct",
+    "register": "registry",
     "save_image": "data.save_pixels",
     "save_video": "data.save_pixels",
     "train_tokenizer": "train.job",

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from .component_options import Family, options_model, parts_of
-from .option_errors import UNKNOWN_KEY, describe, did_you_mean, path_of
+from .option_errors import UNKNOWN_KEY, describe, path_of, unknown_kind
 
 
 class ComponentError(ValueError):
@@ -41,10 +41,7 @@ def build(family: Family, options: Mapping[str, Any], where: str, **derived: Any
         raise ValueError(f"{where} must be a mapping with a kind, one of {', '.join(family)}")
     kind = str(options["kind"])
     if kind not in family:
-        raise ValueError(
-            f"{where}.kind must be one of {', '.join(family)}, got {kind!r}"
-            f"{did_you_mean(kind, family)}"
-        )
+        raise ValueError(f"{where}.kind {unknown_kind(kind, family)}")
     model = options_model(family[kind], kind, frozenset(derived), family)
     return _make(family, validate(model, options, where), where, derived)
 

@@ -17,6 +17,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import no_info_plain_validator_function
 
 Family = Mapping[str, type]
@@ -47,6 +48,7 @@ def options_model(
     kind: str | None = None,
     derived: frozenset[str] = frozenset(),
     family: Family | None = None,
+    shared: type | None = None,
 ) -> type[BaseModel]:
     """Return the pydantic model of a component's options.
 
@@ -55,9 +57,10 @@ def options_model(
         kind: value of the `kind` key that selects the class; None for a component without choice.
         derived: parameters that the program fills in and no config may set.
         family: classes by kind that the component's parts are chosen from.
+        shared: a dataclass whose fields are options beside those of the constructor.
     """
     members = tuple((family or {}).items())
-    return _complete(_draft(component, kind, derived, members), members)
+    return _complete(_draft(component, kind, derived, members, shared), members)
 
 
 def _complete(model: type[BaseModel], members: Members) -> type[BaseModel]:
@@ -78,20 +81,30 @@ def _complete(model: type[BaseModel], members: Members) -> type[BaseModel]:
 
 
 def _draft(
-    component: type, kind: str | None, derived: frozenset[str], members: Members
+    component: type,
+    kind: str | None,
+    derived: frozenset[str],
+    members: Members,
+    shared: type | None = None,
 ) -> type[BaseModel]:
     """Return the model of the options, with placeholders for the annotations of parts."""
     # Components without parts do not depend on the family: their model is always the same one.
-    return _cached_draft(component, kind, derived, members if parts_of(component, members) else ())
+    relevant = members if parts_of(component, members) else ()
+    return _cached_draft(component, kind, derived, relevant, shared)
 
 
 @cache
 def _cached_draft(
-    component: type, kind: str | None, derived: frozenset[str], members: Members
+    component: type,
+    kind: str | None,
+    derived: frozenset[str],
+    members: Members,
+    shared: type | None,
 ) -> type[BaseModel]:
     parts = parts_of(component, members)
     fields: dict[str, Any] = {} if kind is None else {"kind": (Literal[kind], kind)}
-    for name, annotation, default in _parameters(component):
+    options = [*_parameters(component), *(_fields(shared) if shared else ())]
+    for name, annotation, default in options:
         if name not in derived:
             fields[name] = (
                 _placeholder(parts[name].base) if name in parts else annotation,
@@ -100,19 +113,20 @@ def _cached_draft(
     return create_model(
         component.__name__ + "Options",
         __config__=STRICT,
-        __doc__=_description(component),
+        __doc__=_description(component, shared),
         **fields,
     )
 
 
-def _description(component: Any) -> str:
-    """Return the docstring of a component, its `Args:` continued by those of its `keywords`.
+def _description(component: Any, shared: type | None) -> str:
+    """Return the docstring of a component, its `Args:` continued by those of shared options.
 
     An example, which stands at the end, is left out: options of configs have their own.
     """
     texts = [(inspect.getdoc(component) or "").partition("\n\nExample:\n")[0]]
-    for shared in reversed(getattr(component, "keywords", object).__mro__):
-        _, _, options = (inspect.getdoc(shared) or "").partition("\nArgs:\n")
+    more = [*getattr(component, "keywords", object).__mro__, *([shared] if shared else [])]
+    for part in reversed(more):
+        _, _, options = (inspect.getdoc(part) or "").partition("\nArgs:\n")
         texts += [options] if options else []
     return "\n".join(texts)
 
@@ -129,27 +143,42 @@ def _parameters(component: Any) -> Iterator[tuple[str, Any, Any]]:
     `keywords` the dataclass that they construct, so that options shared by several components are
     declared once.
     """
-    for parameter in inspect.signature(component).parameters.values():
+    # Modules with `from __future__ import annotations` have strings in their signatures.
+    for parameter in inspect.signature(component, eval_str=True).parameters.values():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            for field in dataclasses.fields(component.keywords):
-                if field.init:
-                    is_required = field.default is MISSING
-                    yield field.name, field.type, ... if is_required else field.default
+            yield from _fields(component.keywords)
         else:
             is_required = parameter.default is inspect.Parameter.empty
             yield parameter.name, parameter.annotation, ... if is_required else parameter.default
+
+
+def _fields(options: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, annotation and default (`...` for none) of every field of a dataclass."""
+    for field in dataclasses.fields(options):
+        if field.init:
+            yield field.name, field.type, ... if field.default is MISSING else field.default
 
 
 @cache
 def parts_of(component: type, members: Members) -> dict[str, Part]:
     """Return the parameters that take components of the family."""
     parts = {}
+    root = _root(members)
     for name, annotation, _ in _parameters(component):
         is_factory = get_origin(annotation) is collections.abc.Callable
         base = get_args(annotation)[-1] if is_factory else annotation
-        if isinstance(base, type) and any(issubclass(member, base) for _, member in members):
+        fits = isinstance(base, type) and issubclass(base, root)
+        if fits and any(issubclass(member, base) for _, member in members):
             parts[name] = Part(base, is_factory)
     return parts
+
+
+def _root(members: Members) -> tuple[type, ...]:
+    """Return the most derived class that all members have in common; none without members."""
+    for _, first in members[:1]:
+        common = (cls for cls in first.__mro__ if all(issubclass(m, cls) for _, m in members))
+        return (next(common),)
+    return ()
 
 
 def _choice(models: list[type[BaseModel]]) -> Any:
@@ -166,24 +195,51 @@ class OneOf:
     validation, so that a kind that was added since is known.
     """
 
-    def __init__(self, family: Family, derived: frozenset[str]) -> None:
-        self.family, self.derived = family, derived
+    def __init__(self, family: Family, derived: frozenset[str], shared: type | None) -> None:
+        self.family, self.derived, self.shared = family, derived, shared
 
     @property
     def models(self) -> list[type[BaseModel]]:
         """One model of options for every kind of the family."""
         return [
-            options_model(component, kind, self.derived, self.family)
+            options_model(component, kind, self.derived, self.family, self.shared)
             for kind, component in self.family.items()
         ]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        return no_info_plain_validator_function(
-            lambda options: self._adapter().validate_python(options)
-        )
+        return no_info_plain_validator_function(self._validate)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Any:
+        if not self.family:  # until something is registered
+            return {"type": "object", "required": ["kind"]}
         return handler(self._adapter().core_schema)
+
+    def _validate(self, options: Any) -> Any:
+        self._check_kind(options)
+        return self._adapter().validate_python(options)
+
+    def _check_kind(self, options: Any) -> None:
+        """Refuse what has no known kind; pydantic does so only where it can choose among several.
+
+        Raises:
+            PydanticCustomError: of the types that pydantic uses in that case.
+        """
+        if isinstance(options, BaseModel):
+            return
+        if not isinstance(options, Mapping):
+            raise PydanticCustomError("model_attributes_type", "input should be a mapping")
+        if "kind" not in options:
+            raise PydanticCustomError("union_tag_not_found", "kind is not set")
+        if options["kind"] not in self.family:
+            raise PydanticCustomError(
+                "union_tag_invalid",
+                "the kind is not known",
+                {
+                    "tag": str(options["kind"]),
+                    "expected_tags": ", ".join(self.family),
+                    "is_unknown": True,
+                },
+            )
 
     def _adapter(self) -> TypeAdapter:
         return _cached_adapter(tuple(self.models))
@@ -194,11 +250,14 @@ def _cached_adapter(models: tuple[type[BaseModel], ...]) -> TypeAdapter:
     return TypeAdapter(_choice(list(models)))
 
 
-def family_union(family: Family, derived: frozenset[str] = frozenset()) -> Any:
+def family_union(
+    family: Family, derived: frozenset[str] = frozenset(), shared: type | None = None
+) -> Any:
     """Return the annotation "options of one of these components, chosen by its kind".
 
     Args:
         family: classes by kind.
         derived: parameters that the program fills in and no config may set.
+        shared: a dataclass whose fields are options of every kind, beside those of its constructor.
     """
-    return Annotated[Any, OneOf(family, derived)]
+    return Annotated[Any, OneOf(family, derived, shared)]

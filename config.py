@@ -218,14 +218,7 @@ def override_value(tree: Tree, override: str) -> None:
     path, equals, text = override.partition("=")
     if not equals or not path:
         raise ValueError(f"--set takes key.path=value, got {override!r}")
-    try:
-        value = _parse(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"--set {path}: {text!r} is not a valid YAML value") from error
-    except DuplicateKeyError as error:
-        raise ValueError(
-            "\n".join(f"--set {path}: {key} is set twice" for key, _, _ in error.places)
-        ) from None
+    value = read_value(text, f"--set {path}")
     node: Any = tree
     *parents, last = path.split(".")
     for depth, key in enumerate(parents):
@@ -239,6 +232,26 @@ def override_value(tree: Tree, override: str) -> None:
         node[last] = value
     else:
         raise ValueError(f"--set {path}: {'.'.join(parents)} is {node!r} and has no parts to set")
+
+
+def read_value(text: str, where: str) -> Any:
+    """Read a value of the command line as YAML.
+
+    Args:
+        text: the value.
+        where: beginning of error messages.
+
+    Raises:
+        ValueError: the text is not valid YAML, or sets a key twice.
+    """
+    try:
+        return _parse(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where}: {text!r} is not a valid YAML value") from error
+    except DuplicateKeyError as error:
+        raise ValueError(
+            "\n".join(f"{where}: {key} is set twice" for key, _, _ in error.places)
+        ) from None
 
 
 def _child(node: Any, key: str, path: str) -> Any:

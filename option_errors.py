@@ -4,7 +4,7 @@ Hints at similar keys name only keys of the components that a config has chosen.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any, get_args
 
@@ -27,6 +27,11 @@ RENAMED = {
 # How much longer than a wrong path the path may be that an error message suggests instead.
 MAX_EXTRA_PARTS = 3
 
+# The end of messages about kinds that are not known.
+REGISTER_FIRST = (
+    "; a kind of your own must be registered first: import its module, or give --plugin MODULE"
+)
+
 # Pydantic's names of the errors about unknown keys, of models and of dataclasses.
 UNKNOWN_KEY = ("extra_forbidden", "unexpected_keyword_argument")
 
@@ -39,6 +44,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return a hint at the closest known words, or an empty string."""
     close = get_close_matches(word, list(known), n=2, cutoff=0.6)
     return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def unknown_kind(kind: str, known: Collection[str], hint: str = REGISTER_FIRST) -> str:
+    """Return the message about a kind that is not among the known ones.
+
+    Args:
+        kind: the kind.
+        known: kinds that are allowed.
+        hint: end of the message where no known kind is similar.
+    """
+    allowed = f"must be one of {', '.join(known)}" if known else "must be one that is registered"
+    return f"{allowed}, got {_shortened(kind)}{did_you_mean(kind, known) or hint}"
 
 
 def describe(
@@ -85,9 +102,10 @@ def _lines(name: str, problem: ErrorDetails, hint: str) -> Iterator[str]:
             yield f"{name}.kind: required, but not set"
         case "union_tag_invalid":
             context = problem.get("ctx", {})
-            tag, tags = context["tag"], context["expected_tags"].replace("'", "")
-            close = did_you_mean(tag, tags.split(", "))
-            yield f"{name}.kind: must be one of {tags}, got {_shortened(tag)}{close}"
+            known = [kind for kind in context["expected_tags"].replace("'", "").split(", ") if kind]
+            # Of parts, pydantic itself reports kinds that may be known, but do not fit there.
+            hint = REGISTER_FIRST if context.get("is_unknown") else ""
+            yield f"{name}.kind: {unknown_kind(context['tag'], known, hint)}"
         case "model_attributes_type":
             yield f"{prefix}must be a mapping with a kind, got {_shortened(problem['input'])}"
         case "value_error":

@@ -19,6 +19,7 @@ from .encode import encode
 from .evaluate import evaluate
 from .info import info
 from .inspect import inspect
+from .page import serve_page
 from .quickstart import quickstart
 from .reconstruct import reconstruct
 from .train import train
@@ -35,11 +36,12 @@ app = typer.Typer(
 )
 
 
-def show_version(wanted: bool) -> None:
-    """Print the version and exit, if that was asked for."""
+def show_version(wanted: bool) -> bool:
+    """Print the version and exit if that was asked for, else return the option as it is."""
     if wanted:
         print(f"vistok {__version__}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -63,6 +65,7 @@ app.command("eval")(evaluate)
 app.command()(convert)
 app.command()(inspect)
 app.command()(info)
+app.command("app")(serve_page)
 
 
 def main() -> None:

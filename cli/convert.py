@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .options import AsJson, Output, print_json
+from .options import AsJson, Output, Plugins, print_json
+from .plugins import load_plugins
 
 
 def convert(
@@ -28,12 +29,14 @@ def convert(
         bool, typer.Option("--reverse", help="Write a tokenizer as a file of the published kind.")
     ] = False,
     as_json: AsJson = False,
+    plugins: Plugins = None,
 ) -> None:
     """Convert a published checkpoint to a tokenizer, or back; strict, tensor by tensor."""
     from ..output_file import check_output_folder
     from ..tokenizers.converters.catalog import make_converter
     from ..tokenizers.tokenizer import VisualTokenizer
 
+    load_plugins(plugins)
     converter = make_converter(family, {"weights": weights, "bits_per_group": bits_per_group})
     check_output_folder(output)
     if reverse:

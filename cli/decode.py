@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, Dtype, Output, TokenizerName, load_tokenizer
+from .options import Device, Dtype, Output, Plugins, TokenizerName, load_tokenizer
+from .plugins import load_plugins
 
 
 def decode(
@@ -21,11 +22,13 @@ def decode(
     ] = False,
     device: Device = "auto",
     dtype: Dtype = "float32",
+    plugins: Plugins = None,
 ) -> None:
     """Decode stored tokens or latents to PNG and MP4 files; run again to finish when stopped."""
     from ..encode.decode import decode_shards
     from ..output_file import check_output_folder
 
+    load_plugins(plugins)
     check_output_folder(output)
     model = load_tokenizer(tokenizer, device, dtype)
     paths = decode_shards(tokens, model, output, keys, show_progress=True, partial=partial)

@@ -10,6 +10,7 @@ from .options import (
     Device,
     Dtype,
     Output,
+    Plugins,
     Source,
     TokenizerName,
     Workers,
@@ -19,6 +20,7 @@ from .options import (
     print_json,
     report_bad,
 )
+from .plugins import load_plugins
 
 
 def encode(
@@ -59,11 +61,13 @@ def encode(
     device: Device = "auto",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
+    plugins: Plugins = None,
 ) -> None:
     """Encode a source to Parquet shards; run again to finish a job that was stopped."""
     from ..encode.job import encode_source
     from ..output_file import check_output_folder
 
+    load_plugins(plugins)
     check_output_folder(output)
     result = encode_source(
         source,

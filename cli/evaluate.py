@@ -13,6 +13,7 @@ from .options import (
     Device,
     Dtype,
     Output,
+    Plugins,
     Source,
     Workers,
     is_main_process,
@@ -23,6 +24,7 @@ from .options import (
     report_bad,
     split_words,
 )
+from .plugins import load_plugins
 
 
 def evaluate(
@@ -91,6 +93,7 @@ def evaluate(
     device: Device = "auto",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
+    plugins: Plugins = None,
 ) -> None:
     """Score tokenizers and baselines on the same images; write report.json and report.html.
 
@@ -101,6 +104,7 @@ def evaluate(
     from ..eval.metrics.catalog import check_metrics
     from ..eval.protocols.protocol import PROTOCOLS
 
+    load_plugins(plugins)
     names = None if metrics is None else split_words([metrics])
     required = split_words(require)
     check_metrics(required, "--require")

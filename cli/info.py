@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .options import LARGEST, AsJson, print_json
+from .options import LARGEST, AsJson, Plugins, print_json
+from .plugins import load_plugins
 
 if TYPE_CHECKING:
     from ..tokenizers.layout import Size
@@ -23,12 +24,14 @@ def info(
         int | None, typer.Option(min=1, max=LARGEST, help="Frames for rates and cost.")
     ] = None,
     as_json: AsJson = False,
+    plugins: Plugins = None,
 ) -> None:
     """Show parameters, compression, rates and cost of a tokenizer or a config."""
     from dataclasses import asdict
 
     from ..tokenizers.summary import summarize
 
+    load_plugins(plugins)
     tokenizer, (default_frames, default_side, _) = open_without_weights(name)
     side = size or default_side
     summary = summarize(tokenizer, (frames or default_frames, side, side))

@@ -47,6 +47,14 @@ Dtype = Annotated[str, typer.Option("--dtype", help="float32, bfloat16 or float1
 Workers = Annotated[
     int, typer.Option("--workers", min=0, max=LARGEST, help="Number of reading processes.")
 ]
+Plugins = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--plugin",
+        metavar="MODULE",
+        help="Python module that registers kinds of its own; may be repeated.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 

@@ -11,11 +11,13 @@ from .options import (
     Device,
     Dtype,
     Output,
+    Plugins,
     TokenizerName,
     load_tokenizer,
     print_json,
     report_bad,
 )
+from .plugins import load_plugins
 
 
 def reconstruct(
@@ -33,6 +35,7 @@ def reconstruct(
     device: Device = "auto",
     dtype: Dtype = "float32",
     as_json: AsJson = False,
+    plugins: Plugins = None,
 ) -> None:
     """Encode and decode images and videos of any size and length."""
     from ..data.sources.media import READ_ERRORS, bad_file
@@ -41,6 +44,7 @@ def reconstruct(
     from ..output_file import OutputError, check_output_folder, finite_numbers
     from ..progress import track
 
+    load_plugins(plugins)
     check_output_folder(output)
     listings = [list_source(name) for name in inputs]
     files = [file for listing in listings for file in listing.files]

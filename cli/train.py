@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, complete_config, is_main_process
+from .options import Device, Plugins, complete_config, is_main_process
+from .plugins import load_plugins
 
 
 def train(
@@ -45,10 +46,12 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the resolved config and stop.")
     ] = False,
+    plugins: Plugins = None,
 ) -> None:
     """Train a tokenizer; run again with the same --output to resume exactly."""
     from ..train.config.files import dump_stages, load_stages
 
+    load_plugins(plugins)
     overrides = [*(settings or []), *([] if seed is None else [f"train.seed={seed}"])]
     stages = load_stages(config, overrides)
     if dry_run:

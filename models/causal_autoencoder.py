@@ -34,11 +34,12 @@ from .blocks.stage_blocks import StageBlocks, run_stages
 from .blocks.stream_state import StreamState
 from .blocks.timestep import TimestepEmbedder, modulation
 from .blocks.upsample import UP
+from .network import Decoder, Encoder
 
 PatchOrder = Literal["channel_first", "column_first"]
 
 
-class CausalEncoder(nn.Module):
+class CausalEncoder(Encoder):
     """Network from pixels to latents.
 
     Args:
@@ -125,7 +126,7 @@ class CausalEncoder(nn.Module):
         return latents if self.quant_conv is None else self.quant_conv(latents)
 
 
-class CausalDecoder(nn.Module):
+class CausalDecoder(Decoder):
     """Network from latents to pixels.
 
     Args:
@@ -159,6 +160,8 @@ class CausalDecoder(nn.Module):
         self.patch_order: ChannelOrder = patch_order
         self.norm = config.norm
         self.causal = config.causal
+        self.denoises = config.timestep
+        self.injects_noise = any(stage.noise for stage in stages)
         self.generative = generative
         self.temporal_compression, self.spatial_compression = compression(stages, patch_size)
         _check_adaptive_norms(stages, config.norm)
@@ -194,14 +197,9 @@ class CausalDecoder(nn.Module):
         )
 
     @property
-    def denoises(self) -> bool:
-        """True if the decoder expects a timestep."""
-        return self.timestep_scale is not None
-
-    @property
-    def injects_noise(self) -> bool:
-        """True if some stage adds noise to its activations."""
-        return any(stage.noise for stage in self.stage_table)
+    def last_layer(self) -> CausalConv3d:
+        """The output convolution, the last layer with weights."""
+        return self.conv_out
 
     def extra_repr(self) -> str:
         """Describe the patches and the compression for `repr`."""

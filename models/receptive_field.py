@@ -2,23 +2,25 @@
 
 Each layer maps a span of output positions to the span of input positions that it depends on; going
 backwards through the layers gives the pixels that a latent sees, or the latents that a pixel sees.
-Attention and group norms see the whole frame: the span is then None.
+Attention and group norms see the whole frame: the span is then None, as it is for networks other
+than the causal ones, of whose layers nothing is known.
 """
 
 from collections.abc import Sequence
 
 from .blocks.stage import Stage
 from .causal_autoencoder import CausalDecoder, CausalEncoder
+from .network import Decoder, Encoder
 
 Span = tuple[int, int]
 
 
-def encoder_span(encoder: CausalEncoder, latents: Span) -> Span | None:
+def encoder_span(encoder: Encoder, latents: Span) -> Span | None:
     """Return the pixels (first, last) along one axis that latents first ... last depend on.
 
     Positions outside the image (negative, or past its end) are padding.
     """
-    if sees_whole_frame(encoder):
+    if not isinstance(encoder, CausalEncoder) or sees_whole_frame(encoder):
         return None
     span = _widen(latents, 1) if encoder.out_kernel > 1 else latents
     for stage in reversed(encoder.stage_table):
@@ -27,9 +29,9 @@ def encoder_span(encoder: CausalEncoder, latents: Span) -> Span | None:
     return _unpatch(_widen(span, 1), encoder.patch_size)
 
 
-def decoder_span(decoder: CausalDecoder, pixels: Span) -> Span | None:
+def decoder_span(decoder: Decoder, pixels: Span) -> Span | None:
     """Return the latents (first, last) along one axis that pixels first ... last depend on."""
-    if sees_whole_frame(decoder):
+    if not isinstance(decoder, CausalDecoder) or sees_whole_frame(decoder):
         return None
     span = _widen(_shrink(pixels, decoder.patch_size), 1)
     for stage in reversed(decoder.stage_table):
@@ -38,7 +40,7 @@ def decoder_span(decoder: CausalDecoder, pixels: Span) -> Span | None:
     return _widen(span, 1)
 
 
-def encoder_radius(encoder: CausalEncoder) -> int | None:
+def encoder_radius(encoder: Encoder) -> int | None:
     """Return how many pixels outside its own cell a latent sees, on the side of more."""
     span = encoder_span(encoder, (0, 0))
     if span is None:
@@ -46,14 +48,16 @@ def encoder_radius(encoder: CausalEncoder) -> int | None:
     return max(-span[0], span[1] - (encoder.spatial_compression - 1))
 
 
-def decoder_radius(decoder: CausalDecoder) -> int | None:
+def decoder_radius(decoder: Decoder) -> int | None:
     """Return how many latents outside its own cell a pixel sees, on the side of more."""
     span = decoder_span(decoder, (0, decoder.spatial_compression - 1))
     return None if span is None else max(-span[0], span[1])
 
 
-def sees_whole_frame(network: CausalEncoder | CausalDecoder) -> bool:
-    """Return whether some layer mixes all positions of a frame."""
+def sees_whole_frame(network: Encoder | Decoder) -> bool:
+    """Return whether some layer mixes all positions of a frame, or may do so."""
+    if not isinstance(network, CausalEncoder | CausalDecoder):
+        return True
     stages: Sequence[Stage] = network.stage_table
     return network.norm in ("group", "clip_group") or any(
         stage.adaptive_norm or (stage.attention == "spatial" and stage.attends_after(0))
@@ -61,8 +65,10 @@ def sees_whole_frame(network: CausalEncoder | CausalDecoder) -> bool:
     )
 
 
-def sees_whole_clip(network: CausalEncoder | CausalDecoder) -> bool:
+def sees_whole_clip(network: Encoder | Decoder) -> bool:
     """Return whether some layer mixes all frames of a clip, which then cannot be streamed."""
+    if not isinstance(network, CausalEncoder | CausalDecoder):
+        return True
     return network.norm == "clip_group"
 
 

@@ -10,7 +10,7 @@ import pytest
 from vistok.train.config.run_config import RunConfig
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("cli", "data", "encode", "eval", "models", "tokenizers", "train")
+FOLDERS = ("cli", "data", "encode", "eval", "models", "page", "tokenizers", "train")
 SOURCES = sorted(
     [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))]
 )

@@ -56,6 +56,7 @@ MAY_IMPORT = {
     "eval": {"tokenizers", "models", "data"},
     "train": {"eval", "tokenizers", "models", "data"},
     "encode": {"eval", "tokenizers", "models", "data"},
+    "page": {"encode", "eval", "tokenizers", "models", "data"},
 }
 LEAVES = {
     "component",
@@ -74,7 +75,7 @@ LEAVES = {
     "seeding",
     "size_limits",
 }
-ENTRANCES = {"cli", "metrics", "quickstart", "__init__", "__main__"}
+ENTRANCES = {"cli", "metrics", "quickstart", "registry", "__init__", "__main__"}
 
 
 # ---- what there is -------------------------------------------------------------------------------
@@ -482,7 +483,7 @@ def loads_torch(*arguments: str) -> tuple[bool, str]:
 @pytest.mark.parametrize(
     "arguments",
     [(), ("quickstart",), ("train",), ("reconstruct",), ("encode",), ("decode",), ("eval",),
-     ("convert",), ("inspect",), ("info",)],
+     ("convert",), ("inspect",), ("info",), ("app",)],
 )  # fmt: skip
 def test_help_answers_without_torch(arguments: tuple[str, ...]):
     torch_loaded, printed = loads_torch("-m", "vistok", *arguments, "--help")

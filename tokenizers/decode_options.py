@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..models.blocks.conditions import Conditions
-from ..models.causal_autoencoder import CausalDecoder
+from ..models.network import Decoder
 from ..option_errors import did_you_mean
 from .noise_source import Generators, NoiseSource
 
@@ -65,7 +65,7 @@ class DecoderInputs:
         ValueError: a keyword without effect on this decoder, or a value out of range.
     """
 
-    def __init__(self, decoder: CausalDecoder, options: DecodeOptions) -> None:
+    def __init__(self, decoder: Decoder, options: DecodeOptions) -> None:
         _check_options(decoder, options)
         self.decoder = decoder
         self.num_samples = options.get("num_samples", 1)
@@ -119,7 +119,7 @@ def only_grid(grids: Any) -> Any:
     return grids[0]
 
 
-def _check_options(decoder: CausalDecoder, options: DecodeOptions) -> None:
+def _check_options(decoder: Decoder, options: DecodeOptions) -> None:
     for name in options:
         known = DecodeOptions.__optional_keys__
         if name not in known:

@@ -9,7 +9,8 @@ folder, since files on the hub arrive one by one.
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,9 +21,12 @@ from safetensors import SafetensorError
 
 from ..checksums import compare_checksums, write_checksums
 from ..option_errors import did_you_mean
+from .modules import REGISTERED_BY
 from .weights_header import WEIGHTS, differences, read_header
 
 CONFIG = "config.json"
+
+_MODULE_NAME = re.compile(r"[a-z_]\w*(\.[a-z_]\w*)*", re.ASCII | re.IGNORECASE)
 
 Model = TypeVar("Model", bound="StrictModel")
 
@@ -43,7 +47,9 @@ class StrictModel(ModelMixin, ConfigMixin):
         """
         config = check_config(cls, pretrained_model_name_or_path, **kwargs)
         folder = Path(pretrained_model_name_or_path) / (kwargs.get("subfolder") or "")
-        if folder.is_dir():
+        if not folder.is_dir():
+            without_weights(cls, config, pretrained_model_name_or_path)
+        else:
             check_weights_header(cls, config, folder, kwargs.get("variant"))
             compare_checksums(folder, [CONFIG])
         kwargs["output_loading_info"] = True
@@ -157,8 +163,9 @@ def check_weights_header(
         ValueError: they differ, or the config describes no model.
     """
     stored = read_header(folder, variant)
+    model = without_weights(cls, config, folder)
     if stored is not None:
-        _raise_for(folder, differences(without_weights(cls, config, folder).state_dict(), stored))
+        _raise_for(folder, differences(model.state_dict(), stored))
 
 
 def without_weights(cls: Any, config: dict[str, Any], source: Any) -> Any:
@@ -177,11 +184,24 @@ def without_weights(cls: Any, config: dict[str, Any], source: Any) -> Any:
         with torch.device("meta"):
             return cls.from_config(config)
     except ValueError as error:
-        lines = [f"{file}: {line[:MAX_REASON]}" for line in str(error).splitlines()]
+        lines = [*str(error).splitlines(), *_registered_elsewhere(config, str(error))]
+        lines = [f"{file}: {line[:MAX_REASON]}" for line in lines]
         raise ValueError("\n".join(lines)) from error
     except (RuntimeError, TypeError, OverflowError, MemoryError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{file} describes no model: {reason}") from error
+
+
+def _registered_elsewhere(config: Mapping[str, Any], message: str) -> Iterator[str]:
+    """Yield, for the kinds that a message finds unknown, the modules that the config names."""
+    kinds = config.get(REGISTERED_BY)
+    for kind, module in kinds.items() if isinstance(kinds, dict) else ():
+        is_name = isinstance(module, str) and _MODULE_NAME.fullmatch(module)
+        if is_name and f"got {kind!r}" in message:
+            yield (
+                f"the kind {kind!r} was registered by the module {module}; if you trust it, import "
+                f"it before loading, or give --plugin {module}"
+            )
 
 
 def check_loading(source: Any, info: dict[str, Any]) -> None:

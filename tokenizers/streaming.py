@@ -6,7 +6,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from ..models.blocks.stream_state import StreamState
-from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
+from ..models.network import Decoder, Encoder
 from ..models.receptive_field import sees_whole_clip
 from .input_checks import check_pixel_range, check_pixels
 from .layout import SizeRule
@@ -83,7 +83,7 @@ class FrameSize:
             )
 
 
-def check_streamable(network: CausalEncoder | CausalDecoder, state: StreamState) -> None:
+def check_streamable(network: Encoder | Decoder, state: StreamState) -> None:
     """Raise at the second chunk if the network needs whole clips."""
     if state.first_chunk:
         return
@@ -91,7 +91,7 @@ def check_streamable(network: CausalEncoder | CausalDecoder, state: StreamState)
         raise ValueError(
             "this tokenizer's norms span whole clips: encode and decode without a stream"
         )
-    if isinstance(network, CausalDecoder) and network.injects_noise:
+    if isinstance(network, Decoder) and network.injects_noise:
         raise ValueError("this decoder injects noise into whole clips: decode without a stream")
 
 

@@ -1,8 +1,10 @@
 """Static summary of a tokenizer: sizes, rates, receptive fields and cost."""
 
+import copy
 from dataclasses import dataclass
+from typing import Any
 
-import torch
+from torch import Tensor, nn
 
 from ..models.cost import measure_cost
 from ..models.receptive_field import decoder_radius, encoder_radius
@@ -60,12 +62,7 @@ def summarize(tokenizer: VisualTokenizer, size: Size) -> Summary:
         ValueError: the size is not legal.
     """
     layout = tokenizer.layout(size)
-    with torch.device("meta"):
-        twin = VisualTokenizer(
-            tokenizer.config["encoder_config"],
-            tokenizer.config["bottleneck_config"],
-            tokenizer.config["decoder_config"],
-        ).eval()
+    twin: Any = _without_memory(tokenizer).eval()
     encoding = measure_cost(twin.encoder, (1, 3, *size))
     decoding = measure_cost(twin.decode, (1, twin.bottleneck.code_dim, *layout.grids[0]))
     parameters = {
@@ -89,6 +86,19 @@ def summarize(tokenizer: VisualTokenizer, size: Size) -> Summary:
         encode_bytes=encoding.peak_bytes,
         decode_bytes=decoding.peak_bytes,
     )
+
+
+def _without_memory(tokenizer: VisualTokenizer) -> VisualTokenizer:
+    """Return a copy on the meta device; the weights themselves are not copied."""
+    tensors = [*tokenizer.parameters(), *tokenizer.buffers()]
+    memory = {id(tensor): _on_meta(tensor) for tensor in tensors}
+    return copy.deepcopy(tokenizer, memory)
+
+
+def _on_meta(tensor: Tensor) -> Tensor:
+    empty = tensor.detach().to("meta")
+    is_weight = isinstance(tensor, nn.Parameter)
+    return nn.Parameter(empty, tensor.requires_grad) if is_weight else empty
 
 
 def _describe_bottleneck(tokenizer: VisualTokenizer) -> str:

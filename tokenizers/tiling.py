@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..models.blocks.conditions import Conditions
 from ..models.blocks.stream_state import StreamState
-from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
+from ..models.network import Decoder, Encoder
 from ..models.receptive_field import Span, decoder_span, encoder_span, sees_whole_frame
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class TiledEncoder:
         tile: side of the tiles' cores, in pixels.
     """
 
-    def __init__(self, encoder: CausalEncoder, tile: int) -> None:
+    def __init__(self, encoder: Encoder, tile: int) -> None:
         self.encoder, self.factor = encoder, encoder.spatial_compression
         self.tile = _check_tile(tile, self.factor, encoder) // self.factor
 
@@ -79,7 +79,7 @@ class TiledDecoder:
         tile: side of the tiles' cores, in pixels.
     """
 
-    def __init__(self, decoder: CausalDecoder, tile: int) -> None:
+    def __init__(self, decoder: Decoder, tile: int) -> None:
         if decoder.injects_noise:
             raise ValueError("this decoder injects noise into whole frames: decode without tiles")
         self.decoder, self.factor = decoder, decoder.spatial_compression
@@ -117,7 +117,7 @@ class TiledDecoder:
         return decoder_span(self.decoder, (first * self.factor, (last + 1) * self.factor - 1))
 
 
-def _check_tile(tile: int, factor: int, network: CausalEncoder | CausalDecoder) -> int:
+def _check_tile(tile: int, factor: int, network: Encoder | Decoder) -> int:
     if tile < factor or tile % factor:
         raise ValueError(f"tile must be a positive multiple of {factor} pixels, got {tile}")
     if sees_whole_frame(network):

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import torch
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..component import build
 from ..eval_mode import eval_mode
 from ..models.blocks.stream_state import StreamState
-from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
+from ..models.catalog import DECODERS, ENCODERS
+from ..models.network import Decoder, Encoder
 from ..models.receptive_field import sees_whole_clip
 from .bottlenecks.bottleneck import Bottleneck, Quantized, Quantizer
 from .bottlenecks.catalog import BOTTLENECKS
@@ -45,15 +46,13 @@ from .input_checks import (
 from .latent_scale import LatentScale
 from .layout import Layout, Size, SizeRule
 from .model_card import card_text, write_card
+from .modules import REGISTERED_BY, check_modules, configs_of, modules_of_kinds
 from .pretrained import StrictModel
 from .streaming import FrameSize, check_streamable, decode_chunks, encode_chunks
 from .tiling import TiledDecoder, TiledEncoder
 
 if TYPE_CHECKING:
     from .diffusers_adapter import DiffusersAdapter
-
-ENCODERS = {"causal": CausalEncoder}
-DECODERS = {"causal": CausalDecoder}
 
 PIXEL_CHANNELS = 3
 
@@ -95,6 +94,9 @@ class VisualTokenizer(StrictModel):
 
     _supports_gradient_checkpointing = True
 
+    # What no config describes, of a tokenizer put together from modules; see `from_modules`.
+    _undescribed: tuple[str, ...] = ()
+
     @register_to_config
     def __init__(
         self,
@@ -107,13 +109,68 @@ class VisualTokenizer(StrictModel):
         shift_factor: float | None = None,
     ) -> None:
         super().__init__()
-        self.bottleneck: Bottleneck = build(BOTTLENECKS, bottleneck_config, "bottleneck")
-        self.encoder: CausalEncoder = build(
-            ENCODERS, encoder_config, "encoder", out_channels=self.bottleneck.dim
+        if any(
+            isinstance(p, nn.Module) for p in (encoder_config, bottleneck_config, decoder_config)
+        ):
+            raise ValueError(
+                "VisualTokenizer takes mappings of options, each with a kind; "
+                "modules are put together by VisualTokenizer.from_modules"
+            )
+        bottleneck: Bottleneck = build(BOTTLENECKS, bottleneck_config, "bottleneck")
+        channels = {"out_channels": bottleneck.dim}
+        encoder: Encoder = build(ENCODERS, encoder_config, "encoder", **channels)
+        channels = {"in_channels": bottleneck.code_dim}
+        decoder: Decoder = build(DECODERS, decoder_config, "decoder", **channels)
+        self._set_modules(encoder, bottleneck, decoder)
+
+    @classmethod
+    def from_modules(
+        cls,
+        encoder: Encoder,
+        bottleneck: Bottleneck,
+        decoder: Decoder,
+        *,
+        latents_mean: Sequence[float] | None = None,
+        latents_std: Sequence[float] | None = None,
+        scaling_factor: float | None = None,
+        shift_factor: float | None = None,
+    ) -> "VisualTokenizer":
+        """Put a tokenizer together from finished modules, which it takes over with their weights.
+
+        It can be saved if the classes of all modules, and of the bottlenecks inside them, are
+        registered kinds whose arguments were plain values.
+
+        Args:
+            encoder: its `out_channels` are the bottleneck's `dim`.
+            bottleneck: a quantizer or a continuous bottleneck.
+            decoder: its `in_channels` are the bottleneck's `code_dim`.
+            latents_mean: as for the constructor, like all others.
+            latents_std: standard deviation of every latent channel.
+            scaling_factor: one factor for all channels.
+            shift_factor: one shift for all channels.
+
+        Raises:
+            ValueError: a module of another family, or modules that do not fit each other.
+        """
+        parts = {"encoder": encoder, "bottleneck": bottleneck, "decoder": decoder}
+        check_modules(parts)
+        configs, undescribed = configs_of(parts)
+        tokenizer = cls.__new__(cls)
+        StrictModel.__init__(tokenizer)
+        tokenizer.register_to_config(
+            **configs,
+            latents_mean=latents_mean,
+            latents_std=latents_std,
+            scaling_factor=scaling_factor,
+            shift_factor=shift_factor,
         )
-        self.decoder: CausalDecoder = build(
-            DECODERS, decoder_config, "decoder", in_channels=self.bottleneck.code_dim
-        )
+        tokenizer._undescribed = tuple(undescribed)
+        tokenizer._set_modules(encoder, bottleneck, decoder)
+        return tokenizer
+
+    def _set_modules(self, encoder: Encoder, bottleneck: Bottleneck, decoder: Decoder) -> None:
+        """Set the modules, the bottleneck first, and check that they fit each other."""
+        self.bottleneck, self.encoder, self.decoder = bottleneck, encoder, decoder
         self._latent_scale().check(self.bottleneck.code_dim)
         for axis in ("temporal_compression", "spatial_compression"):
             ours, theirs = getattr(self.encoder, axis), getattr(self.decoder, axis)
@@ -409,10 +466,10 @@ class VisualTokenizer(StrictModel):
                 f"this tokenizer is discrete and has no continuous path; use {instead}"
             )
 
-    def _encoder(self, tile: int | None) -> CausalEncoder | TiledEncoder:
+    def _encoder(self, tile: int | None) -> Encoder | TiledEncoder:
         return self.encoder if tile is None else TiledEncoder(self.encoder, tile)
 
-    def _decoder(self, tile: int | None) -> CausalDecoder | TiledDecoder:
+    def _decoder(self, tile: int | None) -> Decoder | TiledDecoder:
         return self.decoder if tile is None else TiledDecoder(self.decoder, tile)
 
     # ---- encode and decode ----------------------------------------------------------------------
@@ -507,7 +564,18 @@ class VisualTokenizer(StrictModel):
     def save_pretrained(
         self, save_directory: Any, is_main_process: bool = True, *args: Any, **kwargs: Any
     ) -> None:
-        """Save config, safetensors weights, their checksums and a model card in a folder."""
+        """Save config, safetensors weights, their checksums and a model card in a folder.
+
+        Raises:
+            ValueError: the tokenizer was put together from modules that no config describes.
+        """
+        if self._undescribed:
+            raise ValueError(
+                "this tokenizer cannot be saved, only its state_dict can: "
+                + "; ".join(self._undescribed)
+            )
+        if kinds := modules_of_kinds(self):
+            self.register_to_config(**{REGISTERED_BY: kinds})
         super().save_pretrained(save_directory, is_main_process, *args, **kwargs)
         if not is_main_process:
             return

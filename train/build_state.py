@@ -14,6 +14,7 @@ from torch import nn
 from ..tokenizers.code_statistics import CodeStatistics
 from .config.run_config import RunConfig
 from .config.training import Train
+from .losses.catalog import build_extra_losses
 from .losses.gan import build_gan
 from .losses.perceptual import build_perceptual_loss
 from .losses.pixel_likelihood import PixelLikelihood
@@ -120,7 +121,7 @@ def build_run_state(
         accelerator,
         options.optimizer_config,
         lr_factors=options.lr_factors.model_dump(),
-        last_layer=tokenizer.decoder.conv_out if adaptive else None,
+        last_layer=tokenizer.decoder.last_layer if adaptive else None,
     )
     if options.parallelism == "fsdp2":
         ema.shard_like(tokenizer)
@@ -134,6 +135,7 @@ def build_run_state(
         finite=_finite_check("tokenizer", moved, options, accelerator, folder),
         ema=ema,
         perceptual=perceptual,
+        extra_losses=build_extra_losses(losses.extra, device),
         discriminator=discriminator,
         likelihood=likelihood,
         means=RunningMeans(),

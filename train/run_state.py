@@ -1,8 +1,9 @@
 """RunState: everything that changes during a run, and its form in a checkpoint."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from accelerate import Accelerator
 from accelerate.optimizer import AcceleratedOptimizer
@@ -13,6 +14,7 @@ from ..tokenizers.tokenizer import VisualTokenizer
 from .losses.gan import GAN
 from .losses.perceptual import PerceptualLoss
 from .losses.pixel_likelihood import PixelLikelihood
+from .losses.reconstruction import ReconstructionLoss
 from .monitor.running_means import RunningMeans
 from .optimization.ema import EMA
 from .optimization.sharding import (
@@ -79,6 +81,7 @@ class RunState:
         finite: skips updates of the tokenizer that are not finite.
         ema: moving average of the tokenizer's weights.
         perceptual: LPIPS, where it has a weight.
+        extra_losses: registered losses of the config, by kind.
         discriminator: where the adversarial loss has a weight.
         likelihood: the learned log-variance of the pixels, where it is learned.
         means: losses and terms since the last logged step.
@@ -91,6 +94,7 @@ class RunState:
     finite: FiniteCheck
     ema: EMA[VisualTokenizer]
     perceptual: PerceptualLoss | None
+    extra_losses: Mapping[str, ReconstructionLoss]
     discriminator: DiscriminatorState | None
     likelihood: PixelLikelihood | None
     means: RunningMeans
@@ -102,9 +106,10 @@ class RunState:
         return None if self.discriminator is None else self.discriminator.gan
 
     @property
-    def last_layer(self) -> Tensor:
+    def last_layer(self) -> Tensor | None:
         """Weight of the decoder's last layer; whole after a forward pass, also when sharded."""
-        return self.tokenizer.decoder.conv_out.weight
+        layer: Any = self.tokenizer.decoder.last_layer
+        return None if layer is None else layer.weight
 
     def train_mode(self, frozen: Sequence[str]) -> None:
         """Put both networks into train mode, and frozen parts of the tokenizer into eval mode."""

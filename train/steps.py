@@ -53,6 +53,7 @@ def tokenizer_step(
             gan=state.gan,
             last_layer=state.last_layer,
             likelihood=state.likelihood,
+            extra=state.extra_losses,
             scaler=accelerator.scaler,
         )
         accelerator.backward(objective.loss)

@@ -1,10 +1,11 @@
 """All metrics by name, and opening those that an evaluation can compute."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...option_errors import did_you_mean
+from ...option_errors import REGISTER_FIRST, did_you_mean
 from ..features.extractor import Extractor
 from ..features.extractor_weights import MissingWeights
 from ..features.i3d import I3D
@@ -72,6 +73,10 @@ SET_METRICS: dict[str, tuple[str, Callable[[Any, MetricContext], SetMetric]]] = 
 
 METRICS = (*SAMPLE_METRICS, *SET_METRICS, *CODEBOOK_METRICS)
 
+# Metrics from outside the package, which are computed where they are asked for by name. Their
+# constructors take settings of `MetricContext` by name.
+REGISTERED_METRICS: dict[str, type[SampleMetric] | type[SetMetric]] = {}
+
 # Metrics that need no weights and little time, for monitoring a training run.
 QUICK_METRICS = ("psnr", "ssim", *CODEBOOK_METRICS)
 
@@ -118,13 +123,14 @@ def check_metrics(names: Sequence[str], setting: str = "metrics") -> None:
         setting: name of the setting in the error message.
 
     Raises:
-        ValueError: a name that is not in `METRICS`.
+        ValueError: a name that is neither in `METRICS` nor registered.
     """
+    known = (*METRICS, *REGISTERED_METRICS)
     for name in names:
-        if name not in METRICS:
+        if name not in known:
             raise ValueError(
-                f"{setting} must be among {', '.join(METRICS)}, got {name!r}"
-                f"{did_you_mean(name, METRICS)}"
+                f"{setting} must be among {', '.join(known)}, got {name!r}"
+                f"{did_you_mean(name, known) or REGISTER_FIRST}"
             )
 
 
@@ -144,6 +150,12 @@ def open_metrics(names: Sequence[str], context: MetricContext) -> Metrics:
                 if extractor not in extractors:
                     extractors[extractor] = EXTRACTORS[extractor](context)
                 per_set.append(make_metric(extractors[extractor], context))
+            elif name in REGISTERED_METRICS:
+                metric = _make_registered(REGISTERED_METRICS[name], context)
+                if isinstance(metric, SampleMetric):
+                    per_sample.append(metric)
+                else:
+                    per_set.append(metric)
         except (MissingWeights, NotApplicableError) as reason:
             unavailable[name] = str(reason)
     codebook = tuple(name for name in CODEBOOK_METRICS if name in names)
@@ -153,3 +165,11 @@ def open_metrics(names: Sequence[str], context: MetricContext) -> Metrics:
         codebook=codebook,
         unavailable=unavailable,
     )
+
+
+def _make_registered(
+    metric: Callable[..., SampleMetric | SetMetric], context: MetricContext
+) -> SampleMetric | SetMetric:
+    """Make a metric from outside the package with those settings that its constructor takes."""
+    taken = inspect.signature(metric).parameters.keys() & vars(context).keys()
+    return metric(**{name: getattr(context, name) for name in taken})

@@ -10,9 +10,12 @@
     identity                         the images themselves
 
 A list of values is a sweep: `jpeg:q=10,30,50` opens three reconstructors, each of which becomes a
-row of the report and a point of a curve.
+row of the report and a point of a curve. A registered kind is written `kind`, or with options of
+its constructor, read as YAML, `kind:strength=0.5,mode=soft`.
 """
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ...option_errors import did_you_mean
+from ...component import build
+from ...config import read_value
+from ...option_errors import REGISTER_FIRST, did_you_mean
 from ...tokenizers.bottlenecks.dual_path import PathName
 from ...tokenizers.tokenizer import VisualTokenizer
 from .bicubic import Bicubic
@@ -42,6 +47,10 @@ NUMBERED: dict[str, tuple[str, int, Callable[[str, int], Reconstructor]]] = {
     **dict.fromkeys(IMAGE_FORMATS, ("q", 50, ImageCodec)),
     **dict.fromkeys(VIDEO_FORMATS, ("crf", 28, VideoCodec)),
 }
+# Reconstructors from outside the package; constructors may also take `device` and `dtype`.
+REGISTERED_RECONSTRUCTORS: dict[str, type[Reconstructor]] = {}
+RECONSTRUCTOR_DERIVED = frozenset({"device", "dtype"})
+
 KINDS = ("identity", "continuous", "folder", "diffusers", *NUMBERED)
 CODECS = (*IMAGE_FORMATS, *VIDEO_FORMATS)
 
@@ -99,6 +108,8 @@ def open_reconstructors(
     kind, colon, options = spec.partition(":")
     if spec == "identity":
         return (Identity(),)
+    if kind in REGISTERED_RECONSTRUCTORS:
+        return (_registered(spec, device, dtype),)
     if kind in NUMBERED:
         constructor = NUMBERED[kind][2]
         return tuple(constructor(kind, number) for number in _numbers(spec))
@@ -111,10 +122,11 @@ def open_reconstructors(
         return (open_diffusers(spec, device, dtype),)
     if kind == "continuous" and colon:
         return (_tokenizer(spec, options, device=device, dtype=dtype, path="continuous"),)
+    known = (*KINDS, *REGISTERED_RECONSTRUCTORS)
     if colon and not Path(spec).exists() and "/" not in kind:
         raise ValueError(
-            f"a tokenizer is a folder, a hub id, or one of {', '.join(KINDS)}, got {spec!r}"
-            f"{did_you_mean(kind, KINDS)}"
+            f"a tokenizer is a folder, a hub id, or one of {', '.join(known)}, got {spec!r}"
+            f"{did_you_mean(kind, known) or REGISTER_FIRST}"
         )
     return (_tokenizer(spec, spec, device=device, dtype=dtype),)
 
@@ -152,6 +164,27 @@ def _numbers(spec: str) -> list[int]:
     if repeated:
         raise ValueError(f"{spec!r} names {name}={repeated[0]} twice; remove one")
     return [int(number) for number in numbers]
+
+
+def _registered(spec: str, device: str, dtype: torch.dtype) -> Reconstructor:
+    """Open a reconstructor from outside the package; its name in reports is the argument itself.
+
+    Raises:
+        ValueError: options that are malformed, or that its constructor does not take.
+    """
+    kind, _, text = spec.partition(":")
+    options: dict[str, Any] = {"kind": kind}
+    for option in re.split(r",(?=\w+=)", text) if text else ():
+        name, equals, value = option.partition("=")
+        if not equals or name in options:
+            raise ValueError(f"{kind} is written {kind}:option=value,option=value, got {spec!r}")
+        options[name] = read_value(value, f"{spec}: {name}")
+    parameters = inspect.signature(REGISTERED_RECONSTRUCTORS[kind]).parameters
+    given = {"device": device, "dtype": dtype}
+    derived = {name: value for name, value in given.items() if name in parameters}
+    reconstructor: Reconstructor = build(REGISTERED_RECONSTRUCTORS, options, spec, **derived)
+    reconstructor.name = spec
+    return reconstructor
 
 
 def _tokenizer(

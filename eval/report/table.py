@@ -4,7 +4,7 @@ Rows of different protocols are not comparable. A row under another protocol tha
 a mark beside every metric; the canonical row of a preset follows it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, isinf, isnan
 from typing import Literal
@@ -158,7 +158,8 @@ class Table:
 def table_of(rows: Sequence[Row]) -> Table:
     """Build the table of these rows and their canonical rows."""
     flat = list(with_canonical(rows))
-    columns = tuple(c for c in COLUMNS if any(c.value(row) is not None for row in flat))
+    every = _with_registered(COLUMNS, flat)
+    columns = tuple(c for c in every if any(c.value(row) is not None for row in flat))
     rules = list(dict.fromkeys((row.protocol.name, row.protocol.hash) for row in flat))
     marks = {rule[1]: MARKS[min(i, len(MARKS) - 1)] for i, rule in enumerate(rules)}
     lines = tuple(
@@ -171,6 +172,16 @@ def table_of(rows: Sequence[Row]) -> Table:
     )
     legend = tuple((marks[digest], f"{name} ({digest})") for name, digest in rules)
     return Table(columns, lines, legend if len(rules) > 1 else ())
+
+
+def _with_registered(columns: Sequence[Column], rows: Sequence[Row]) -> Iterator[Column]:
+    """Yield the columns, and after the last metric one for each metric from outside the package."""
+    known = {column.key for column in columns}
+    others = dict.fromkeys(name for row in rows for name in row.metrics if name not in known)
+    for column in columns:
+        yield column
+        if column is METRIC_COLUMNS[-1]:
+            yield from (_metric(name, name, ".4g", None) for name in others)
 
 
 def is_baseline(row: Row) -> bool:

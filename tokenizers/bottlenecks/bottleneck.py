@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from ...models.recorded_arguments import RecordsArguments
 from ..results.batch_result import BatchResult
 from .posterior import Gaussian
 
@@ -56,7 +57,7 @@ class Quantized(BatchResult):
 torch.export.register_dataclass(Quantized)
 
 
-class Bottleneck(nn.Module, ABC):
+class Bottleneck(RecordsArguments, nn.Module, ABC):
     """A module that turns the encoder's vectors into vectors for the decoder.
 
     Attributes:

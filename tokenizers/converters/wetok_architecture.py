@@ -19,6 +19,11 @@ from ..tokenizer import VisualTokenizer
 # The 3-D variant wraps every convolution in a module that pads.
 PADDED = "conv_1"
 
+NO_WETOK = (
+    "this tokenizer is not a WeTok: its layers are not those of the reference, or its "
+    "bottleneck is neither gq nor lfq"
+)
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -93,6 +98,8 @@ def architecture_of(tokenizer: VisualTokenizer) -> Architecture:
         ValueError: the tokenizer is not a WeTok.
     """
     encoder, decoder = tokenizer.config["encoder_config"], tokenizer.config["decoder_config"]
+    if not isinstance(tokenizer.encoder, CausalEncoder):
+        raise ValueError(NO_WETOK)
     table = tokenizer.encoder.stage_table
     levels = table[1:-1]
     is_video = tokenizer.encoder.norm == "clip_group"
@@ -111,10 +118,7 @@ def architecture_of(tokenizer: VisualTokenizer) -> Architecture:
         and isinstance(tokenizer.bottleneck, GQ | LFQ)
     )
     if not is_wetok:
-        raise ValueError(
-            "this tokenizer is not a WeTok: its layers are not those of the reference, or its "
-            "bottleneck is neither gq nor lfq"
-        )
+        raise ValueError(NO_WETOK)
     return found
 
 

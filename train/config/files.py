@@ -1,6 +1,7 @@
 """Run configs from files: files and overrides become checked configs, one for every stage.
 
-`python -m vistok.train.config.files FILE` writes the JSON schema that editors use.
+`python -m vistok.train.config.files FILE [MODULE...]` writes the JSON schema that editors use, with
+the kinds that these modules register.
 """
 
 import copy
@@ -8,6 +9,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -137,4 +139,6 @@ def json_schema() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    for module in sys.argv[2:]:
+        import_module(module)
     Path(sys.argv[1]).write_text(json.dumps(json_schema(), indent=1) + "\n", encoding="utf-8")

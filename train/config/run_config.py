@@ -13,9 +13,11 @@ from pydantic import Field, model_validator
 from ...component import ComponentError, build
 from ...component_options import family_union
 from ...config import ConfigSection, Tree
+from ...models.catalog import DECODER_DERIVED, DECODERS, ENCODER_DERIVED, ENCODERS
+from ...models.network import Decoder
 from ...tokenizers.bottlenecks.catalog import BOTTLENECKS
 from ...tokenizers.bottlenecks.dual_path import PathName
-from ...tokenizers.tokenizer import DECODERS, ENCODERS, VisualTokenizer
+from ...tokenizers.tokenizer import VisualTokenizer
 from .data import Data
 from .evaluation import Eval
 from .path_mode import path_of_step
@@ -26,11 +28,11 @@ from .training import Train
 class Model(ConfigSection):
     """The tokenizer: three components, each chosen by its kind."""
 
-    encoder: family_union(ENCODERS, derived=frozenset({"out_channels"}))  # pyright: ignore[reportInvalidTypeForm]
+    encoder: family_union(ENCODERS, derived=ENCODER_DERIVED)  # pyright: ignore[reportInvalidTypeForm]
     """Network from pixels to the channels that the bottleneck takes."""
     bottleneck: family_union(BOTTLENECKS)  # pyright: ignore[reportInvalidTypeForm]
     """Quantizer or continuous bottleneck between encoder and decoder."""
-    decoder: family_union(DECODERS, derived=frozenset({"in_channels"}))  # pyright: ignore[reportInvalidTypeForm]
+    decoder: family_union(DECODERS, derived=DECODER_DERIVED)  # pyright: ignore[reportInvalidTypeForm]
     """Network from the bottleneck's codes to pixels."""
 
     def build(self) -> VisualTokenizer:
@@ -180,7 +182,16 @@ def _losses_of_frames(config: RunConfig) -> Iterator[str]:
 def _gradients_of_the_adaptive_weight(config: RunConfig) -> Iterator[str]:
     """Yield an adaptive weight whose gradients a frozen decoder does not have."""
     train = config.train
-    if "decoder" in train.freeze and train.adversarial.adaptive and train.losses.adversarial_weight:
+    if not (train.adversarial.adaptive and train.losses.adversarial_weight):
+        return
+    decoder = DECODERS[config.model.decoder.kind]
+    if decoder.last_layer is Decoder.last_layer:
+        yield (
+            "train.adversarial.adaptive compares gradients at the decoder's last layer, which "
+            f"{decoder.__name__} does not name as its last_layer; set "
+            "train.adversarial.adaptive=false"
+        )
+    if "decoder" in train.freeze:
         yield (
             "train.adversarial.adaptive needs gradients of the decoder's last layer, which "
             "train.freeze holds; set train.adversarial.adaptive=false"
@@ -201,6 +212,6 @@ def _steps_that_learn_nothing(config: RunConfig) -> Iterator[str]:
 CROSS_CHECKS: tuple[tuple[frozenset[str], Callable[[RunConfig], Iterator[str]]], ...] = (
     (frozenset({"model", "train"}), _settings_of_two_paths),
     (frozenset({"data", "train"}), _losses_of_frames),
-    (frozenset({"train"}), _gradients_of_the_adaptive_weight),
+    (frozenset({"model", "train"}), _gradients_of_the_adaptive_weight),
     (frozenset({"model", "train"}), _steps_that_learn_nothing),
 )

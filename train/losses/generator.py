@@ -1,7 +1,7 @@
 """The generator's objective: the loss that one step of the tokenizer minimizes, in fp32.
 
-    reconstruction = sum of <name>_weight * term over L1, L2, Charbonnier, temporal difference and
-                     perceptual
+    reconstruction = sum of <name>_weight * term over L1, L2, Charbonnier, temporal difference,
+                     perceptual and the registered losses of train.losses.extra
     loss = reconstruction + bottleneck loss + entropy_warmup(step) * entropy
          + adversarial weight * generator
 
@@ -28,7 +28,17 @@ from .gan import GAN
 from .options import Losses
 from .perceptual import PerceptualLoss
 from .pixel_likelihood import PixelLikelihood
-from .reconstruction import charbonnier_loss, l1_loss, l2_loss, temporal_difference_loss
+from .reconstruction import (
+    ReconstructionLoss,
+    charbonnier_loss,
+    l1_loss,
+    l2_loss,
+    temporal_difference_loss,
+)
+
+# The registered losses of `train.losses.extra`, by kind.
+ExtraLosses = Mapping[str, ReconstructionLoss]
+NO_LOSSES: ExtraLosses = {}
 
 
 @dataclass(frozen=True)
@@ -56,6 +66,7 @@ def generator_objective(
     gan: GAN | None = None,
     last_layer: Tensor | None = None,
     likelihood: PixelLikelihood | None = None,
+    extra: ExtraLosses = NO_LOSSES,
     scaler: GradScaler | None = None,
 ) -> Objective:
     """Compute the weighted sum of all loss terms of one forward pass.
@@ -69,6 +80,7 @@ def generator_objective(
         gan: the discriminator, exactly where the adversarial weight is not 0.
         last_layer: weight of the decoder's last layer, for the adaptive weight.
         likelihood: the learned log-variance, exactly where losses.learn_logvar is set.
+        extra: the losses of losses.extra, by kind; their terms are called `extra_<kind>`.
         scaler: the scaler of the losses (fp16), for the adaptive weight.
 
     Returns:
@@ -81,8 +93,9 @@ def generator_objective(
     assert (perceptual is not None) == (losses.perceptual_weight > 0), "network and weight go along"
     assert (gan is not None) == (losses.adversarial_weight > 0), "network and weight go along"
     assert (likelihood is not None) == losses.learn_logvar, "variable and option go along"
+    assert list(extra) == [one.kind for one in losses.extra], "networks and weights go along"
     with torch.autocast(pixels.device.type, enabled=False):
-        terms, reconstruction = _reconstruction(output, pixels, losses, perceptual)
+        terms, reconstruction = _reconstruction(output, pixels, losses, perceptual, extra)
         if likelihood is not None:
             reconstruction = likelihood(reconstruction, _weight_of_paths(output, losses))
             terms |= {"logvar": likelihood.logvar.detach().clone()}
@@ -104,14 +117,18 @@ def generator_objective(
 
 
 def _reconstruction(
-    output: Output, pixels: Tensor, losses: Losses, perceptual: PerceptualLoss | None
+    output: Output,
+    pixels: Tensor,
+    losses: Losses,
+    perceptual: PerceptualLoss | None,
+    extra: ExtraLosses,
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Return the terms of one reconstruction or of two, and their weighted sum."""
     if not output.paths:
-        terms = _reconstruction_terms(output.pixels, pixels, losses, perceptual)
+        terms = _reconstruction_terms(output.pixels, pixels, losses, perceptual, extra)
         return terms, _weighted_sum(terms, losses)
     by_path = {
-        path: _reconstruction_terms(restored, pixels, losses, perceptual)
+        path: _reconstruction_terms(restored, pixels, losses, perceptual, extra)
         for path, restored in output.paths.items()
     }
     loss = torch.stack(
@@ -134,7 +151,11 @@ def _path_weight(path: str, losses: Losses) -> float:
 
 
 def _reconstruction_terms(
-    reconstruction: Tensor, pixels: Tensor, losses: Losses, perceptual: PerceptualLoss | None
+    reconstruction: Tensor,
+    pixels: Tensor,
+    losses: Losses,
+    perceptual: PerceptualLoss | None,
+    extra: ExtraLosses,
 ) -> dict[str, Tensor]:
     """Compute L1 and L2, which are always logged, and every other term that has a weight."""
     terms = {"l1": l1_loss(reconstruction, pixels), "l2": l2_loss(reconstruction, pixels)}
@@ -144,6 +165,13 @@ def _reconstruction_terms(
         terms["temporal_difference"] = temporal_difference_loss(reconstruction, pixels)
     if perceptual is not None:
         terms["perceptual"] = perceptual(reconstruction, pixels)
+    for kind, loss in extra.items():
+        terms[f"extra_{kind}"] = loss(reconstruction.float(), pixels.float())
+        if terms[f"extra_{kind}"].shape != ():
+            raise ValueError(
+                f"the loss {kind} must return a scalar, got a tensor of shape "
+                f"{tuple(terms[f'extra_{kind}'].shape)}"
+            )
     return terms
 
 
@@ -154,6 +182,7 @@ def _weighted_sum(terms: Mapping[str, Tensor], losses: Losses) -> Tensor:
         "charbonnier": losses.charbonnier_weight,
         "temporal_difference": losses.temporal_difference_weight,
         "perceptual": losses.perceptual_weight,
+        **{f"extra_{one.kind}": one.weight for one in losses.extra},
     }
     weighted = [weights[name] * term for name, term in terms.items() if weights[name]]
     return torch.stack(weighted).sum()

@@ -10,6 +10,7 @@ from ...models.discriminators.catalog import DISCRIMINATORS
 from ...models.discriminators.discriminator import Discriminator
 from ..optimization.optimizer import OPTIMIZERS
 from .adversarial import DiscriminatorLossName, GeneratorLossName
+from .catalog import EXTRA_LOSS
 from .lecam import LeCamForm
 
 
@@ -30,6 +31,8 @@ class Losses(ConfigSection):
     the file that an environment variable names."""
     perceptual_trunk: Trunk = "vgg"
     """Classifier whose features LPIPS compares."""
+    extra: list[EXTRA_LOSS] = Field(default=[])  # pyright: ignore[reportInvalidTypeForm]
+    """Registered reconstruction losses, each with its kind, its weight and its own options."""
     continuous_path_weight: NonNegativeFloat = 1.0
     """Weight of the continuous reconstruction of dual-path tokenizers; the discrete one has 1."""
     learn_logvar: bool = False
@@ -47,10 +50,14 @@ class Losses(ConfigSection):
     @model_validator(mode="after")
     def _the_reconstruction_can_be_learned(self) -> "Losses":
         names = ("l1_weight", "l2_weight", "charbonnier_weight", "perceptual_weight")
-        if not any(getattr(self, name) for name in names):
+        if not (self.extra or any(getattr(self, name) for name in names)):
             raise ValueError(
                 f"no reconstruction loss has a weight: set one of {', '.join(names)} above 0"
             )
+        kinds = [loss.kind for loss in self.extra]
+        for kind in dict.fromkeys(kinds):
+            if kinds.count(kind) > 1:
+                raise ValueError(f"extra has the kind {kind} twice; every kind has one weight")
         if self.logvar_init and not self.learn_logvar:
             raise ValueError(f"logvar_init={self.logvar_init:g} needs learn_logvar=true")
         return self

@@ -26,7 +26,8 @@ def compile_networks(
         backend: of torch.compile.
     """
     if eager_last_layer:
-        layer = tokenizer.decoder.conv_out
+        layer = tokenizer.decoder.last_layer
+        assert layer is not None, "checked with the config"
         eager: Any = torch.compiler.disable(layer.forward)
         layer.forward = eager
     tokenizer.encoder.compile(backend=backend)

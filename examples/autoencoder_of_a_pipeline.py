@@ -1,5 +1,7 @@
 """Use a continuous tokenizer where a latent-diffusion pipeline expects its autoencoder."""
 
+from typing import Any
+
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 
@@ -9,7 +11,7 @@ network = {"kind": "causal", "patch_size": 8, "stages": [{"width": 32, "blocks":
 bottleneck = {"kind": "kl", "latent_channels": 4}
 tokenizer = VisualTokenizer(network, bottleneck, network, scaling_factor=0.5).eval()
 vae = tokenizer.as_diffusers()  # encode(x).latent_dist, decode(z)[0], config.scaling_factor
-scheduler = DDIMScheduler(num_train_timesteps=1000)
+scheduler: Any = DDIMScheduler(num_train_timesteps=1000)
 generator = torch.Generator().manual_seed(0)
 
 
@@ -29,7 +31,7 @@ with torch.inference_mode():
     # Sampling begins with noise and ends with the decoder.
     scheduler.set_timesteps(10)
     sample = noise
-    for timestep in scheduler.timesteps:
+    for timestep in scheduler.timesteps.tolist():
         sample = scheduler.step(denoiser(sample, timestep), timestep, sample).prev_sample
     pixels = vae.decode(sample / vae.config.scaling_factor, return_dict=False)[0]
 print(f"images {tuple(pixels.shape)}")

@@ -2,6 +2,7 @@
 #   make quickstart    install, then train, encode and score a small tokenizer on the bundled pictures
 #   make test          install with the development tools, then lint, types and tests
 # and while working:
+#   make test-app      the tests of the page that `vistok app` serves, with the packages it needs
 #   make docs          the documentation as a site, with every warning an error
 #   make test-fast     the quick tests, in a minute and a half
 #   make stress        training runs killed again and again, for many minutes
@@ -25,7 +26,7 @@ FAST := not slow and not browser and not stress
 # Otherwise every process that a test starts would compile the whole package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: quickstart test test-fast stress fuzz lint types docs schema clean
+.PHONY: quickstart test test-app test-fast stress fuzz lint types docs schema clean
 
 quickstart: $(VENV)/.installed
 	$(BIN)/vistok quickstart --output $(OUTPUT) --minutes $(MINUTES)
@@ -54,6 +55,11 @@ types: $(VENV)/.installed-dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
 # Not --quiet, under which mkdocs counts no warnings.
+# The page needs packages that nothing else does, and an older Pillow.
+test-app: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --editable '.[dev,app]'
+	$(BIN)/python -m pytest tests/page
+
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir $(SITE)
 

@@ -21,8 +21,11 @@ from torch import Tensor, nn
 
 import vistok
 from vistok.component import build, validate
+from vistok.eval.harness.evaluation import EvaluationOptions, open_evaluation
+from vistok.eval.harness.partial_scores import partial_scores_of
 from vistok.eval.metrics.catalog import check_metrics
 from vistok.eval.reconstructors.catalog import open_reconstructor
+from vistok.eval.reconstructors.identity import Identity
 from vistok.eval.report.table import table_of
 from vistok.models.discriminators.catalog import DISCRIMINATORS
 from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
@@ -296,6 +299,29 @@ def test_metrics_and_reconstructors_of_ones_own_are_scored(tmp_path):
     assert math.isfinite(half.metrics["psnr"])
     columns = [column.key for column in table_of([half]).columns]
     assert columns.index("psnr") < columns.index("largest_deviation") < columns.index("num_samples")
+
+
+@pytest.mark.parametrize(("metric", "kept"), [("psnr", True), ("largest_deviation", False)])
+def test_scores_are_kept_only_where_every_metric_is_of_the_package(tmp_path, metric, kept):
+    vistok.register("largest_deviation", LargestDeviation)
+    options = EvaluationOptions(
+        size=32,
+        frames=1,
+        batch_size=2,
+        metrics=[metric],
+        limit=2,
+        workers=0,
+        device="cpu",
+        seed=0,
+        force=False,
+        fingerprints=True,
+        examples=False,
+        cache=None,
+        partial_scores=tmp_path,
+        show_progress=False,
+    )
+    evaluation = open_evaluation("samples:heldout", "vistok-eval-v1", options)
+    assert (partial_scores_of(Identity(), evaluation) is not None) == kept
 
 
 @pytest.mark.parametrize(

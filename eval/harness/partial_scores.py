@@ -141,19 +141,19 @@ def _stack(column: Any, shape: Sequence[int], dtype: type) -> Tensor:
 def partial_scores_of(reconstructor: Reconstructor, evaluation: Evaluation) -> PartialScores | None:
     """Return the partial scores of a reconstructor; None if none are stored.
 
-    Scores of a Python function are not stored, nor those of reconstructors and metrics from outside
-    the package, since a change of their code cannot be detected.
+    Scores of a Python function are not stored, nor any where a metric is from outside the package,
+    since a change of their code cannot be detected.
     """
     folder = evaluation.options.partial_scores
-    code = [reconstructor, *evaluation.metrics.per_sample, *evaluation.metrics.per_set]
-    if folder is None or isinstance(reconstructor, Function) or not all(map(_is_ours, code)):
+    metrics = (*evaluation.metrics.per_sample, *evaluation.metrics.per_set)
+    if folder is None or isinstance(reconstructor, Function) or not all(map(_is_ours, metrics)):
         return None
     return PartialScores(folder / _evaluation_hash(reconstructor, evaluation))
 
 
-def _is_ours(part: object) -> bool:
-    """Return whether an object is of a class of this package."""
-    return type(part).__module__.partition(".")[0] == __name__.partition(".")[0]
+def _is_ours(metric: object) -> bool:
+    """Return whether a metric is of a class of this package."""
+    return type(metric).__module__.partition(".")[0] == __name__.partition(".")[0]
 
 
 def restore(partial: PartialScores | None, accumulator: MetricAccumulator) -> frozenset[int]:

@@ -230,7 +230,7 @@ class OneOf:
             raise PydanticCustomError("model_attributes_type", "input should be a mapping")
         if "kind" not in options:
             raise PydanticCustomError("union_tag_not_found", "kind is not set")
-        if options["kind"] not in self.family:
+        if options["kind"] not in list(self.family):  # it may be a list or a mapping
             raise PydanticCustomError(
                 "union_tag_invalid",
                 "the kind is not known",

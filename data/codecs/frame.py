@@ -12,6 +12,8 @@
 HDR is not tone-mapped, interlaced frames are not deinterlaced, non-square pixels not stretched.
 """
 
+import gc
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +33,10 @@ HD_WIDTH, HD_HEIGHT = 1280, 720
 # swscale's fast path is off by two levels for odd sizes and for more than 8 bits; EXACT is exact.
 FAST = Interpolation.BILINEAR
 EXACT = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+
+# A converter has threads of its own, and waits for them when it is freed. They do not exist in a
+# forked process, such as a reading worker: it must never collect what its parent left behind.
+os.register_at_fork(before=gc.freeze, after_in_parent=gc.unfreeze)
 
 _UNSPECIFIED_MATRIX = 2
 _LIMITED = int(ColorRange.MPEG)

@@ -11,7 +11,7 @@ import yaml
 from runs import assert_same_state, last_state, tiny_run
 from vistok.component import validate
 from vistok.data.sources.bundled import SAMPLES
-from vistok.train import loop
+from vistok.train import steps
 from vistok.train.config.files import load_run_config, load_stages
 from vistok.train.config.run_config import RunConfig
 from vistok.train.loop import train
@@ -52,7 +52,7 @@ def run(half_way, tmp_path) -> Path:
 
 def switch_groups(monkeypatch, change) -> None:
     """Change the optimizer's groups by hand after step SWITCH of a run."""
-    real, calls = loop.set_learning_rate, []
+    real, calls = steps.set_learning_rate, []
 
     def switched(optimizer, lr):
         calls.append(lr)
@@ -62,7 +62,7 @@ def switch_groups(monkeypatch, change) -> None:
         factor = 0.01 if change is LEARNING_RATE and len(calls) > SWITCH else 1.0
         real(optimizer, lr * factor)
 
-    monkeypatch.setattr(loop, "set_learning_rate", switched)
+    monkeypatch.setattr(steps, "set_learning_rate", switched)
 
 
 def LEARNING_RATE(group) -> None:  # noqa: N802 - `switched` multiplies by it
@@ -135,7 +135,7 @@ def test_other_groups_of_weights_keep_their_moments(tmp_path, monkeypatch):
         for group in optimizer.param_groups:
             group["lr"] = lr * (group["lr_factor"] if len(calls) > SWITCH else 1.0)
 
-    monkeypatch.setattr(loop, "set_learning_rate", late_factors)
+    monkeypatch.setattr(steps, "set_learning_rate", late_factors)
     train(run_config(lr_factors=factors), switched, "cpu", False)
     assert_same_state(resumed, switched)
 
@@ -206,7 +206,7 @@ def test_a_kill_before_the_first_step_loses_no_note(run, monkeypatch):
     def killed(*_args, **_more):
         raise Killed
 
-    monkeypatch.setattr(loop, "generator_objective", killed)
+    monkeypatch.setattr(steps, "generator_objective", killed)
     with pytest.raises(Killed):
         resume(run, run_config(lr=1e-5), "train.lr")
     monkeypatch.undo()

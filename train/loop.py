@@ -135,7 +135,7 @@ def train(
                     save_checkpoint(
                         folder.checkpoints,
                         checkpoint,
-                        config.to_tree(),
+                        tree,
                         keep_last=options.keep_last,
                         protect_step=reporter.best.step,
                     )

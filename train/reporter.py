@@ -78,10 +78,10 @@ class Reporter:
         is_logged, self.is_pending = broadcast_object(self._found(start_step))
         if self.is_pending:
             start_step -= 1
+            if self.metrics_log is not None:
+                self.metrics_log.keep_until(start_step)
         elif is_logged:  # the metrics in the checkpoint, which was written first, are in that row
             state.reset_metrics()
-        if self.metrics_log is not None:
-            self.metrics_log.keep_until(start_step)
         last = options.adversarial.start_step if state.discriminator else options.steps
         last = max(last, last_change(changes, "train.losses.adversarial_weight"))
         self.gan_monitor = GANMonitor(last, self.metrics_log.past if self.metrics_log else ())

@@ -148,7 +148,7 @@ def codebook_entropy(
 
 def _value(metric: CodebookMetric, indices: Tensor) -> Tensor:
     metric.update(indices)
-    return torch.tensor(metric.local_values()[metric.name], dtype=torch.float64)
+    return metric.local_value()
 
 
 def _joined(state: list[Tensor] | Tensor) -> Tensor:

@@ -57,6 +57,14 @@ class NamedMetric(Metric, ABC):
         Raises:
             ValueError: too few samples.
         """
+        return self.local_value()
+
+    def local_value(self) -> Float64[Tensor, ""]:
+        """Return the metric of this process's samples.
+
+        Raises:
+            ValueError: too few samples.
+        """
         return torch.tensor(self.local_values()[self.name], dtype=torch.float64, device=self.device)
 
     def compute_all(self) -> dict[str, float]:
@@ -279,7 +287,7 @@ def value_of_set(
         ValueError: another shape, originals beyond [-1, 1], or too few samples.
     """
     metric.update(originals, reconstructions)
-    return torch.tensor(metric.local_values()[metric.name], dtype=torch.float64)
+    return metric.local_value()
 
 
 def mean_over_frames(values: Shaped[Tensor, "frames"], num_clips: int) -> Column:

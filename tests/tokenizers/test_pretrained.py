@@ -139,8 +139,11 @@ def test_weights_of_another_kind_of_number_are_refused(saved_tokenizer, dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_floating_weights_of_any_precision_load(tmp_path, dtype):
-    tiny_tokenizer().to(dtype).save_pretrained(tmp_path)
-    VisualTokenizer.from_pretrained(tmp_path)
+    saved = tiny_tokenizer().to(dtype)
+    saved.save_pretrained(tmp_path)
+    loaded = VisualTokenizer.from_pretrained(tmp_path).state_dict()
+    for name, weight in saved.state_dict().items():
+        assert torch.equal(loaded[name], weight.to(loaded[name].dtype)), name
 
 
 @pytest.mark.parametrize(

@@ -50,5 +50,5 @@ class RunningMeans:
         names = list(self._sums)
         means = torch.stack([self._sums[name] / self._counts[name] for name in names])
         means = (all_reduce_sum(means) / rank_and_world_size()[1]).tolist()
-        self._sums, self._counts = {}, {}
+        self.reset()
         return dict(zip(names, means, strict=True))

@@ -56,14 +56,14 @@ def shard(network: nn.Module, device: torch.device, last_layer: nn.Module | None
     for module in network.modules():
         if isinstance(module, ResidualBlock):
             fully_shard(module, mesh=mesh)
-    for quantizer in _moving_quantizers(network):
+    for quantizer in moving_quantizers(network):
         _shard_moving(quantizer, mesh)
     if last_layer is not None:
         fully_shard(last_layer, mesh=mesh, reshard_after_forward=False)
     fully_shard(network, mesh=mesh)
 
 
-def _moving_quantizers(network: nn.Module) -> Iterator[Quantizer]:
+def moving_quantizers(network: nn.Module) -> Iterator[Quantizer]:
     """Yield the innermost quantizers with weights that a forward pass in train mode may change."""
     for module in network.modules():
         if not isinstance(module, Quantizer) or not module.stateful:

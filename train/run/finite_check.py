@@ -9,6 +9,7 @@ has its own allowance.
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,10 +18,9 @@ from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
 from ...distributed import all_gather_object, rank_and_world_size
-from ...tokenizers.bottlenecks.bottleneck import Quantizer
 from ...tokenizers.encoding import Output
 from ..losses.generator import Objective
-from ..optimization.sharding import whole
+from ..optimization.sharding import moving_quantizers, whole
 from .run_folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,8 @@ class FiniteCheck:
             objective: loss and terms.
             output: of the tokenizer, to tell broken latents from a broken loss.
         """
-        self._objectives.append(objective)
+        # Without the graph, which would be kept until the next step.
+        self._objectives.append(replace(objective, loss=objective.loss.detach()))
         if output is not None:
             codes = output.encoding.codes
             self._broken_latents.append(~torch.stack([c.isfinite().all() for c in codes]).all())
@@ -91,7 +92,7 @@ class FiniteCheck:
         Raises:
             FloatingPointError: more updates in a row are not finite than may be skipped.
         """
-        loss_is_finite = torch.stack([o.loss.detach() for o in self._objectives]).isfinite().all()
+        loss_is_finite = torch.stack([o.loss for o in self._objectives]).isfinite().all()
         flags = torch.stack([loss_is_finite, grad_norm.isfinite()]).int()
         every: Any = self.accelerator.gather(flags.unsqueeze(0))
         losses, gradients = every.bool().all(dim=0).tolist()  # the one wait for the device
@@ -177,6 +178,5 @@ def clip_grad_norm(network: nn.Module, max_norm: float | None) -> Tensor:
 def _moved_by_forward(module: nn.Module) -> Iterator[Tensor]:
     """Yield all tensors of a module that forward passes may change: buffers, moving codebooks."""
     yield from module.buffers()
-    for part in module.modules():
-        if isinstance(part, Quantizer) and part.stateful:
-            yield from part.parameters(recurse=False)
+    for quantizer in moving_quantizers(module):
+        yield from quantizer.parameters()

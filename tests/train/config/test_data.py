@@ -160,4 +160,6 @@ def test_settings_that_cannot_work_with_a_stream_are_refused(options, message):
 
 def test_rows_of_one_aspect_ratio_each_may_be_streamed():
     rows = [{"size": [32, 64]}, {"size": [64, 32]}, {"size": [[32, 32], [48, 48]]}]
-    Data.model_validate({"source": "s.tar", "shuffle": "stream", "buckets": rows})
+    data = Data.model_validate({"source": "s.tar", "shuffle": "stream", "buckets": rows})
+    shapes = [kind.shapes for kind in data.kinds]
+    assert shapes == [((32, 64),), ((64, 32),), ((32, 32), (48, 48))]

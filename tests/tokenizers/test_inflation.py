@@ -359,7 +359,7 @@ def test_bottlenecks_that_would_change_images_are_refused():
             {"kind": "kl", "latent_channels": 4},
         )
     )
-    with pytest.raises(ValueError, match="is FSQ in .* and KL in the model; inflate with the"):
+    with pytest.raises(ValueError, match=r"is FSQ in .* and KL in the model; inflate with the"):
         adapt_state(fsq, kl, "inflate")
     with pytest.raises(ValueError, match="give the same latents different codes"):
         adapt_state(fsq, other, "inflate")

@@ -45,13 +45,13 @@ class Description:
         Raises:
             ValueError: a weight of the model that has no place, which is a fault of vistok.
         """
-        moved = {theirs: ours for ours in names if (theirs := original_name(ours, self.wrapped))}
-        if lost := sorted(self.weights.keys() - moved.keys()):
+        originals = {ours: original_name(ours, self.wrapped) for ours in names}
+        if lost := sorted(self.weights.keys() - set(originals.values())):
             raise ValueError(f"{self.wrapped.name}: no place for {', '.join(lost[:5])}; report it")
         return {
             ours: self.weights[theirs]
-            for ours in names
-            if (theirs := original_name(ours, self.wrapped)) in self.weights
+            for ours, theirs in originals.items()
+            if theirs is not None and theirs in self.weights
         }
 
 

@@ -82,11 +82,12 @@ class LatentScale:
                     f"{name} must have one value per latent channel, {packed}, got {len(values)}"
                 )
         if mean is not None and std is not None:
-            if torch.tensor(mean).shape != torch.tensor(std).shape:
+            deviations = _tensor(std)
+            if _tensor(mean).shape != deviations.shape:
                 raise ValueError("latents_mean and latents_std must have as many frames each")
-            if torch.tensor(std).min() <= 0:
+            if deviations.min() <= 0:
                 raise ValueError(
-                    f"latents_std must be > 0 in every channel, got {torch.tensor(std).min():g}"
+                    f"latents_std must be > 0 in every channel, got {deviations.min():g}"
                 )
         if self.scaling_factor == 0:
             raise ValueError("scaling_factor must not be 0: no latents could be restored")
@@ -116,13 +117,13 @@ class LatentScale:
         Statistics that differ between frames, or within packed squares, are averaged.
         """
         self.check(channels)
-        zeros, side = torch.zeros(channels), self.latent_patch_size
+        zeros, side = _tensor([0.0] * channels), self.latent_patch_size
         factor = 1.0 if self.scaling_factor is None else self.scaling_factor
         if self.latents_mean is None or self.latents_std is None:
             shift = 0.0 if self.shift_factor is None else self.shift_factor
             return zeros + shift, zeros + factor
         mean, std = (
-            torch.tensor(values).view(channels, side * side, -1).mean(dim=(1, 2))
+            _tensor(values).view(channels, side * side, -1).mean(dim=(1, 2))
             for values in (self.latents_mean, self.latents_std)
         )
         return mean, factor / std
@@ -162,6 +163,11 @@ class LatentScale:
     def _unpacked(self, latents: Tensor) -> Tensor:
         side = self.latent_patch_size
         return latents if side == 1 else _with_time(latents, lambda z: depth_to_space(z, 1, side))
+
+
+def _tensor(values: ChannelValues) -> Tensor:
+    """Return statistics as a tensor of real numbers, whatever the default device."""
+    return torch.tensor(values, device="cpu")
 
 
 def _with_time(latents: Tensor, rearrange: Any) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -20,11 +21,11 @@ class Flux2(WrappedClass):
     def latent_scale(self, config: Config, model: Any) -> LatentScale:
         """Return the running statistics of the batch norm."""
         mean, variance = model.bn.running_mean, model.bn.running_var
-        return LatentScale(
-            latents_mean=mean.tolist(),
-            latents_std=(variance + config["batch_norm_eps"]).sqrt().tolist(),
-            latent_patch_size=config["patch_size"][0],
-        )
+        side = config["patch_size"][0]
+        if mean.is_meta:
+            return LatentScale(latent_patch_size=side)
+        std = (variance + config["batch_norm_eps"]).sqrt()
+        return LatentScale(mean.tolist(), std.tolist(), latent_patch_size=side)
 
 
 class Tiny(WrappedClass):
@@ -191,7 +192,7 @@ class Cosmos(WrappedClass):
         """
         channels = self.latent_channels(config)
         mean, std = (
-            None if values is None else torch.tensor(values).view(channels, -1).tolist()
+            None if values is None else np.reshape(values, (channels, -1)).tolist()
             for values in (config["latents_mean"], config["latents_std"])
         )
         return LatentScale(mean, std)
@@ -221,6 +222,8 @@ class LTX(WrappedClass):
 
     def latent_scale(self, config: Config, model: Any) -> LatentScale:
         """Return the statistics stored with the weights."""
+        if model.latents_mean.is_meta:
+            return LatentScale(scaling_factor=config["scaling_factor"])
         mean, std = model.latents_mean.tolist(), model.latents_std.tolist()
         return LatentScale(mean, std, scaling_factor=config["scaling_factor"])
 

@@ -8,11 +8,14 @@
           Matched by name, a decoder with one more level would get every weight one resolution too
           deep, since its stages are counted from the latents. The remaining stages in the middle of
           both networks are matched from the latents; layers outside the stages keep their names.
+`halves`  the same encoder and decoder around another bottleneck, which keeps its random weights, as
+          do the linear layers beside it; a half of another kind is left out with all its weights.
+          So any quantizer is trained on any pretrained autoencoder (OneVAE, arXiv 2508.09857).
 `inflate` the same stages, which also see time: an image autoencoder becomes a causal video one that
           treats images as before. `inflation.py` says how every layer starts.
 
 Nothing is dropped silently: a tensor without counterpart is an error under `strict`, `widen` and
-`inflate`, and listed in the result under `align`.
+`inflate`, elsewhere in the halves under `halves`, and listed in the result under `align`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,12 +24,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.causal_autoencoder import CausalDecoder, CausalEncoder, CausalNetwork
-from ..option_errors import did_you_mean
+from ...models.causal_autoencoder import CausalDecoder, CausalEncoder, CausalNetwork
+from ...option_errors import did_you_mean
+from ..tokenizer import VisualTokenizer
+from .halves import is_shared
 from .inflation import inflate
-from .tokenizer import VisualTokenizer
 
-RULES = ("strict", "widen", "align", "inflate")
+RULES = ("strict", "widen", "halves", "align", "inflate")
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def adapt_state(
     Args:
         source: the trained tokenizer.
         target: the tokenizer to be initialized.
-        how: strict, widen, align or inflate; see above.
+        how: strict, widen, halves, align or inflate; see above.
 
     Raises:
         ValueError: an unknown rule, or tensors that do not fit under the rule.
@@ -87,6 +91,8 @@ def adapt_state(
     origin, made = {name: name for name in ours}, {}
     if how == "align":
         origin = _aligned_names(source, target)
+    elif how == "halves":
+        origin = {name: name for name in ours if is_shared(name, source, target)}
     elif how == "inflate":
         inflation = inflate(source, target)
         origin, made = inflation.origin, inflation.weights
@@ -102,7 +108,7 @@ def adapt_state(
                 state[name] = _padded(tensor.to(own.device, own.dtype), own.shape[1:2])
     used = {origin[name] for name in ours if name in origin}
     result = _result(state, matches, unused=tuple(name for name in theirs if name not in used))
-    _check(result, how)
+    _check(source, target, result, how)
     return result
 
 
@@ -126,11 +132,14 @@ def _result(
     )
 
 
-def _check(result: Adaptation, how: str) -> None:
-    misplaced = bool(result.new or result.mismatched or result.unused)
+def _check(source: VisualTokenizer, target: VisualTokenizer, result: Adaptation, how: str) -> None:
+    misplaced = {*result.new, *result.mismatched, *result.unused}
+    if how == "halves":
+        misplaced = {name for name in misplaced if is_shared(name, source, target)}
     if how != "align" and misplaced:
         others = {
             "widen": "new input channels",
+            "halves": "another bottleneck",
             "inflate": "an image model's stages, with time",
             "align": "another number of levels",
         }

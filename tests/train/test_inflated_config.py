@@ -9,7 +9,7 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from vistok import VisualTokenizer
 from vistok.component import validate
 from vistok.models.published.kl import kl_options
-from vistok.tokenizers.adaptation import adapt_state
+from vistok.tokenizers.adaptation.adaptation import adapt_state
 from vistok.tokenizers.converters.kl import KLConverter
 from vistok.tokenizers.converters.kl_config import KLConfig
 from vistok.train.config.files import load_run_config
@@ -81,8 +81,10 @@ def test_a_step_from_the_inflated_start(tmp_path):
     video = VisualTokenizer.from_pretrained(result.tokenizer)
     clip = torch.rand(1, 3, 5, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.no_grad():
-        reconstructed = video.reconstruct(clip)
-        for frame in (0, 4):  # the last of every group of frames
-            latents = image.encode(clip[:, :, frame]).latent_dist.mode()
-            expected = image.decode(latents).sample.clamp(-1, 1)
-            torch.testing.assert_close(reconstructed[:, :, frame], expected, rtol=0, atol=1e-5)
+        images = [image.encode(clip[:, :, frame]).latent_dist.mode() for frame in (0, 4)]
+        first, last = (image.decode(latents).sample.clamp(-1, 1) for latents in images)
+        alone, together = video.reconstruct(clip[:, :, :1]), video.reconstruct(clip)
+    torch.testing.assert_close(alone[:, :, 0], first, rtol=0, atol=1e-5)
+    # In a clip, convolutions add in another order, and norms over four positions amplify that.
+    torch.testing.assert_close(together[:, :, 0], first, rtol=0, atol=1e-4)
+    torch.testing.assert_close(together[:, :, 4], last, rtol=0, atol=1e-4)

@@ -7,7 +7,7 @@ models are declared (`start.adapt`) and reported; none are allowed beyond these.
 import logging
 from pathlib import Path
 
-from ...tokenizers.adaptation import adapt_state
+from ...tokenizers.adaptation.adaptation import adapt_state
 from ...tokenizers.tokenizer import VisualTokenizer
 from ..config.start import Start
 from ..losses.gan import GAN

@@ -29,18 +29,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..eval_mode import eval_mode
-from ..models.blocks.attention import TemporalAttention
-from ..models.blocks.causal_conv import CausalConv3d
-from ..models.blocks.downsample import SplitDown, StridedDown
-from ..models.blocks.patchify import depth_to_space, space_to_depth
-from ..models.blocks.stage import Stage
-from ..models.blocks.upsample import DepthToSpaceUp, NearestUp, SplitUp
-from ..models.causal_autoencoder import CausalNetwork
-from .bottlenecks.bottleneck import Bottleneck
-from .bottlenecks.dual_path import paths_of
+from ...eval_mode import eval_mode
+from ...models.blocks.attention import TemporalAttention
+from ...models.blocks.causal_conv import CausalConv3d
+from ...models.blocks.downsample import SplitDown, StridedDown
+from ...models.blocks.patchify import depth_to_space, space_to_depth
+from ...models.blocks.stage import Stage
+from ...models.blocks.upsample import DepthToSpaceUp, NearestUp, SplitUp
+from ...models.causal_autoencoder import CausalNetwork
+from ..bottlenecks.bottleneck import Bottleneck
+from ..bottlenecks.dual_path import paths_of
+from ..tokenizer import VisualTokenizer
 from .inflation_rules import match_stages_in_time, networks_of
-from .tokenizer import VisualTokenizer
 
 PROBED_VECTORS = 64
 

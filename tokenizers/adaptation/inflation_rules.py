@@ -8,11 +8,11 @@ has no attention. Stages without blocks that only resample time may be added.
 from collections.abc import Iterator
 from dataclasses import asdict, fields, replace
 
-from ..models.blocks.block_config import BlockConfig
-from ..models.blocks.causal_conv import CausalConv3d
-from ..models.blocks.norm import DEFAULT_EPS
-from ..models.blocks.stage import Stage
-from ..models.causal_autoencoder import CausalDecoder, CausalEncoder, CausalNetwork
+from ...models.blocks.block_config import BlockConfig
+from ...models.blocks.causal_conv import CausalConv3d
+from ...models.blocks.norm import DEFAULT_EPS
+from ...models.blocks.stage import Stage
+from ...models.causal_autoencoder import CausalDecoder, CausalEncoder, CausalNetwork
 
 # The resampling whose identity in space a stage of its own may add, by side of the tokenizer.
 ADDED = {"encoder": "strided", "decoder": "nearest"}
@@ -33,7 +33,8 @@ def networks_of(side: str, source: object, target: object) -> tuple[CausalNetwor
         if not isinstance(network, CausalEncoder | CausalDecoder):
             raise ValueError(
                 f"adapt: inflate: the {side} of {place} is of class {type(network).__name__}; "
-                "only networks of kind causal can be inflated"
+                "only networks of kind causal can be inflated (`vistok convert kl` makes one of "
+                "diffusers' AutoencoderKL)"
             )
     assert isinstance(source, CausalEncoder | CausalDecoder)
     assert isinstance(target, CausalEncoder | CausalDecoder)

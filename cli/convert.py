@@ -13,8 +13,8 @@ def convert(
     family: Annotated[
         str,
         typer.Argument(
-            help="Family of the checkpoint: kl (diffusers' AutoencoderKL) or wetok. Others have no "
-            "converter yet."
+            help="Family of the checkpoint: kl (diffusers' AutoencoderKL), wetok, or with "
+            "--reverse diffusers (any halves of theirs). Others have no converter yet."
         ),
     ],
     checkpoint: Annotated[

@@ -9,12 +9,14 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from vistok import VisualTokenizer
 from vistok.component import validate
 from vistok.models.published.kl import kl_options
-from vistok.tokenizers.adaptation.adaptation import adapt_state
+from vistok.tokenizers.adaptation.adapt import adapt_state
 from vistok.tokenizers.converters.kl import KLConverter
 from vistok.tokenizers.converters.kl_config import KLConfig
 from vistok.train.config.files import load_run_config
 from vistok.train.config.run_config import Model
+from vistok.train.config.start import Start
 from vistok.train.loop import train
+from vistok.train.run.warm_start import load_warm_start
 
 NAME = "video_kl_4x8x8_inflated"
 WIDTHS = (128, 256, 512, 512)
@@ -46,6 +48,24 @@ def test_the_network_is_stable_diffusions_with_time():
     result = adapt_state(source, target, config.start.adapt)
     assert result.new + result.mismatched + result.unused == ()
     assert len(result.added) == 8  # weight and bias of two convolutions over time on each side
+
+
+@torch.no_grad()
+def test_a_model_of_diffusers_is_inflated_without_a_conversion(tmp_path):
+    torch.manual_seed(0)
+    image = AutoencoderKL(block_out_channels=(32, 32), **block_types(2)).eval()
+    image.save_pretrained(tmp_path / "vae")
+    encoder, decoder = kl_options((32, 32), 1, times=(2,))
+    video = VisualTokenizer(
+        {"kind": "causal", **encoder},
+        {"kind": "kl", "latent_channels": 4},
+        {"kind": "causal", **decoder},
+    )
+    start = Start(source=f"diffusers:AutoencoderKL:{tmp_path / 'vae'}", adapt="inflate")
+    load_warm_start(video, start, previous=None, has_discriminator=False)
+    pixels = torch.rand(1, 3, 16, 16) * 2 - 1
+    latents = video.eval().encode_images(pixels).posterior.grids[0].mean
+    torch.testing.assert_close(latents[:, :, 0], image.encode(pixels).latent_dist.mean)
 
 
 def test_a_step_from_the_inflated_start(tmp_path):

@@ -8,8 +8,13 @@ from ...option_errors import did_you_mean
 from .converter import Converter
 from .kl import KLConverter
 from .wetok import WeTokConverter
+from .wrapped import WrappedConverter
 
-CONVERTERS: dict[str, type[Converter]] = {"kl": KLConverter, "wetok": WeTokConverter}
+CONVERTERS: dict[str, type[Converter]] = {
+    "diffusers": WrappedConverter,
+    "kl": KLConverter,
+    "wetok": WeTokConverter,
+}
 
 
 def make_converter(family: str, options: Mapping[str, Any]) -> Converter:

@@ -13,7 +13,7 @@ import torch
 from tiny import awaken, tiny_image_configs, tiny_tokenizer, tiny_wetok
 from vistok import VisualTokenizer
 from vistok.models.published.wan import wan_options
-from vistok.tokenizers.adaptation.adaptation import adapt_state
+from vistok.tokenizers.adaptation.adapt import adapt_state
 
 KL = {"kind": "kl", "latent_channels": 4}
 # Float32 rounding over a few dozen layers, relative to the largest output.

@@ -5,7 +5,7 @@ import torch
 
 from tiny import tiny_tokenizer
 from vistok import FSQ, KL, DualPath, VisualTokenizer, evaluate
-from vistok.tokenizers.adaptation.adaptation import adapt_state
+from vistok.tokenizers.adaptation.adapt import adapt_state
 
 FSQ_BEHIND_LINEAR = {"kind": "multi_token", "quantizer": {"kind": "fsq"}, "dim": 16}
 PLAIN = {"kind": "dual_path", "continuous": {"kind": "plain"}, "quantizer": FSQ_BEHIND_LINEAR}

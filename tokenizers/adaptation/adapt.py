@@ -8,11 +8,14 @@
           Matched by name, a decoder with one more level would get every weight one resolution too
           deep, since its stages are counted from the latents. The remaining stages in the middle of
           both networks are matched from the latents; layers outside the stages keep their names.
+`halves`  the same encoder and decoder around another bottleneck, which keeps its random weights, as
+          do the linear layers beside it; a half of another kind is left out with all its weights.
+          So any quantizer is trained on any pretrained autoencoder (OneVAE, arXiv 2508.09857).
 `inflate` the same stages, which also see time: an image autoencoder becomes a causal video one that
           treats images as before. `inflation.py` says how every layer starts.
 
 Nothing is dropped silently: a tensor without counterpart is an error under `strict`, `widen` and
-`inflate`, and listed in the result under `align`.
+`inflate`, elsewhere in the halves under `halves`, and listed in the result under `align`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,12 +24,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...models.causal_autoencoder import CausalDecoder, CausalEncoder, CausalNetwork
 from ...option_errors import did_you_mean
 from ..tokenizer import VisualTokenizer
-from .alignment import aligned_names
+from .halves import is_shared
 from .inflation import inflate
 
-RULES = ("strict", "widen", "align", "inflate")
+RULES = ("strict", "widen", "halves", "align", "inflate")
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def adapt_state(
     Args:
         source: the trained tokenizer.
         target: the tokenizer to be initialized.
-        how: strict, widen, align or inflate; see above.
+        how: strict, widen, halves, align or inflate; see above.
 
     Raises:
         ValueError: an unknown rule, or tensors that do not fit under the rule.
@@ -86,7 +90,9 @@ def adapt_state(
     theirs, ours = source.state_dict(), target.state_dict()
     origin, made = {name: name for name in ours}, {}
     if how == "align":
-        origin = aligned_names(source, target)
+        origin = _aligned_names(source, target)
+    elif how == "halves":
+        origin = {name: name for name in ours if is_shared(name, source, target)}
     elif how == "inflate":
         inflation = inflate(source, target)
         origin, made = inflation.origin, inflation.weights
@@ -102,7 +108,7 @@ def adapt_state(
                 state[name] = _padded(tensor.to(own.device, own.dtype), own.shape[1:2])
     used = {origin[name] for name in ours if name in origin}
     result = _result(state, matches, unused=tuple(name for name in theirs if name not in used))
-    _check(result, how)
+    _check(source, target, result, how)
     return result
 
 
@@ -126,11 +132,14 @@ def _result(
     )
 
 
-def _check(result: Adaptation, how: str) -> None:
-    misplaced = bool(result.new or result.mismatched or result.unused)
+def _check(source: VisualTokenizer, target: VisualTokenizer, result: Adaptation, how: str) -> None:
+    misplaced = {*result.new, *result.mismatched, *result.unused}
+    if how == "halves":
+        misplaced = {name for name in misplaced if is_shared(name, source, target)}
     if how != "align" and misplaced:
         others = {
             "widen": "new input channels",
+            "halves": "another bottleneck",
             "inflate": "an image model's stages, with time",
             "align": "another number of levels",
         }
@@ -162,6 +171,73 @@ def _padded(weight: Tensor, inputs: Sequence[int]) -> Tensor:
         return weight.clone()
     missing = weight.new_zeros(weight.shape[0], inputs[0] - weight.shape[1], *weight.shape[2:])
     return torch.cat([weight, missing], dim=1)
+
+
+# ---- alignment by resolution -------------------------------------------------------------------
+
+
+def _aligned_names(source: VisualTokenizer, target: VisualTokenizer) -> dict[str, str]:
+    """Return the name in the source for every name in the target that has a counterpart."""
+    theirs, ours = _networks(source), _networks(target)
+    stages = {
+        f"{part}.stages.{index}.": f"{part}.stages.{origin}."
+        for part in ours.keys() & theirs.keys()
+        for index, origin in match_stages(theirs[part], ours[part]).items()
+    }
+    names = {}
+    for name in target.state_dict():
+        head, dot, rest = name.partition(".stages.")
+        if not dot or head not in ours:
+            names[name] = name
+            continue
+        index, _, inside = rest.partition(".")
+        origin = stages.get(f"{head}.stages.{index}.")
+        if origin is not None:
+            names[name] = origin + inside
+    return names
+
+
+def match_stages(source: CausalNetwork, target: CausalNetwork) -> dict[int, int]:
+    """Match every stage of the target with the stage of the source at the same resolution.
+
+    Several stages of one resolution are matched in order from the pixels; the remaining ones next
+    to the latents are matched in order from the latents.
+    """
+    theirs, ours = _from_pixels(source), _from_pixels(target)
+    pairs: dict[int, int] = {}
+    for factor in dict.fromkeys(ours.values()):
+        at_factor = ([i for i, f in side.items() if f == factor] for side in (ours, theirs))
+        pairs |= zip(*at_factor, strict=False)
+
+    def remaining(side: dict[int, int], matched: set[int]) -> list[int]:
+        innermost = max(side.values())
+        return [i for i, f in reversed(side.items()) if f == innermost and i not in matched]
+
+    left = remaining(ours, set(pairs)), remaining(theirs, set(pairs.values()))
+    return pairs | dict(zip(*left, strict=False))
+
+
+def _from_pixels(network: CausalNetwork) -> dict[int, int]:
+    """Return the pixels per position along a side of every stage, in order from the pixels."""
+    factor, factors = network.patch_size, {}
+    table = list(enumerate(network.stage_table))
+    for index, stage in table if isinstance(network, CausalEncoder) else reversed(table):
+        space = 1 if stage.resample == "none" else stage.space
+        if isinstance(network, CausalEncoder):
+            factors[index] = factor
+            factor *= space
+        else:
+            factor *= space
+            factors[index] = factor
+    return factors
+
+
+def _networks(tokenizer: VisualTokenizer) -> dict[str, CausalNetwork]:
+    return {
+        name: module
+        for name, module in tokenizer.named_modules()
+        if isinstance(module, CausalEncoder | CausalDecoder)
+    }
 
 
 def _listed(names: Sequence[str], shown: int = 4) -> str:

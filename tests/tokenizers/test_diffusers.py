@@ -105,9 +105,8 @@ def test_a_class_is_a_full_citizen(case: str, tmp_path: Path) -> None:
     tokenizer.eval().save_pretrained(tmp_path / "saved")
     loaded = load_tokenizer(tmp_path / "saved")
     with torch.no_grad():
-        assert torch.equal(
-            loaded.encode(pixels(case)).latent, tokenizer.encode(pixels(case)).latent
-        )
+        before, after = (t.encode(pixels(case)).latent for t in (tokenizer, loaded))
+    assert torch.equal(before, after)
 
     to_diffusers(loaded).save_pretrained(tmp_path / "back")
     again = load_tokenizer(f"diffusers:{TINY[case].name}:{tmp_path / 'back'}")
@@ -124,7 +123,7 @@ def as_a_pipeline_feeds(case: str, model: Any, z: torch.Tensor) -> torch.Tensor:
     """Return what the class's own pipeline gives to its diffusion model, from its formulas."""
     name, config = TINY[case].name, model.config
     if name == "AutoencoderKLFlux2":
-        b, c, t, h, w = z.shape
+        b, c, _, h, w = z.shape
         z = z[:, :, 0].view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
         z = z.reshape(b, 4 * c, h // 2, w // 2)
         mean, variance = model.bn.running_mean, model.bn.running_var + config.batch_norm_eps

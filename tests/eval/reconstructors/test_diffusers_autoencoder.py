@@ -1,32 +1,37 @@
 """diffusers' autoencoders: the class's own forward pass, deterministic, at its true rate."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
-from diffusers import (
-    AutoencoderDC,
-    AutoencoderKL,
-    AutoencoderKLLTXVideo,
+from diffusers.models.autoencoders.autoencoder_dc import AutoencoderDC
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_kl_ltx import AutoencoderKLLTXVideo
+from diffusers.models.autoencoders.autoencoder_kl_temporal_decoder import (
     AutoencoderKLTemporalDecoder,
-    AutoencoderKLWan,
-    AutoencoderTiny,
-    AutoencoderVidTok,
-    VQModel,
 )
+from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from diffusers.models.autoencoders.autoencoder_vidtok import AutoencoderVidTok
+from diffusers.models.autoencoders.vq_model import VQModel
 
 from vistok import evaluate
 from vistok.data.pixels import to_pixels, to_uint8
-from vistok.eval.reconstructors.catalog import open_reconstructor
-from vistok.eval.reconstructors.diffusers_autoencoder import open_diffusers, supported_autoencoders
+from vistok.eval.reconstructors.catalog import open_reconstructors
+from vistok.eval.reconstructors.diffusers_autoencoder import (
+    DiffusersAutoencoder,
+    open_diffusers,
+    supported_autoencoders,
+)
 
-UNET = {
+UNET: dict[str, Any] = {
     "block_out_channels": (8, 8),
     "down_block_types": ("DownEncoderBlock2D",) * 2,
     "norm_num_groups": 4,
     "layers_per_block": 1,
 }
-TWICE_UP = {"up_block_types": ("UpDecoderBlock2D",) * 2}
+TWICE_UP: dict[str, Any] = {"up_block_types": ("UpDecoderBlock2D",) * 2}
 SVD = {
     "block_out_channels": (32, 32),
     "down_block_types": ("DownEncoderBlock2D",) * 2,
@@ -88,6 +93,12 @@ def save(case: str, folder) -> str:
     return f"diffusers:{cls.__name__}:{folder}"
 
 
+def opened(spec: str) -> DiffusersAutoencoder:
+    (reconstructor,) = open_reconstructors(spec)
+    assert isinstance(reconstructor, DiffusersAutoencoder)
+    return reconstructor
+
+
 def noise(frames: int, side: int = 32) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, 3, frames, side, side), generator=generator, dtype=torch.uint8)
@@ -96,7 +107,7 @@ def noise(frames: int, side: int = 32) -> torch.Tensor:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("frames", [1, 9])
 def test_a_class_reconstructs_images_and_clips_at_its_rate(case, frames, tmp_path):
-    reconstructor = open_reconstructor(save(case, tmp_path))
+    reconstructor = opened(save(case, tmp_path))
     clips = noise(frames)
     result = reconstructor.reconstruct(clips, ["a", "b"])
     again = reconstructor.reconstruct(clips, ["a", "b"])
@@ -105,12 +116,13 @@ def test_a_class_reconstructs_images_and_clips_at_its_rate(case, frames, tmp_pat
     if frames == 1 or case not in FOR_CLIPS:
         assert result.values_per_pixel == CASES[case][2]
         assert result.bits_per_pixel == (16 * CASES[case][2],) * 2
+    assert result.latents is not None
     assert result.latents[0].shape[0] == 2
     assert reconstructor.parameters == sum(p.numel() for p in reconstructor.model.parameters())
 
 
 def test_the_result_is_that_of_the_class_itself(tmp_path):
-    reconstructor = open_reconstructor(save("AutoencoderKL", tmp_path))
+    reconstructor = opened(save("AutoencoderKL", tmp_path))
     clips = noise(1)
     with torch.no_grad():
         expected = reconstructor.model(to_pixels(clips[:, :, 0]), sample_posterior=False).sample
@@ -120,9 +132,10 @@ def test_the_result_is_that_of_the_class_itself(tmp_path):
 
 
 def test_frames_of_image_autoencoders_do_not_mix(tmp_path):
-    reconstructor = open_reconstructor(save("AutoencoderKL", tmp_path))
+    reconstructor = opened(save("AutoencoderKL", tmp_path))
     clips = noise(3)
     whole = reconstructor.reconstruct(clips, ["a", "b"]).pixels
+    assert whole is not None
     for t in range(3):
         frame = reconstructor.reconstruct(clips[:, :, t : t + 1].contiguous(), ["a", "b"]).pixels
         torch.testing.assert_close(whole[:, :, t : t + 1], frame, atol=1e-5, rtol=0)
@@ -134,8 +147,9 @@ def test_a_discrete_model_has_indices_and_the_rate_of_its_codebook(tmp_path):
     (row,) = evaluate("samples:heldout", f"diffusers:VQModel:{tmp_path}", size=32)
     assert row.bits_per_pixel == 6 / 4
     assert 0 < row.metrics["codebook_usage"] <= 1
-    reconstructor = open_reconstructor(f"diffusers:VQModel:{tmp_path}")
+    reconstructor = opened(f"diffusers:VQModel:{tmp_path}")
     result = reconstructor.reconstruct(noise(1), ["a", "b"])
+    assert result.indices is not None
     with torch.inference_mode():
         codes = reconstructor.model.quantize.embedding(result.indices[0][..., 0])
         frames = codes[:, 0].permute(0, 3, 1, 2)
@@ -149,7 +163,7 @@ def test_a_discrete_vidtok_has_indices_and_the_rate_of_its_codebook(is_causal, f
     torch.manual_seed(0)
     model = AutoencoderVidTok(**VIDTOK, **FSQ, is_causal=is_causal).eval()
     model.save_pretrained(tmp_path)
-    reconstructor = open_reconstructor(f"diffusers:AutoencoderVidTok:{tmp_path}")
+    reconstructor = opened(f"diffusers:AutoencoderVidTok:{tmp_path}")
     clips = noise(frames)
     result = reconstructor.reconstruct(clips, ["a", "b"])
     assert torch.equal(result.clips, to_uint8(model(to_pixels(clips)).sample))
@@ -157,6 +171,7 @@ def test_a_discrete_vidtok_has_indices_and_the_rate_of_its_codebook(is_causal, f
     assert result.bits_per_pixel == (9 * latent_frames / frames / 4,) * 2  # 9 bits of 512 codes
     assert result.values_per_pixel is None
     assert reconstructor.group_sizes == (512,)
+    assert result.indices is not None
     (indices,) = result.indices
     assert indices.shape == (2, latent_frames, 16, 16, 1)
     decoded = model.decode(indices[..., 0], decode_from_indices=True)
@@ -171,19 +186,20 @@ def test_the_codes_of_a_discrete_vidtok_are_counted(tmp_path):
     assert row.bits_per_pixel == 9 / 4
     assert row.values_per_pixel is None
     assert 0 < row.metrics["codebook_usage"] <= 1
+    assert row.code_use is not None
     assert row.code_use.nominal_bits_per_pixel == pytest.approx(row.bits_per_pixel)
 
 
 def test_a_length_that_the_class_does_not_keep_is_refused(tmp_path):
-    reconstructor = open_reconstructor(save("AutoencoderKLWan", tmp_path))
+    reconstructor = opened(save("AutoencoderKLWan", tmp_path))
     with pytest.raises(ValueError, match="returned 5 x 32 x 32 for 8 x 32 x 32"):
         reconstructor.reconstruct(noise(8), ["a", "b"])
 
 
 def test_a_vae_inside_a_pipeline_folder_is_found(tmp_path):
     spec = save("AutoencoderTiny", tmp_path / "vae")
-    assert open_reconstructor(spec).parameters
-    assert open_reconstructor(f"diffusers:AutoencoderTiny:{tmp_path}").parameters
+    assert opened(spec).parameters
+    assert opened(f"diffusers:AutoencoderTiny:{tmp_path}").parameters
 
 
 def test_wrong_words_and_wrong_files_are_refused(tmp_path):

@@ -23,7 +23,7 @@ import vistok
 from vistok.component import build, validate
 from vistok.eval.harness.evaluation import EvaluationOptions, open_evaluation
 from vistok.eval.harness.partial_scores import partial_scores_of
-from vistok.eval.metrics.catalog import check_metrics
+from vistok.eval.metrics.names import check_metrics
 from vistok.eval.reconstructors.catalog import open_reconstructor
 from vistok.eval.reconstructors.identity import Identity
 from vistok.eval.report.table import table_of

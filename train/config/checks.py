@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ...component import find_problems
 from ...config import Tree
-from ...eval.metrics.ssim import WINDOW_SIDES
+from ...eval.protocols.protocol import WINDOW_SIDES
 from ...tokenizers.tokenizer import VisualTokenizer
 from .run_config import RunConfig, component_problems
 

@@ -82,7 +82,7 @@ class TakesAnything(Signs):
 
 
 class Misspelled(Signs):
-    def __init__(self, channels: Nothing = 4) -> None:  # pyright: ignore
+    def __init__(self, channels: Nothing = 4) -> None:  # pyright: ignore[reportUndefinedVariable]
         super().__init__(channels)
 
 
@@ -92,7 +92,7 @@ class ChoosesChannels(Patches):
 
 
 class WithoutState(Patches):
-    def forward(self, pixels: Tensor) -> Tensor:  # pyright: ignore
+    def forward(self, pixels: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self.linear(pixels)
 
 

@@ -187,7 +187,7 @@ def test_the_spread_over_draws_is_that_of_the_answers(tokenizer):
     with pytest.raises(ValueError, match="num_samples must be >= 2"):
         sample_std(tokenizer, code, 1)
     with pytest.raises(ValueError, match="has no effect: this decoder is not generative"):
-        sample_std(awaken(tiny_tokenizer()), torch.zeros(1, 6, 1, 2, 2))  # pyright: ignore
+        sample_std(awaken(tiny_tokenizer()), torch.zeros(1, 6, 1, 2, 2))  # pyright: ignore[reportArgumentType]
 
 
 def test_a_generative_tokenizer_is_saved_and_described(tokenizer, tmp_path):

@@ -24,7 +24,7 @@ from vistok.component import build, validate
 from vistok.eval.harness.evaluation import EvaluationOptions, open_evaluation
 from vistok.eval.harness.partial_scores import partial_scores_of
 from vistok.eval.metrics.names import check_metrics
-from vistok.eval.reconstructors.catalog import open_reconstructor
+from vistok.eval.reconstructors.catalog import open_reconstructors
 from vistok.eval.reconstructors.identity import Identity
 from vistok.eval.report.table import table_of
 from vistok.models.discriminators.catalog import DISCRIMINATORS
@@ -340,7 +340,7 @@ def test_scores_are_kept_only_where_every_metric_is_of_the_package(tmp_path, met
 def test_mistakes_in_the_options_of_a_reconstructor_are_named(spec: str, message: str):
     vistok.register("fade", Fade)
     with pytest.raises(ValueError, match=message):
-        open_reconstructor(spec)
+        open_reconstructors(spec)
 
 
 def test_an_unknown_metric_is_named_with_what_to_do():

@@ -42,12 +42,6 @@ def check_run_config(tree: Tree) -> tuple[RunConfig | None, list[str]]:
     return (None if lines else RunConfig.model_validate(tree)), lines
 
 
-def check_shapes(config: RunConfig) -> None:
-    """Raise a `ValueError` unless networks and crops fit each other."""
-    if problems := list(network_problems(config, RunConfig.model_fields)):
-        raise ValueError("\n".join(problems))
-
-
 def network_problems(config: RunConfig, valid: Collection[str]) -> Iterator[str]:
     """Yield what is wrong with the networks of a config, and with the crops that they take.
 

@@ -11,7 +11,7 @@ from PIL import Image
 from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.eval.protocols.protocol import PROTOCOLS
-from vistok.eval.reconstructors.catalog import open_reconstructor
+from vistok.eval.reconstructors.catalog import open_reconstructors
 from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.eval.report.report import Report
 
@@ -145,7 +145,7 @@ def test_files_that_cannot_be_read_are_listed_not_scored(tmp_path):
 )
 def test_unknown_reconstructors_are_refused(spec, error, message):
     with pytest.raises(error, match=message):
-        open_reconstructor(spec)
+        open_reconstructors(spec)
 
 
 def test_folders_are_paths_or_names(saved_tokenizer):

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from .component_options import Family, options_model, parts_of
+from .component_options import Family, options_model, parameter_of, parts_of
 from .option_errors import UNKNOWN_KEY, describe, path_of, unknown_kind
 
 
@@ -54,8 +54,9 @@ def _make(family: Family, options: Any, where: str, derived: Mapping[str, Any]) 
     for name, part in parts_of(component, tuple(family.items())).items():
         make = partial(_make, family, values[name], where=f"{where}.{name}", derived={})
         values[name] = make if part.is_factory else make()
+    arguments = {parameter_of(name): value for name, value in values.items()}
     try:
-        return component(**values, **derived)
+        return component(**arguments, **derived)
     except ComponentError:  # of a part, whose path is the longer one
         raise
     except ValueError as error:

@@ -11,6 +11,7 @@ makes copies; the options of both are those of one component of the family:
 import collections.abc
 import dataclasses
 import inspect
+import keyword
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache
@@ -136,8 +137,23 @@ def _placeholder(base: type) -> str:
     return base.__name__ + "Choice"
 
 
+def option_of(parameter: str) -> str:
+    """Return the name in configs of a constructor's parameter.
+
+    A parameter whose name would be a word of Python, as in `class: AutoencoderKL`, ends in an
+    underscore there.
+    """
+    option = parameter.removesuffix("_")
+    return option if keyword.iskeyword(option) else parameter
+
+
+def parameter_of(option: str) -> str:
+    """Return the constructor's parameter of an option: the inverse of `option_of`."""
+    return f"{option}_" if keyword.iskeyword(option) else option
+
+
 def _parameters(component: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, annotation and default (`...` for none) of every constructor parameter.
+    """Yield name, annotation and default (`...` for none) of every option of a constructor.
 
     A component whose constructor ends in `**keywords: Unpack[...]` names in its attribute
     `keywords` the dataclass that they construct, so that options shared by several components are
@@ -149,7 +165,8 @@ def _parameters(component: Any) -> Iterator[tuple[str, Any, Any]]:
             yield from _fields(component.keywords)
         else:
             is_required = parameter.default is inspect.Parameter.empty
-            yield parameter.name, parameter.annotation, ... if is_required else parameter.default
+            default = ... if is_required else parameter.default
+            yield option_of(parameter.name), parameter.annotation, default
 
 
 def _fields(options: Any) -> Iterator[tuple[str, Any, Any]]:

@@ -11,11 +11,18 @@ from .plugins import load_plugins
 
 def convert(
     family: Annotated[
-        str, typer.Argument(help="Family of the checkpoint: wetok. Others have no converter yet.")
+        str,
+        typer.Argument(
+            help="Family of the checkpoint: kl (diffusers' AutoencoderKL), wetok, or with "
+            "--reverse diffusers (any halves of theirs). Others have no converter yet."
+        ),
     ],
     checkpoint: Annotated[
         Path,
-        typer.Argument(help="Published file (.ckpt, .safetensors); with --reverse a tokenizer."),
+        typer.Argument(
+            help="Published file (.ckpt, .safetensors), or folder for kl; with --reverse, "
+            "tokenizer."
+        ),
     ],
     output: Output,
     weights: Annotated[
@@ -26,7 +33,8 @@ def convert(
         int | None, typer.Option(min=1, help="Bits per index; 8 in all published WeToks.")
     ] = None,
     reverse: Annotated[
-        bool, typer.Option("--reverse", help="Write a tokenizer as a file of the published kind.")
+        bool,
+        typer.Option("--reverse", help="Write a tokenizer as a checkpoint of the published kind."),
     ] = False,
     as_json: AsJson = False,
     plugins: Plugins = None,

@@ -16,7 +16,12 @@ DEFAULT_SIDE = 256
 
 
 def info(
-    name: Annotated[str, typer.Argument(metavar="T|CONFIG", help="A saved tokenizer or a config.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="T|CONFIG", help="A saved tokenizer, diffusers:Class:PATH, or a config."
+        ),
+    ],
     size: Annotated[
         int | None, typer.Option(min=1, max=LARGEST, help="Side for rates and cost.")
     ] = None,
@@ -64,8 +69,8 @@ def open_without_weights(name: str) -> "tuple[VisualTokenizer, Size]":
     """Build a tokenizer on the meta device, where weights are neither made nor read.
 
     Args:
-        name: folder or hub id of a saved tokenizer, path of a YAML file, or name of a shipped
-            config.
+        name: folder or hub id of a saved tokenizer, `diffusers:<Class>:<path or id>`, path of a
+            YAML file, or name of a shipped config.
 
     Returns:
         The tokenizer and the size (T, H, W) its config trains on; an image of about 256 pixels for
@@ -78,8 +83,7 @@ def open_without_weights(name: str) -> "tuple[VisualTokenizer, Size]":
     import torch
 
     from ..config import load_config, shipped_names
-    from ..tokenizers.pretrained import check_config, without_weights
-    from ..tokenizers.tokenizer import VisualTokenizer
+    from ..tokenizers import open as opening
     from ..train.config.files import load_run_config
 
     is_config = name in shipped_names() or Path(name).suffix in (".yaml", ".yml")
@@ -90,10 +94,10 @@ def open_without_weights(name: str) -> "tuple[VisualTokenizer, Size]":
             config = load_run_config(name, ["data.source=unused"] if lacks_source else [])
             size = (config.data.frames, config.data.size, config.data.size)
             return config.build_tokenizer(), size
-    tokenizer = without_weights(VisualTokenizer, check_config(VisualTokenizer, name), name)
+    tokenizer = opening.open_without_weights(name)
     compression = tokenizer.spatial_compression
     side = -(-DEFAULT_SIDE // compression) * compression
-    return tokenizer, (1, side, side)
+    return tokenizer, (tokenizer.size_rule.first_frames, side, side)
 
 
 def _mebibytes(count: int) -> str:

@@ -39,7 +39,8 @@ Source = Annotated[
     ),
 ]
 TokenizerName = Annotated[
-    str, typer.Option("--tokenizer", help="Folder of a saved tokenizer, or a hub id.")
+    str,
+    typer.Option("--tokenizer", help="Folder of a saved tokenizer, hub id, diffusers:Class:PATH."),
 ]
 Output = Annotated[Path, typer.Option("--output", help="Folder for the results.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
@@ -67,10 +68,10 @@ def complete_config(incomplete: str) -> list[str]:
 
 def load_tokenizer(name: str, device: str, dtype: str) -> "VisualTokenizer":
     """Load a saved tokenizer in eval mode onto a device."""
-    from ..tokenizers.tokenizer import VisualTokenizer
+    from ..tokenizers import open as opening
 
-    tokenizer: Any = VisualTokenizer.from_pretrained(name, torch_dtype=parse_dtype(dtype))
-    return tokenizer.to(parse_device(device)).eval()
+    tokenizer: Any = opening.load_tokenizer(name, parse_dtype(dtype))
+    return tokenizer.to(parse_device(device))
 
 
 def parse_dtype(name: str) -> "torch.dtype":

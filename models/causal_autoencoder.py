@@ -265,6 +265,9 @@ class CausalDecoder(Decoder):
         return x * (1 + scale) + shift
 
 
+CausalNetwork = CausalEncoder | CausalDecoder
+
+
 def _check_adaptive_norms(stages: Sequence[Stage], norm: NormKind) -> None:
     """Refuse statistics of single frames in a decoder that changes the number of frames."""
     time, _ = compression(stages, patch_size=1)

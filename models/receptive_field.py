@@ -68,7 +68,7 @@ def sees_whole_frame(network: Encoder | Decoder) -> bool:
 def sees_whole_clip(network: Encoder | Decoder) -> bool:
     """Return whether some layer mixes all frames of a clip, which then cannot be streamed."""
     if not isinstance(network, CausalEncoder | CausalDecoder):
-        return True
+        return not network.framewise
     return network.norm == "clip_group"
 
 

@@ -12,7 +12,7 @@ import torch
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from ..component import validate
-from ..component_options import Family, options_model, parts_of
+from ..component_options import Family, option_of, options_model, parts_of
 
 
 class Arguments:
@@ -90,7 +90,8 @@ def options_of(
         )
     parts = parts_of(cls, tuple(family.items()))
     options: dict[str, Any] = {"kind": kind}
-    for name, value in arguments.items():
+    for parameter, value in arguments.items():
+        name = option_of(parameter)
         if name in parts:
             part = _made_without_memory(value) if parts[name].is_factory else value
             options[name] = options_of(family, part, f"{where}.{name}")

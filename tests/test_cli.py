@@ -221,7 +221,8 @@ def test_a_published_checkpoint_becomes_a_tokenizer_and_back(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["convert", "wan", "x.ckpt", "--output", "x"], "family must be one of wetok, got 'wan'"),
+        (["convert", "wan", "x.ckpt", "--output", "x"],
+         "family must be one of kl, wetok, got 'wan'"),
         (["convert", "wetok", "x.ckpt", "--output", "x"], "no checkpoint at x.ckpt"),
         (["convert", "wetok", "x", "--output", "y", "--reverse", "--weights", "raw"],
          "--weights has no effect with --reverse"),

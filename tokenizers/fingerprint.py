@@ -18,6 +18,8 @@ def fingerprint(tokenizer: ModelMixin) -> str:
         tokenizer.config
     )  # every diffusers model has one, but their type annotations do not say so
     config = {key: value for key, value in stored.items() if not key.startswith("_")}
+    if config.get("latent_patch_size") == 1:  # it came later, and changes nothing
+        del config["latent_patch_size"]
     digest.update(json.dumps([CODE_VERSION, str(tokenizer.dtype), config], sort_keys=True).encode())
     for name, tensor in sorted(tokenizer.state_dict().items()):
         digest.update(name.encode())

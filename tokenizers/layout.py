@@ -1,7 +1,8 @@
 """Layout and SizeRule: the legal sizes of clips, and the grids of tokens that they become.
 
 A legal clip has T = 1 + k * temporal_compression frames, the first of which is coded on its own,
-and a height and width that are multiples of spatial_compression.
+and a height and width that are multiples of spatial_compression. A few published models code no
+frame on its own: their clips have T = k * temporal_compression frames.
 """
 
 from collections.abc import Sequence
@@ -82,22 +83,32 @@ class SizeRule:
     Attributes:
         temporal_compression: frames per latent frame, after the first.
         spatial_compression: pixels per latent position along height and width.
+        first_frames: frames of the first latent frame: 1, or the temporal compression.
+        frame_step: step between legal numbers of frames, a multiple of the temporal compression;
+            None takes that itself.
     """
 
     temporal_compression: int
     spatial_compression: int
+    first_frames: int = 1
+    frame_step: int | None = None
+
+    @property
+    def step(self) -> int:
+        """Step between legal numbers of frames."""
+        return self.frame_step or self.temporal_compression
 
     def __str__(self) -> str:
-        return (
-            f"T = 1 + k*{self.temporal_compression}, H and W multiples of "
-            f"{self.spatial_compression}"
-        )
+        first, step = self.first_frames, self.step
+        frames = f"T a multiple of {step}" if first == step > 1 else f"T = {first} + k*{step}"
+        return f"{frames}, H and W multiples of {self.spatial_compression}"
 
     def padded(self, size: Size) -> Size:
         """Return the smallest legal (T, H, W) that holds `size`."""
         T, H, W = (max(1, side) for side in size)
+        first = self.first_frames
         return (
-            1 + _round_up(T - 1, self.temporal_compression),
+            first + _round_up(max(0, T - first), self.step),
             _round_up(H, self.spatial_compression),
             _round_up(W, self.spatial_compression),
         )
@@ -106,7 +117,7 @@ class SizeRule:
         """Return the latent grid (t, h, w) of a clip, padded where its size is not legal."""
         T, H, W = self.padded(size)
         return (
-            1 + (T - 1) // self.temporal_compression,
+            1 + (T - self.first_frames) // self.temporal_compression,
             H // self.spatial_compression,
             W // self.spatial_compression,
         )
@@ -124,11 +135,13 @@ class SizeRule:
         """Raise, naming the nearest legal lengths, unless that of every axis is legal."""
         _check_not_empty("pixels", size)
         space = self.spatial_compression
-        steps = (self.temporal_compression, space, space)
+        steps = (self.step, space, space)
         wrong = []
         for axis, got, above, step in zip("THW", size, self.padded(size), steps, strict=True):
             if got != above:
-                nearest = f"{above - step} or {above}" if above > step else f"{above}"
+                below = above - step
+                is_legal = below >= (self.first_frames if axis == "T" else step)
+                nearest = f"{below} or {above}" if is_legal else f"{above}"
                 wrong.append(f"{axis} = {got} (nearest legal: {nearest})")
         if wrong:
             raise ValueError(
@@ -159,9 +172,9 @@ class SizeRule:
 
     def check_chunk(self, frames: int, first: bool) -> None:
         """Raise unless a chunk of a stream has a legal number of frames."""
-        later = frames - 1 if first else frames
-        if frames == 0 or later % self.temporal_compression:
-            rule = f"{'1 + ' if first else ''}n*{self.temporal_compression}"
+        later = frames - self.first_frames if first else frames
+        if frames == 0 or later < 0 or later % self.step:
+            rule = f"{f'{self.first_frames} + ' if first else ''}n*{self.step}"
             raise ValueError(f"this chunk must have {rule} frames, got {frames}")
 
 

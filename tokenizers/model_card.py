@@ -1,9 +1,9 @@
 """The model card saved with the weights: everything a user needs to call the tokenizer."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..models.blocks.latent_scale import LatentScale
 from .bottlenecks.bottleneck import Bottleneck, Quantizer
 from .bottlenecks.dual_path import paths_of
 from .layout import SizeRule
@@ -26,8 +26,7 @@ def card_text(
     rule: SizeRule,
     bottleneck: Bottleneck,
     parameters: int,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
+    scale: LatentScale,
 ) -> str:
     """Return the card as Markdown with the hub's front matter.
 
@@ -35,8 +34,7 @@ def card_text(
         rule: legal sizes.
         bottleneck: the tokenizer's.
         parameters: number of weights.
-        mean: mean of every latent channel over a data set, or None where it was not measured.
-        std: standard deviation likewise.
+        scale: statistics of the latents.
     """
     paths, space = paths_of(bottleneck), rule.spatial_compression
     tokens: list[str] = []
@@ -47,7 +45,6 @@ def card_text(
         )
     if "continuous" in paths:
         tokens.append(f"continuous, {bottleneck.code_dim} channels")
-    scale = f"mean {mean}, std {std}" if mean and std else "not measured; latents are unscaled"
     return f"""---
 library_name: vistok
 tags: [visual-tokenizer, {", ".join(paths)}]
@@ -60,7 +57,7 @@ tags: [visual-tokenizer, {", ".join(paths)}]
 | legal sizes | {rule} (any size with `pad="replicate"`) |
 | compression | {rule.temporal_compression} x {space} x {space} (time, height, width) |
 | bottleneck | {type(bottleneck).__name__}: {"; ".join(tokens)} |
-| latent scale | {scale} |
+| latent scale | {_describe(scale)} |
 | parameters | {parameters:,} |
 
 ```python
@@ -73,3 +70,17 @@ pixels = tokenizer.decode(encoding.codes, encoding.layout)
 
 License and training data: as stated by the publisher of these weights.
 """
+
+
+def _describe(scale: LatentScale) -> str:
+    """Return the statistics of latents in words."""
+    values = {
+        "mean": scale.latents_mean,
+        "std": scale.latents_std,
+        "scaling factor": scale.scaling_factor,
+        "shift factor": scale.shift_factor,
+    }
+    known = ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+    side = scale.latent_patch_size
+    packed = f"; normalized after packing squares of {side} x {side}" if side > 1 else ""
+    return f"{known or 'not measured; latents are unscaled'}{packed}"

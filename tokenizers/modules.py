@@ -22,6 +22,19 @@ FAMILIES = {
 REGISTERED_BY = "_registered_by"
 
 
+def with_class_of(encoder: Mapping[str, Any], decoder: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a decoder's options, in which the class of diffusers and its config may be unset.
+
+    Args:
+        encoder: options of the encoder, whose class and config are those of the decoder, too.
+        decoder: options of the decoder.
+    """
+    if not all(part.get("kind") == "diffusers" for part in (encoder, decoder)):
+        return decoder
+    inherited = {key: encoder.get(key) for key in ("class", "config")}
+    return {**decoder, **{k: v for k, v in inherited.items() if decoder.get(k) is None}}
+
+
 def check_modules(parts: Mapping[str, Any]) -> None:
     """Raise unless encoder, bottleneck and decoder are modules of the right families that fit.
 

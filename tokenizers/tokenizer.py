@@ -16,12 +16,14 @@ from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import torch
+from accelerate import init_empty_weights
 from diffusers.configuration_utils import register_to_config
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..component import build
 from ..eval_mode import eval_mode
+from ..models.blocks.latent_scale import LatentScale
 from ..models.blocks.stream_state import StreamState
 from ..models.catalog import DECODERS, ENCODERS
 from ..models.network import Decoder, Encoder
@@ -32,6 +34,7 @@ from .bottlenecks.dual_path import PathName, continuous_part, paths_of
 from .bottlenecks.kl import KLRegularized
 from .bottlenecks.posterior import Gaussian, posterior_of
 from .decode_options import DecodeOptions, DecoderInputs, ForwardOptions, Grids, only_grid
+from .diffusers_weights import describe
 from .encoding import Encoding, Output, joined
 from .input_checks import (
     Given,
@@ -43,10 +46,15 @@ from .input_checks import (
     check_pixels,
     check_tokens,
 )
-from .latent_scale import LatentScale
 from .layout import Layout, Size, SizeRule
 from .model_card import card_text, write_card
-from .modules import REGISTERED_BY, check_modules, configs_of, modules_of_kinds
+from .modules import (
+    REGISTERED_BY,
+    check_modules,
+    configs_of,
+    modules_of_kinds,
+    with_class_of,
+)
 from .pretrained import StrictModel
 from .streaming import FrameSize, check_streamable, decode_chunks, encode_chunks
 from .tiling import TiledDecoder, TiledEncoder
@@ -73,8 +81,9 @@ class VisualTokenizer(StrictModel):
             bottleneck.
         latents_mean: mean of every latent channel over a data set, used by `normalize`.
         latents_std: standard deviation of every latent channel, likewise.
-        scaling_factor: one factor for all channels, for models that publish it instead.
-        shift_factor: one shift for all channels, likewise.
+        scaling_factor: one factor for all channels, for models that publish it, too.
+        shift_factor: one shift for all channels, instead of the mean.
+        latent_patch_size: side of the squares of positions that `normalize` packs into channels.
 
     Example:
         >>> import torch
@@ -107,6 +116,7 @@ class VisualTokenizer(StrictModel):
         latents_std: Sequence[float] | None = None,
         scaling_factor: float | None = None,
         shift_factor: float | None = None,
+        latent_patch_size: int = 1,
     ) -> None:
         super().__init__()
         if any(
@@ -120,6 +130,7 @@ class VisualTokenizer(StrictModel):
         channels = {"out_channels": bottleneck.dim}
         encoder: Encoder = build(ENCODERS, encoder_config, "encoder", **channels)
         channels = {"in_channels": bottleneck.code_dim}
+        decoder_config = with_class_of(encoder_config, decoder_config)
         decoder: Decoder = build(DECODERS, decoder_config, "decoder", **channels)
         self._set_modules(encoder, bottleneck, decoder)
 
@@ -134,6 +145,7 @@ class VisualTokenizer(StrictModel):
         latents_std: Sequence[float] | None = None,
         scaling_factor: float | None = None,
         shift_factor: float | None = None,
+        latent_patch_size: int = 1,
     ) -> "VisualTokenizer":
         """Put a tokenizer together from finished modules, which it takes over with their weights.
 
@@ -148,6 +160,7 @@ class VisualTokenizer(StrictModel):
             latents_std: standard deviation of every latent channel.
             scaling_factor: one factor for all channels.
             shift_factor: one shift for all channels.
+            latent_patch_size: side of the squares that `normalize` packs into channels.
 
         Raises:
             ValueError: a module of another family, or modules that do not fit each other.
@@ -163,17 +176,43 @@ class VisualTokenizer(StrictModel):
             latents_std=latents_std,
             scaling_factor=scaling_factor,
             shift_factor=shift_factor,
+            latent_patch_size=latent_patch_size,
         )
         tokenizer._undescribed = tuple(undescribed)
         tokenizer._set_modules(encoder, bottleneck, decoder)
         return tokenizer
 
+    @classmethod
+    def from_diffusers(cls, model: Any) -> "VisualTokenizer":
+        """Make a tokenizer of an autoencoder of diffusers, with which it shares its weights.
+
+        Latents are those of the model's own posterior, unscaled; `normalize` gives those that its
+        pipelines feed to a diffusion model. A model with a codebook becomes a discrete tokenizer.
+
+        Args:
+            model: AutoencoderKL, AutoencoderKLWan, VQModel or another autoencoder of images or
+                clips.
+
+        Raises:
+            ValueError: a class that cannot be a tokenizer, with the reason.
+        """
+        description = describe(model)
+        with init_empty_weights(include_buffers=False):
+            tokenizer = cls(**description.configs)
+        tokenizer.load_state_dict(description.weights_for(tokenizer.state_dict()), assign=True)
+        tokenizer.register_to_config(**tokenizer.encoder.latent_scale.to_config())
+        return tokenizer.train(model.training)
+
     def _set_modules(self, encoder: Encoder, bottleneck: Bottleneck, decoder: Decoder) -> None:
         """Set the modules, the bottleneck first, and check that they fit each other."""
         self.bottleneck, self.encoder, self.decoder = bottleneck, encoder, decoder
-        self._latent_scale().check(self.bottleneck.code_dim)
-        for axis in ("temporal_compression", "spatial_compression"):
-            ours, theirs = getattr(self.encoder, axis), getattr(self.decoder, axis)
+        self.latent_scale.check(self.bottleneck.code_dim)
+        for axis in ("temporal_compression", "spatial_compression", "first_frames", "frame_step"):
+            # Networks without a step of their own take clips of every compressed length.
+            ours, theirs = (
+                getattr(network, axis) or network.temporal_compression
+                for network in (self.encoder, self.decoder)
+            )
             if ours != theirs:
                 raise ValueError(
                     f"encoder and decoder must have the same {axis}, got {ours} and {theirs}"
@@ -255,7 +294,19 @@ class VisualTokenizer(StrictModel):
     @property
     def size_rule(self) -> SizeRule:
         """The rule for legal sizes of clips."""
-        return SizeRule(self.temporal_compression, self.spatial_compression)
+        encoder = self.encoder
+        return SizeRule(
+            encoder.temporal_compression,
+            encoder.spatial_compression,
+            encoder.first_frames,
+            encoder.frame_step,
+        )
+
+    @property
+    def latent_scale(self) -> LatentScale:
+        """Statistics of the latents: those of the config, else those that the encoder came with."""
+        scale = LatentScale.from_config(self.config)
+        return scale if scale.is_known else self.encoder.latent_scale
 
     def layout(self, size: Size) -> Layout:
         """Return the layout of a clip of a legal size (T, H, W).
@@ -539,14 +590,11 @@ class VisualTokenizer(StrictModel):
 
     def normalize(self, latents: Tensor) -> Tensor:
         """Scale latents (B, C, ...) for a diffusion model; see `latent_scale.py`."""
-        return self._latent_scale().normalize(latents)
+        return self.latent_scale.normalize(latents)
 
     def unnormalize(self, latents: Tensor) -> Tensor:
         """Undo `normalize`, exact up to rounding."""
-        return self._latent_scale().unnormalize(latents)
-
-    def _latent_scale(self) -> LatentScale:
-        return LatentScale.from_config(self.config)
+        return self.latent_scale.unnormalize(latents)
 
     def as_diffusers(self) -> "DiffusersAdapter":
         """Wrap the tokenizer for diffusers' pipelines; needs a continuous path."""
@@ -558,6 +606,20 @@ class VisualTokenizer(StrictModel):
             raise ValueError("as_diffusers needs a continuous tokenizer: pipelines expect latents")
         tokenizer: Any = self  # types of diffusers' models do not fit any protocol
         return DiffusersAdapter(tokenizer)
+
+    def enable_gradient_checkpointing(self, *args: Any, **kwargs: Any) -> None:
+        """Recompute activations in the backward pass, to save memory.
+
+        Raises:
+            ValueError: a network that cannot do so, or whose results would change.
+        """
+        for name, network in (("encoder", self.encoder), ("decoder", self.decoder)):
+            if not network.checkpoints:
+                raise ValueError(
+                    f"gradient checkpointing is not supported by the {name}, {network.label}; set "
+                    "train.gradient_checkpointing=false"
+                )
+        super().enable_gradient_checkpointing(*args, **kwargs)
 
     # ---- files ----------------------------------------------------------------------------------
 
@@ -576,6 +638,7 @@ class VisualTokenizer(StrictModel):
             )
         if kinds := modules_of_kinds(self):
             self.register_to_config(**{REGISTERED_BY: kinds})
+        self.register_to_config(**self.latent_scale.to_config())
         super().save_pretrained(save_directory, is_main_process, *args, **kwargs)
         if not is_main_process:
             return
@@ -583,8 +646,7 @@ class VisualTokenizer(StrictModel):
             rule=self.size_rule,
             bottleneck=self.bottleneck,
             parameters=sum(parameter.numel() for parameter in self.parameters()),
-            mean=self.config["latents_mean"],
-            std=self.config["latents_std"],
+            scale=self.latent_scale,
         )
         write_card(save_directory, card)
 

@@ -2,7 +2,7 @@
 
     DIR or hub id                    a saved VisualTokenizer
     continuous:<DIR or hub id>       the continuous path of a tokenizer that has two paths
-    diffusers:<Class>:<path or id>   any autoencoder of diffusers
+    diffusers:<Class>:<path or id>   an autoencoder of diffusers
     folder:DIR                       existing reconstructions
     jpeg:q=50  webp:q=50  avif:q=50  Pillow
     h264:crf=28  hevc:crf=28  av1:crf=35  FFmpeg
@@ -27,6 +27,7 @@ from ...component import build
 from ...config import read_value
 from ...option_errors import REGISTER_FIRST, did_you_mean
 from ...tokenizers.bottlenecks.dual_path import PathName
+from ...tokenizers.open import load_tokenizer
 from ...tokenizers.tokenizer import VisualTokenizer
 from .bicubic import Bicubic
 from .folder import Folder
@@ -115,15 +116,10 @@ def open_reconstructors(
         return tuple(constructor(kind, number) for number in _numbers(spec))
     if kind == "folder" and colon:
         return (Folder(options),)
-    if kind == "diffusers":
-        # Deferred: it imports all of diffusers' autoencoders, which takes seconds.
-        from .diffusers_autoencoder import open_diffusers
-
-        return (open_diffusers(spec, device, dtype),)
     if kind == "continuous" and colon:
         return (_tokenizer(spec, options, device=device, dtype=dtype, path="continuous"),)
     known = (*KINDS, *REGISTERED_RECONSTRUCTORS)
-    if colon and not Path(spec).exists() and "/" not in kind:
+    if colon and kind != "diffusers" and not Path(spec).exists() and "/" not in kind:
         raise ValueError(
             f"a tokenizer is a folder, a hub id, or one of {', '.join(known)}, got {spec!r}"
             f"{did_you_mean(kind, known) or REGISTER_FIRST}"
@@ -178,7 +174,7 @@ def _tokenizer(
 ) -> TokenizerReconstructor:
     """Load a saved tokenizer, whose name in reports may differ from its folder or hub id."""
     try:
-        tokenizer: Any = VisualTokenizer.from_pretrained(saved, torch_dtype=dtype)
+        tokenizer: Any = load_tokenizer(saved, dtype)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{error}{did_you_mean(saved, KINDS)}") from error
     if path is not None and path not in tokenizer.paths:

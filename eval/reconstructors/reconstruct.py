@@ -198,10 +198,10 @@ def _padded_chunks(
     frames: Iterable[Frame], tokenizer: VisualTokenizer
 ) -> Iterator[tuple[UInt8[Tensor, "3 T H W"], int]]:
     """Yield chunks of legal length, padded with their last frame, and their unpadded lengths."""
-    step = tokenizer.temporal_compression
+    step, first_frames = tokenizer.size_rule.step, tokenizer.size_rule.first_frames
     iterator = iter(frames)
     # A clip's first frame is coded separately; tokenizers of whole clips get all frames at once.
-    length, first_frames = (1 if tokenizer.streams else None), 1
+    length = first_frames if tokenizer.streams else None
     while chunk := list(islice(iterator, length)):
         count = len(chunk)
         chunk += [chunk[-1]] * (-(count - first_frames) % step)

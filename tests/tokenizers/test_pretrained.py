@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tiny import tiny_tokenizer
 from vistok import VisualTokenizer
-from vistok.tokenizers.latent_scale import LatentScale
+from vistok.models.blocks.latent_scale import LatentScale
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

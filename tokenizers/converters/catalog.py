@@ -6,9 +6,15 @@ from typing import Any
 
 from ...option_errors import did_you_mean
 from .converter import Converter
+from .kl import KLConverter
 from .wetok import WeTokConverter
+from .wrapped import WrappedConverter
 
-CONVERTERS: dict[str, type[Converter]] = {"wetok": WeTokConverter}
+CONVERTERS: dict[str, type[Converter]] = {
+    "diffusers": WrappedConverter,
+    "kl": KLConverter,
+    "wetok": WeTokConverter,
+}
 
 
 def make_converter(family: str, options: Mapping[str, Any]) -> Converter:
@@ -31,5 +37,6 @@ def make_converter(family: str, options: Mapping[str, Any]) -> Converter:
     known = {field.name for field in fields(converter)}
     for name in given.keys() - known:
         option = "--" + name.replace("_", "-")
-        raise ValueError(f"{option} has no effect on {family}, which has {sorted(known)}")
+        has = ", ".join(sorted(known)) or "no options"
+        raise ValueError(f"{option} has no effect on {family}, which has {has}")
     return converter(**given)

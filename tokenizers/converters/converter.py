@@ -5,9 +5,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
+from ...component import validate
+from ...component_options import options_model
+from ...models.catalog import DECODER_DERIVED, ENCODER_DERIVED
+from ...models.causal_autoencoder import CausalEncoder
 from ...output_file import file_sha256
 from ..model_card import add_provenance
 from ..tokenizer import VisualTokenizer
@@ -18,7 +23,7 @@ class Conversion:
     """The result of converting a checkpoint.
 
     Attributes:
-        source: the checkpoint.
+        source: the file that holds the weights.
         tokenizer: the tokenizer, in eval mode, on the CPU.
         weights: which of the weights in the file were used, in words.
         used: number of tensors of the file that were used.
@@ -55,9 +60,12 @@ class Converter(ABC):
     def read(self, checkpoint: Path) -> Conversion:
         """Read a published checkpoint; every tensor is used, or left out for a reason.
 
+        Args:
+            checkpoint: a file, or the folder of a family whose checkpoints are folders.
+
         Raises:
             FileNotFoundError: no such file.
-            ValueError: the file is not a checkpoint of this family.
+            ValueError: it is not a checkpoint of this family.
         """
 
     @abstractmethod
@@ -65,7 +73,7 @@ class Converter(ABC):
         """Write a tokenizer as a checkpoint under the published names.
 
         Returns:
-            Path of the written file.
+            Path of the written file or folder.
 
         Raises:
             ValueError: the architecture of the tokenizer is not one of this family.
@@ -98,8 +106,22 @@ def account(
     return dict(Counter(reason for reason in reasons.values() if reason is not None))
 
 
-def load_exactly(tokenizer: VisualTokenizer, weights: Mapping[str, Tensor], source: Path) -> None:
+def complete_options(network: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete options with their defaults, except for those that only affect initialization."""
+    derived = ENCODER_DERIVED if network is CausalEncoder else DECODER_DERIVED
+    model = options_model(network, "causal", derived)
+    return validate(model, options).model_dump(exclude={"zero_init"})
+
+
+def load_exactly(
+    tokenizer: VisualTokenizer, weights: Mapping[str, Tensor], source: Path | str
+) -> None:
     """Load weights into a tokenizer on the meta device, in fp32.
+
+    Args:
+        tokenizer: receives the weights.
+        weights: by their names in the tokenizer.
+        source: the checkpoint, for error messages.
 
     Raises:
         ValueError: a weight is missing, or its shape is not the tokenizer's.

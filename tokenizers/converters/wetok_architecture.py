@@ -8,13 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from ...component import validate
-from ...component_options import options_model
 from ...models.causal_autoencoder import CausalDecoder, CausalEncoder
 from ...models.published.wetok import wetok_options
 from ..bottlenecks.gq import GQ
 from ..bottlenecks.lfq import LFQ
 from ..tokenizer import VisualTokenizer
+from .converter import complete_options
 
 # The 3-D variant wraps every convolution in a module that pads.
 PADDED = "conv_1"
@@ -113,20 +112,15 @@ def architecture_of(tokenizer: VisualTokenizer) -> Architecture:
     )
     is_wetok = (
         bool(levels)
-        and _complete(CausalEncoder, found.options()[0]) == _complete(CausalEncoder, encoder)
-        and _complete(CausalDecoder, found.options()[1]) == _complete(CausalDecoder, decoder)
+        and complete_options(CausalEncoder, found.options()[0])
+        == complete_options(CausalEncoder, encoder)
+        and complete_options(CausalDecoder, found.options()[1])
+        == complete_options(CausalDecoder, decoder)
         and isinstance(tokenizer.bottleneck, GQ | LFQ)
     )
     if not is_wetok:
         raise ValueError(NO_WETOK)
     return found
-
-
-def _complete(network: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete options with their defaults, except for those that only affect initialization."""
-    derived = frozenset({"out_channels" if network is CausalEncoder else "in_channels"})
-    model = options_model(network, "causal", derived)
-    return validate(model, options).model_dump(exclude={"zero_init"})
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:

@@ -4,7 +4,7 @@ A problem in one section does not hide those of the others: what compares sectio
 networks, runs as soon as the sections that it reads are valid.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from ...component import find_problems
 from ...config import Tree
 from ...eval.protocols.protocol import WINDOW_SIDES
 from ...tokenizers.tokenizer import VisualTokenizer
+from .prior import with_prior
 from .run_config import RunConfig, component_problems
 
 NO_SOURCE = "data.source is not set: set the training data, --set data.source=FOLDER"
@@ -29,6 +30,7 @@ def check_run_config(tree: Tree) -> tuple[RunConfig | None, list[str]]:
     lacks_source = data is None or (isinstance(data, dict) and data.get("source") is None)
     if lacks_source:  # a name that stands for it, so that everything else is checked
         tree = {**tree, "data": {**(data or {}), "source": "unset"}}
+    tree, of_prior = with_prior(tree)
     problems, known = find_problems(RunConfig, tree)
     config, valid = _partial_config(known)
     # The contradictions of a config whose sections are all valid were found with it.
@@ -38,7 +40,7 @@ def check_run_config(tree: Tree) -> tuple[RunConfig | None, list[str]]:
         with torch.device("meta"):
             problems += component_problems(known["model"])
     problems += network_problems(config, valid)
-    lines = list(dict.fromkeys([NO_SOURCE] * lacks_source + problems))
+    lines = list(dict.fromkeys([NO_SOURCE] * lacks_source + of_prior + problems))
     return (None if lines else RunConfig.model_validate(tree)), lines
 
 
@@ -71,12 +73,28 @@ def _model_problems(config: RunConfig, valid: Collection[str]) -> Iterator[str]:
     if "data" in valid:
         yield from _crop_problems(config, tokenizer, valid)
     if "train" in valid:
-        parts = [name for name, part in tokenizer.named_children() if [*part.parameters()]]
-        if set(parts) <= set(config.train.freeze):
-            yield (
-                "nothing to train: train.freeze holds every part of the tokenizer that has "
-                f"weights, {' and '.join(parts)}"
-            )
+        yield from _freeze_problems(tokenizer, config.train.freeze)
+        if config.train.gradient_checkpointing:
+            try:
+                tokenizer.enable_gradient_checkpointing()
+            except ValueError as error:
+                yield f"train.gradient_checkpointing: {error}"
+
+
+def _freeze_problems(tokenizer: VisualTokenizer, frozen: Sequence[str]) -> Iterator[str]:
+    """Yield parts that the tokenizer does not have, or that nothing is left to train."""
+    parts = [name for name, part in tokenizer.named_children() if [*part.parameters()]]
+    for part in frozen:
+        half, _, inside = part.partition(".")
+        if inside and not hasattr(tokenizer.get_submodule(half), inside):
+            yield f"train.freeze: {part} is a part of kind diffusers only; use {half}"
+            return
+    prefixes = tuple(f"{part}." for part in frozen)
+    if all(name.startswith(prefixes) for name, _ in tokenizer.named_parameters()):
+        yield (
+            "nothing to train: train.freeze holds every part of the tokenizer that has "
+            f"weights, {' and '.join(parts)}"
+        )
 
 
 def _crop_problems(

@@ -17,6 +17,7 @@ from ...models.catalog import DECODER_DERIVED, DECODERS, ENCODER_DERIVED, ENCODE
 from ...models.network import Decoder
 from ...tokenizers.bottlenecks.catalog import BOTTLENECKS
 from ...tokenizers.bottlenecks.dual_path import PathName
+from ...tokenizers.modules import with_class_of
 from ...tokenizers.tokenizer import VisualTokenizer
 from .data import Data
 from .evaluation import Eval
@@ -69,10 +70,13 @@ def component_problems(options: Mapping[str, Any]) -> Iterator[str]:
         ("decoder", DECODERS, {"in_channels": 1}),
     )
     for name, family, derived in families:
-        if not isinstance(options.get(name), Mapping):
+        own = options.get(name)
+        if not isinstance(own, Mapping):
             continue
+        if name == "decoder" and isinstance(options.get("encoder"), Mapping):
+            own = with_class_of(options["encoder"], own)
         try:
-            build(family, options[name], f"model.{name}", **derived)
+            build(family, own, f"model.{name}", **derived)
         except ComponentError as error:
             yield from str(error).splitlines()
         except ValueError:
@@ -126,6 +130,8 @@ class RunConfig(ConfigSection):
 
         if self.skips_the_quantizer:
             return True
+        if "diffusers" in (self.model.encoder.kind, self.model.decoder.kind):
+            return True  # some classes have layers that their own calls never use
         if all(kind.frames > 1 for kind in self.data.kinds):
             return False
         with torch.device("meta"):

@@ -11,14 +11,16 @@ class Start(ConfigSection):
     """Initial weights of a run; without a source they are random."""
 
     source: str | None = None
-    """Folder of a run, folder or hub id of a tokenizer, or `previous`: the previous stage. Null
-    starts from random weights."""
+    """Folder of a run, folder or hub id of a tokenizer, diffusers:<Class>:<path or hub id>, or
+    `previous`: the previous stage. Null starts from random weights."""
     weights: Literal["ema", "raw"] = "ema"
     """Weights of a run to start from: its moving average, or the weights it trained."""
-    adapt: Literal["strict", "widen", "align"] = "strict"
+    adapt: Literal["strict", "widen", "halves", "align", "inflate"] = "strict"
     """How the two models may differ: not at all (strict); by new input channels, which start at
-    zero (widen); or by stages, which are matched by resolution while the others keep their random
-    weights (align)."""
+    zero (widen); by what stands between the halves, which keeps its random weights (halves, and
+    strict from an autoencoder of diffusers); by stages, which are matched by resolution while the
+    others keep their random weights (align); or by time, which a video model sees and its image
+    model does not, while images stay the same (inflate)."""
     discriminator: Literal["fresh", "carry"] = "fresh"
     """Start with a new discriminator, or carry over the one of the run in `source`."""
 

@@ -88,8 +88,11 @@ class Train(ConfigSection):
     sampled."""
     discrete_share: UnitInterval = 0.5
     """Probability of the discrete path with path_mode: sampled."""
-    freeze: list[Literal["encoder", "bottleneck", "decoder"]] = Field(default=[])
-    """Parts of the tokenizer that keep their weights and stay in eval mode."""
+    freeze: list[Literal["encoder", "bottleneck", "decoder", "encoder.model", "decoder.model"]] = (
+        Field(default=[])
+    )
+    """Parts of the tokenizer that keep their weights and stay in eval mode; of a half of kind
+    diffusers, `encoder.model` and `decoder.model` leave its linear layer to be trained."""
     parallelism: Literal["ddp", "fsdp2"] = "ddp"
     """With several processes: copies of both networks (ddp), or slices of them (fsdp2)."""
     compile: bool = False

@@ -35,7 +35,9 @@ def save_tokenizer(
     """
     options = training_data.options
     samples = options.latent_statistics_samples
-    if samples and "continuous" in tokenizer.paths:
+    # Halves of diffusers keep the statistics that were published with their latents.
+    is_published = tokenizer.encoder.latent_scale.is_known
+    if samples and "continuous" in tokenizer.paths and not is_published:
         count = training_data.batches_with(samples)
         statistics = measure_latents(tokenizer, training_data.batches(num_batches=count))
         configurable: Any = tokenizer

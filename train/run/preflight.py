@@ -11,6 +11,7 @@ from ...data.sources.shard_stream import list_shards, media_kinds
 from ...data.sources.source import list_source
 from ...eval.features.extractor_weights import find
 from ...eval.features.lpips_network import TRUNKS
+from ...tokenizers.diffusers_source import is_diffusers, parse_source, read_options
 from ...tokenizers.pretrained import check_config
 from ...tokenizers.tokenizer import VisualTokenizer
 from ..config.run_config import RunConfig
@@ -58,7 +59,9 @@ def _check(config: RunConfig, listed: set[tuple[str, bool]], output: Path) -> No
     start = config.start.source
     if start in (None, "previous") or Path(start).resolve().is_relative_to(output.resolve()):
         return  # random weights, or those of an earlier stage
-    if not RunFolder(Path(start)).newest_checkpoint():
+    if is_diffusers(start):
+        read_options(parse_source(start))
+    elif not RunFolder(Path(start)).newest_checkpoint():
         check_config(VisualTokenizer, finished_tokenizer(start))
 
 

@@ -7,7 +7,10 @@ models are declared (`start.adapt`) and reported; none are allowed beyond these.
 import logging
 from pathlib import Path
 
-from ...tokenizers.adaptation import adapt_state
+from ...models.diffusers_halves import DiffusersDecoder, DiffusersEncoder
+from ...tokenizers.adaptation.adapt import adapt_state
+from ...tokenizers.converters.kl import read_autoencoder
+from ...tokenizers.diffusers_source import is_diffusers, load_model, parse_source
 from ...tokenizers.tokenizer import VisualTokenizer
 from ..config.start import Start
 from ..losses.gan import GAN
@@ -54,8 +57,10 @@ def load_warm_start(
             "start.discriminator=carry need one, a finished tokenizer has neither"
         )
     else:
-        state, origin = None, VisualTokenizer.from_pretrained(finished_tokenizer(source))
-    adaptation = adapt_state(origin, tokenizer, start.adapt)
+        state, origin = None, _finished(source, tokenizer)
+    # An autoencoder of diffusers is the halves of a tokenizer: strict is about these.
+    is_prior = is_diffusers(source) and start.adapt == "strict"
+    adaptation = adapt_state(origin, tokenizer, "halves" if is_prior else start.adapt)
     tokenizer.load_state_dict(adaptation.state)
     log.info("start: %s of %s: %s", start.weights, checkpoint or source, adaptation)
     if not carries:
@@ -89,6 +94,26 @@ def _source_folder(start: Start, previous: Path | None) -> str:
     if previous is None:
         raise ValueError("start.source=previous needs a stage before this one")
     return str(previous)
+
+
+def _finished(source: str, target: VisualTokenizer) -> VisualTokenizer:
+    """Load a finished tokenizer, or an autoencoder of diffusers in the form that a target takes.
+
+    Raises:
+        ValueError: the target has networks of our own, and the source is not an AutoencoderKL.
+    """
+    if not is_diffusers(source):
+        return VisualTokenizer.from_pretrained(finished_tokenizer(source))
+    found = parse_source(source)
+    if isinstance(target.encoder, DiffusersEncoder) or isinstance(target.decoder, DiffusersDecoder):
+        return VisualTokenizer.from_diffusers(load_model(found))
+    if found.wrapped.name != "AutoencoderKL":
+        raise ValueError(
+            f"start.source={source}: networks of our own stages start from an AutoencoderKL only; "
+            "set model.encoder.kind and model.decoder.kind to diffusers"
+        )
+    model = load_model(found)
+    return read_autoencoder(model.config, model.state_dict())
 
 
 def finished_tokenizer(source: str) -> str:

@@ -7,7 +7,7 @@ import torch
 
 from tiny import tiny_tokenizer
 from vistok import FSQ, KL, DualPath, VisualTokenizer, evaluate
-from vistok.tokenizers.adaptation import adapt_state
+from vistok.tokenizers.adaptation.adapt import adapt_state
 from vistok.tokenizers.bottlenecks.dual_path import PathName
 
 FSQ_BEHIND_LINEAR = {"kind": "multi_token", "quantizer": {"kind": "fsq"}, "dim": 16}

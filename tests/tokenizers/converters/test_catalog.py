@@ -12,10 +12,14 @@ def test_options_that_were_not_given_keep_their_defaults():
 
 
 def test_unknown_families_and_idle_options_are_refused():
-    with pytest.raises(ValueError, match="must be one of wetok, got 'wetoc'; did you mean wetok"):
+    with pytest.raises(
+        ValueError, match="must be one of kl, wetok, got 'wetoc'; did you mean wetok"
+    ):
         make_converter("wetoc", {})
     with pytest.raises(ValueError, match="--latent-scale has no effect on wetok"):
         make_converter("wetok", {"latent_scale": 2})
+    with pytest.raises(ValueError, match="--weights has no effect on kl, which has no options"):
+        make_converter("kl", {"weights": "raw"})
 
 
 def test_the_command_line_names_every_family():

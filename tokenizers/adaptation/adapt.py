@@ -8,24 +8,29 @@
           Matched by name, a decoder with one more level would get every weight one resolution too
           deep, since its stages are counted from the latents. The remaining stages in the middle of
           both networks are matched from the latents; layers outside the stages keep their names.
+`halves`  the same encoder and decoder around another bottleneck, which keeps its random weights, as
+          do the linear layers beside it; a half of another kind is left out with all its weights.
+          So any quantizer is trained on any pretrained autoencoder (OneVAE, arXiv 2508.09857).
+`inflate` the same stages, which also see time: an image autoencoder becomes a causal video one that
+          treats images as before. `inflation.py` says how every layer starts.
 
-Nothing is dropped silently: a tensor without counterpart is an error under `strict` and `widen`,
-and listed in the result under `align`.
+Nothing is dropped silently: a tensor without counterpart is an error under `strict`, `widen` and
+`inflate`, elsewhere in the halves under `halves`, and listed in the result under `align`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..models.causal_autoencoder import CausalDecoder, CausalEncoder
-from ..option_errors import did_you_mean
-from .tokenizer import VisualTokenizer
+from ...models.causal_autoencoder import CausalDecoder, CausalEncoder, CausalNetwork
+from ...option_errors import did_you_mean
+from ..tokenizer import VisualTokenizer
+from .halves import is_shared
+from .inflation import inflate
 
-RULES = ("strict", "widen", "align")
-
-Network = CausalEncoder | CausalDecoder
+RULES = ("strict", "widen", "halves", "align", "inflate")
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Adaptation:
         state: complete state dict of the target; new tensors keep the target's values.
         loaded: names in the target whose tensors are the source's, unchanged.
         widened: names whose tensors got zero weights for new input channels.
+        inflated: names whose tensors are the source's, arranged for layers that see time.
+        added: names in layers for time that the source lacks, and that leave images unchanged.
         new: names without counterpart in the source.
         mismatched: names whose counterpart has another shape; they keep the target's values.
         unused: names in the source without counterpart in the target.
@@ -44,6 +51,8 @@ class Adaptation:
     state: dict[str, Tensor]
     loaded: tuple[str, ...]
     widened: tuple[str, ...]
+    inflated: tuple[str, ...]
+    added: tuple[str, ...]
     new: tuple[str, ...]
     mismatched: tuple[str, ...]
     unused: tuple[str, ...]
@@ -51,6 +60,8 @@ class Adaptation:
     def __str__(self) -> str:
         others = {
             "widened with zeros": self.widened,
+            "inflated in time": self.inflated,
+            "added for time": self.added,
             "new": self.new,
             "of another shape": self.mismatched,
             "unused": self.unused,
@@ -67,7 +78,7 @@ def adapt_state(
     Args:
         source: the trained tokenizer.
         target: the tokenizer to be initialized.
-        how: strict, widen or align; see above.
+        how: strict, widen, halves, align or inflate; see above.
 
     Raises:
         ValueError: an unknown rule, or tensors that do not fit under the rule.
@@ -77,40 +88,66 @@ def adapt_state(
             f"adapt must be one of {', '.join(RULES)}, got {how!r}{did_you_mean(how, RULES)}"
         )
     theirs, ours = source.state_dict(), target.state_dict()
-    origin = _aligned_names(source, target) if how == "align" else {name: name for name in ours}
+    origin, made = {name: name for name in ours}, {}
+    if how == "align":
+        origin = _aligned_names(source, target)
+    elif how == "halves":
+        origin = {name: name for name in ours if is_shared(name, source, target)}
+    elif how == "inflate":
+        inflation = inflate(source, target)
+        origin, made = inflation.origin, inflation.weights
     state, matches = dict(ours), dict.fromkeys(ours, "new")
     for name, own in ours.items():
         tensor = theirs.get(origin.get(name, ""))
-        if tensor is None:
-            continue
-        matches[name] = _match(tensor, own, how)
-        if matches[name] != "mismatched":
-            state[name] = _padded(tensor.to(own.device, own.dtype), own.shape[1:2])
+        if name in made and made[name].shape == own.shape:
+            matches[name] = "added" if tensor is None else "inflated"
+            state[name] = made[name].to(own.device, own.dtype)
+        elif tensor is not None:
+            matches[name] = _match(tensor, own, how)
+            if matches[name] != "mismatched":
+                state[name] = _padded(tensor.to(own.device, own.dtype), own.shape[1:2])
     used = {origin[name] for name in ours if name in origin}
-
-    def names(match: str) -> tuple[str, ...]:
-        return tuple(name for name in ours if matches[name] == match)
-
-    result = Adaptation(
-        state=state,
-        loaded=names("loaded"),
-        widened=names("widened"),
-        new=names("new"),
-        mismatched=names("mismatched"),
-        unused=tuple(name for name in theirs if name not in used),
-    )
-    _check(result, how)
+    result = _result(state, matches, unused=tuple(name for name in theirs if name not in used))
+    _check(source, target, result, how)
     return result
 
 
-def _check(result: Adaptation, how: str) -> None:
-    misplaced = bool(result.new or result.mismatched or result.unused)
+def _result(
+    state: dict[str, Tensor], matches: Mapping[str, str], unused: tuple[str, ...]
+) -> Adaptation:
+    """Sort the names in the target by how they were matched."""
+
+    def names(match: str) -> tuple[str, ...]:
+        return tuple(name for name in matches if matches[name] == match)
+
+    return Adaptation(
+        state=state,
+        loaded=names("loaded"),
+        widened=names("widened"),
+        inflated=names("inflated"),
+        added=names("added"),
+        new=names("new"),
+        mismatched=names("mismatched"),
+        unused=unused,
+    )
+
+
+def _check(source: VisualTokenizer, target: VisualTokenizer, result: Adaptation, how: str) -> None:
+    misplaced = {*result.new, *result.mismatched, *result.unused}
+    if how == "halves":
+        misplaced = {name for name in misplaced if is_shared(name, source, target)}
     if how != "align" and misplaced:
+        others = {
+            "widen": "new input channels",
+            "halves": "another bottleneck",
+            "inflate": "an image model's stages, with time",
+            "align": "another number of levels",
+        }
+        offered = others if how == "strict" else {"align": others["align"]}
+        choices = " or ".join(f"{name} ({what})" for name, what in offered.items())
         raise ValueError(
             f"the weights do not fit under adapt: {how} ({result}); start from a tokenizer of the "
-            "same architecture, or choose "
-            f"{'widen (new input channels) or ' if how == 'strict' else ''}"
-            "align (another number of levels)"
+            f"same architecture, or choose {choices}"
         )
     if not result.loaded:
         raise ValueError(f"adapt: {how} found no tensor to start from ({result})")
@@ -160,7 +197,7 @@ def _aligned_names(source: VisualTokenizer, target: VisualTokenizer) -> dict[str
     return names
 
 
-def match_stages(source: Network, target: Network) -> dict[int, int]:
+def match_stages(source: CausalNetwork, target: CausalNetwork) -> dict[int, int]:
     """Match every stage of the target with the stage of the source at the same resolution.
 
     Several stages of one resolution are matched in order from the pixels; the remaining ones next
@@ -180,7 +217,7 @@ def match_stages(source: Network, target: Network) -> dict[int, int]:
     return pairs | dict(zip(*left, strict=False))
 
 
-def _from_pixels(network: Network) -> dict[int, int]:
+def _from_pixels(network: CausalNetwork) -> dict[int, int]:
     """Return the pixels per position along a side of every stage, in order from the pixels."""
     factor, factors = network.patch_size, {}
     table = list(enumerate(network.stage_table))
@@ -195,7 +232,7 @@ def _from_pixels(network: Network) -> dict[int, int]:
     return factors
 
 
-def _networks(tokenizer: VisualTokenizer) -> dict[str, Network]:
+def _networks(tokenizer: VisualTokenizer) -> dict[str, CausalNetwork]:
     return {
         name: module
         for name, module in tokenizer.named_modules()

@@ -7,7 +7,7 @@ from tiny import tiny_tokenizer, tiny_wetok
 from vistok import Stage, VisualTokenizer
 from vistok.models.causal_autoencoder import CausalDecoder, CausalEncoder
 from vistok.models.published.wan import wan_options
-from vistok.tokenizers.adaptation import adapt_state, match_stages
+from vistok.tokenizers.adaptation.adapt import adapt_state, match_stages
 
 
 def pixels(batch: int = 1, side: int = 16) -> torch.Tensor:

@@ -1,0 +1,183 @@
+"""Opening autoencoders of diffusers: `diffusers:<Class>:<path or hub id[/subfolder]>`.
+
+`read_options` reads only the config, and `load_model` the weights, strictly: diffusers warns at
+most of another class, and of weights that are missing or left over.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+
+from ..models.wrapped.catalog import SUPPORTED, find_class
+from ..models.wrapped.wrapped_class import WrappedClass
+from .pretrained import check_loading, weights_mismatch_message
+
+PREFIX = "diffusers:"
+
+
+@dataclass(frozen=True)
+class DiffusersSource:
+    """Where an autoencoder of diffusers is.
+
+    Attributes:
+        wrapped: its class.
+        model_id: local folder or hub id.
+        subfolder: folder inside; empty for none.
+    """
+
+    wrapped: WrappedClass
+    model_id: str
+    subfolder: str
+
+    def __str__(self) -> str:
+        path = f"{self.model_id}/{self.subfolder}" if self.subfolder else self.model_id
+        return f"{PREFIX}{self.wrapped.name}:{path}"
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder with config.json, if the model is local."""
+        folder = Path(self.model_id) / self.subfolder
+        return folder if Path(self.model_id).is_dir() else None
+
+
+def is_diffusers(name: Any) -> bool:
+    """Return whether a name is that of an autoencoder of diffusers."""
+    return isinstance(name, str) and name.startswith(PREFIX)
+
+
+def parse_source(name: str) -> DiffusersSource:
+    """Read `diffusers:<Class>:<path or hub id>`.
+
+    Raises:
+        ValueError: a class is missing, unknown or refused, or a local folder holds another one.
+        FileNotFoundError: there is no such folder, or no model in it.
+    """
+    _, class_name, path = [*name.split(":", 2), "", ""][:3]
+    if not class_name or not path:
+        raise ValueError(
+            f"a diffusers model is written diffusers:<Class>:<path or hub id>, got {name!r}; the "
+            f"class must be one of {', '.join(SUPPORTED)}"
+        )
+    try:
+        wrapped = find_class(class_name)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    source = DiffusersSource(wrapped, *_split_subfolder(path))
+    _check_folder(source)
+    return source
+
+
+def read_options(source: DiffusersSource) -> dict[str, Any]:
+    """Return the options of a model's class, without reading its weights.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: its config is damaged, or describes a model that vistok does not code with.
+    """
+    if source.folder is not None:
+        config = _read_config(source.folder / "config.json")
+    else:
+        try:
+            config = source.wrapped.cls.load_config(source.model_id, subfolder=source.subfolder)
+        except OSError as error:
+            raise _not_found(source, error) from error
+    return _known_options(source.wrapped, config, str(source))
+
+
+def load_model(source: DiffusersSource, dtype: torch.dtype = torch.float32) -> Any:
+    """Load a model in eval mode on the CPU.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+        ValueError: a damaged file, or weights that do not fit the config.
+    """
+    try:
+        model, info = source.wrapped.cls.from_pretrained(
+            source.model_id,
+            subfolder=source.subfolder,
+            torch_dtype=dtype,
+            output_loading_info=True,
+        )
+    except OSError as error:
+        if source.folder is not None and (source.folder / "config.json").is_file():
+            raise ValueError(weights_mismatch_message(source, str(error))) from error
+        raise _not_found(source, error) from error
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        reason = str(error).partition(" If you want")[0]
+        raise ValueError(weights_mismatch_message(source, reason)) from error
+    check_loading(source, info)
+    return model.eval()
+
+
+def options_of(model: Any) -> tuple[WrappedClass, dict[str, Any]]:
+    """Return the class of a loaded model, and its options as plain values.
+
+    Raises:
+        ValueError: a class that cannot be a tokenizer, with the reason.
+    """
+    wrapped = find_class(type(model).__name__)
+    return wrapped, _known_options(wrapped, dict(model.config), wrapped.name)
+
+
+def _known_options(wrapped: WrappedClass, config: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return the options that the installed class has; files keep others of older versions."""
+    expected = wrapped.parameters()
+    known = {key: value for key, value in config.items() if key in expected}
+    try:
+        return json.loads(json.dumps(wrapped.options(known)))
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+
+
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is not valid JSON: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{file} must hold a mapping, got {type(config).__name__}")
+    return config
+
+
+def _split_subfolder(path: str) -> tuple[str, str]:
+    """Split a path into the folder or hub id and the subfolder in it."""
+    looks_local = Path(path).is_absolute() or path.startswith((".", "~")) or Path(path).exists()
+    if looks_local:
+        folder = Path(path).expanduser()
+        in_pipeline = not (folder / "config.json").exists() and (folder / "vae").is_dir()
+        return str(folder), "vae" if in_pipeline else ""
+    owner, _, rest = path.partition("/")
+    name, _, subfolder = rest.partition("/")
+    return f"{owner}/{name}" if name else owner, subfolder
+
+
+def _check_folder(source: DiffusersSource) -> None:
+    """Raise if a local folder does not hold a model of the class."""
+    name, folder = source.wrapped.name, source.folder
+    if folder is None:
+        if Path(source.model_id).is_absolute() or source.model_id.startswith("."):
+            raise FileNotFoundError(f"no {name} at {source.model_id}: there is no such folder")
+        return
+    file = folder / "config.json"
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"no {name} at {folder}: expected a folder with config.json and weights, as "
+            "diffusers' save_pretrained writes it"
+        )
+    stored = _read_config(file).get("_class_name")
+    if stored != name:
+        raise ValueError(
+            f"{folder} contains a {stored}, not a {name}; write {PREFIX}{stored}:{source.model_id}"
+        )
+
+
+def _not_found(source: DiffusersSource, error: Exception) -> FileNotFoundError:
+    reason = str(error).splitlines()[0]
+    return FileNotFoundError(
+        f"no {source.wrapped.name} at {source.model_id!r}: no such folder, and the hub did not "
+        f"provide one ({reason})"
+    )

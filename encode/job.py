@@ -131,7 +131,11 @@ def encode_source(
         listing=listing_hash(files),
     )
     samples = EncodeDataset(files, size=size, keep_aspect=keep_aspect, frames=frames, stride=stride)
-    metadata = ShardMetadata(**asdict(plan), codebook_size=_codebook_size(tokenizer))
+    metadata = ShardMetadata(
+        **asdict(plan),
+        codebook_size=_codebook_size(tokenizer),
+        latent_scale=tokenizer.latent_scale.to_config() if what == "latents" else None,
+    )
 
     shards: list[ShardInfo] = []
     written = 0

@@ -9,6 +9,7 @@ from pydantic import NonNegativeInt
 
 from ..json_file import STRICT
 from ..output_file import dumps, write_text_whole
+from .latent_statistics import LatentStatistics, statistics_of
 from .plan import BAD_FILE, MANIFEST_FILE
 from .shard import ShardInfo, ShardMetadata
 
@@ -24,12 +25,20 @@ class ShardEntry:
 
 @dataclass(frozen=True)
 class Manifest(ShardMetadata):
-    """Contents of the manifest: the metadata of the shards, then the results of the job."""
+    """Contents of the manifest: the metadata of the shards, then the results of the job.
+
+    Attributes:
+        num_encoded: number of samples in all shards.
+        num_bad: number of files that could not be read.
+        latents: mean and standard deviation of the stored latents; None for tokens.
+        shards: every shard with its hash.
+    """
 
     __pydantic_config__ = STRICT
 
     num_encoded: NonNegativeInt
     num_bad: NonNegativeInt
+    latents: LatentStatistics | None
     shards: list[ShardEntry]
 
 
@@ -39,6 +48,7 @@ def make_manifest(metadata: ShardMetadata, shards: Sequence[ShardInfo]) -> Manif
         **asdict(metadata),
         num_encoded=sum(shard.count for shard in shards),
         num_bad=sum(len(shard.bad) for shard in shards),
+        latents=statistics_of(shard.latents for shard in shards),
         shards=[ShardEntry(shard.name, shard.count, shard.sha256) for shard in shards],
     )
 

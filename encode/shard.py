@@ -23,6 +23,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from ..data.sources.media import BadFile
 from ..json_file import STRICT, parse_json, read_json
 from ..output_file import file_sha256, replaced_file, write_text_whole
+from .latent_statistics import LatentSums, sum_latents
 from .plan import PLAN_FILE, Plan
 
 log = logging.getLogger(__name__)
@@ -43,11 +44,18 @@ _SOURCE_FIELDS = [
 
 @dataclass(frozen=True)
 class ShardMetadata(Plan):
-    """Metadata inside a shard: the plan of its job, and the codebook size of its tokenizer."""
+    """Metadata inside a shard: the plan of its job, and what readers need of its tokenizer.
+
+    Attributes:
+        codebook_size: codes per group of a discrete tokenizer.
+        latent_scale: statistics with which a diffusion model normalizes the latents, which are
+            stored unscaled, by the names in a tokenizer's config; None for tokens.
+    """
 
     __pydantic_config__ = STRICT
 
     codebook_size: PositiveInt | None
+    latent_scale: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -60,6 +68,7 @@ class ShardInfo:
     count: NonNegativeInt
     sha256: str
     bad: list[BadFile]
+    latents: LatentSums | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,8 @@ def write_shard(
     table = pa.Table.from_pylist(list(records), schema=schema)
     with replaced_file(target) as partial:
         pq.write_table(table, partial, compression="zstd")
-        info = ShardInfo(target.name, len(records), file_sha256(partial), list(bad))
+        sums = sum_latents(records) if metadata.what == "latents" else None
+        info = ShardInfo(target.name, len(records), file_sha256(partial), list(bad), sums)
     write_text_whole(target.with_suffix(".json"), json.dumps(asdict(info), indent=1) + "\n")
     return info
 

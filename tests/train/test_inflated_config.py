@@ -54,7 +54,8 @@ def test_the_network_is_stable_diffusions_with_time():
 @torch.no_grad()
 def test_a_model_of_diffusers_is_inflated_without_a_conversion(tmp_path):
     torch.manual_seed(0)
-    image: Any = AutoencoderKL(block_out_channels=(32, 32), **block_types(2)).eval()
+    options: dict[str, Any] = {"block_out_channels": (32, 32)}
+    image: Any = AutoencoderKL(**options, **block_types(2)).eval()
     image.save_pretrained(tmp_path / "vae")
     encoder, decoder = kl_options((32, 32), 1, times=(2,))
     video = VisualTokenizer(

@@ -13,15 +13,16 @@ def convert(
     family: Annotated[
         str,
         typer.Argument(
-            help="Family of the checkpoint: kl (diffusers' AutoencoderKL), wetok, or with "
-            "--reverse diffusers (any halves of theirs). Others have no converter yet."
+            help="Family of the checkpoint: kl (diffusers' AutoencoderKL), wan (Wan 2.1's VAE), "
+            "wetok, or with --reverse diffusers (any halves of theirs). Others have no converter "
+            "yet."
         ),
     ],
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            help="Published file (.ckpt, .safetensors), or folder for kl; with --reverse, "
-            "tokenizer."
+            help="Published file (.ckpt, .pth, .safetensors), or folder for kl and wan; with "
+            "--reverse, tokenizer."
         ),
     ],
     output: Output,
@@ -31,6 +32,13 @@ def convert(
     ] = None,
     bits_per_group: Annotated[
         int | None, typer.Option(min=1, help="Bits per index; 8 in all published WeToks.")
+    ] = None,
+    version: Annotated[
+        str | None,
+        typer.Option(
+            help="With --reverse, what is written for wan: original (the flat file, the default) "
+            "or diffusers (a folder)."
+        ),
     ] = None,
     reverse: Annotated[
         bool,
@@ -45,12 +53,10 @@ def convert(
     from ..tokenizers.tokenizer import VisualTokenizer
 
     load_plugins(plugins)
-    converter = make_converter(family, {"weights": weights, "bits_per_group": bits_per_group})
+    options = {"weights": weights, "bits_per_group": bits_per_group, "version": version}
+    converter = make_converter(family, options, reverse)
     check_output_folder(output)
     if reverse:
-        for option, value in (("--weights", weights), ("--bits-per-group", bits_per_group)):
-            if value is not None:
-                raise ValueError(f"{option} has no effect with --reverse")
         path = converter.write(VisualTokenizer.from_pretrained(checkpoint), output)
         print_json({"checkpoint": str(path)}) if as_json else print(f"checkpoint: {path}")
         return

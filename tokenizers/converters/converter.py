@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -53,8 +53,11 @@ class Conversion:
 class Converter(ABC):
     """Reader and writer of the checkpoints of one family.
 
-    Subclasses are frozen dataclasses whose fields are the options of the family.
+    Subclasses are frozen dataclasses whose fields are the options of the family: those named in
+    `writing_options` for writing, all others for reading.
     """
+
+    writing_options: ClassVar[frozenset[str]] = frozenset()
 
     @abstractmethod
     def read(self, checkpoint: Path) -> Conversion:

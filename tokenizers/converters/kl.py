@@ -14,7 +14,6 @@ files. The latent scale is carried over. `sample_size` and `force_upcast`, which
 runs the model, are not: a folder that is written has their defaults.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,9 +27,8 @@ from torch import Tensor
 from ..tokenizer import VisualTokenizer
 from .checkpoint_file import Tensors, read_checkpoint
 from .converter import Conversion, Converter, account, load_exactly
-from .kl_config import check_config, config_of
-
-CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+from .diffusers_folder import check_empty, find_weights, read_config
+from .kl_config import CLASS, check_config, config_of
 
 # Ours -> theirs.
 LEVEL = {
@@ -58,15 +56,9 @@ class KLConverter(Converter):
 
     def read(self, checkpoint: Path) -> Conversion:
         """Read a folder with config.json and weights in safetensors."""
-        config, weights = checkpoint / CONFIG, checkpoint / WEIGHTS
-        for file in (config, weights):
-            if not file.is_file():
-                raise FileNotFoundError(
-                    f"no AutoencoderKL at {checkpoint}: expected a folder with {CONFIG} and "
-                    f"{WEIGHTS}, as diffusers' save_pretrained writes it, found no {file.name}"
-                )
+        weights = find_weights(checkpoint, CLASS)
         state = read_checkpoint(weights)
-        tokenizer = read_autoencoder(_read_json(config), state)
+        tokenizer = read_autoencoder(read_config(checkpoint), state)
         return Conversion(
             source=weights,
             tokenizer=tokenizer,
@@ -77,8 +69,7 @@ class KLConverter(Converter):
 
     def write(self, tokenizer: VisualTokenizer, folder: Path) -> Path:
         """Write a folder that diffusers' AutoencoderKL.from_pretrained reads."""
-        if (folder / CONFIG).exists():
-            raise ValueError(f"{folder} already holds a model; choose another --output")
+        check_empty(folder)
         config, own = config_of(tokenizer), tokenizer.state_dict()
         state: Tensors = {}
         for ours, theirs in reference_names(own, config.levels).items():
@@ -170,13 +161,3 @@ def _modern_name(name: str) -> str:
     """Return the name of a tensor in today's diffusers, which has renamed attention."""
     old = re.fullmatch(r"(.+\.attentions\.0)\.(query|key|value|proj_attn)\.(weight|bias)", name)
     return f"{old[1]}.{OLD_ATTENTION[old[2]]}.{old[3]}" if old else name
-
-
-def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not valid JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{file} must hold a mapping, got {type(config).__name__}")
-    return config

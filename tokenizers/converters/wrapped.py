@@ -11,6 +11,7 @@ from ...models.diffusers_halves import DiffusersDecoder, DiffusersEncoder
 from ..diffusers_weights import original_name
 from ..tokenizer import VisualTokenizer
 from .converter import Conversion, Converter
+from .diffusers_folder import check_empty
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,7 @@ class WrappedConverter(Converter):
 
     def write(self, tokenizer: VisualTokenizer, folder: Path) -> Path:
         """Write a folder that the class's from_pretrained reads; warn of weights left out."""
-        if (folder / "config.json").exists():
-            raise ValueError(f"{folder} already holds a model; choose another --output")
+        check_empty(folder)
         to_diffusers(tokenizer).save_pretrained(folder)
         return folder
 

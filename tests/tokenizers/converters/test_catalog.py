@@ -3,23 +3,35 @@
 import pytest
 
 from vistok.tokenizers.converters.catalog import CONVERTERS, make_converter
+from vistok.tokenizers.converters.wan import WanConverter
 from vistok.tokenizers.converters.wetok import WeTokConverter
 
 
 def test_options_that_were_not_given_keep_their_defaults():
-    made = make_converter("wetok", {"weights": None, "bits_per_group": 4})
+    made = make_converter("wetok", {"weights": None, "bits_per_group": 4}, reverse=False)
     assert made == WeTokConverter(weights="ema", bits_per_group=4)
 
 
 def test_unknown_families_and_idle_options_are_refused():
     with pytest.raises(
-        ValueError, match="must be one of diffusers, kl, wetok, got 'wetoc'; did you mean wetok"
+        ValueError,
+        match="must be one of diffusers, kl, wan, wetok, got 'wetoc'; did you mean wetok",
     ):
-        make_converter("wetoc", {})
+        make_converter("wetoc", {}, reverse=False)
     with pytest.raises(ValueError, match="--latent-scale has no effect on wetok"):
-        make_converter("wetok", {"latent_scale": 2})
+        make_converter("wetok", {"latent_scale": 2}, reverse=False)
     with pytest.raises(ValueError, match="--weights has no effect on kl, which has no options"):
-        make_converter("kl", {"weights": "raw"})
+        make_converter("kl", {"weights": "raw"}, reverse=False)
+
+
+def test_options_without_effect_on_the_direction_are_refused():
+    with pytest.raises(ValueError, match="--weights has no effect with --reverse"):
+        make_converter("wetok", {"weights": "raw"}, reverse=True)
+    with pytest.raises(ValueError, match="--version has no effect without --reverse"):
+        make_converter("wan", {"version": "original"}, reverse=False)
+    assert make_converter("wan", {"version": "diffusers"}, reverse=True) == WanConverter(
+        "diffusers"
+    )
 
 
 def test_the_command_line_names_every_family():

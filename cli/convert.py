@@ -13,9 +13,9 @@ def convert(
     family: Annotated[
         str,
         typer.Argument(
-            help="Family of the checkpoint: kl (diffusers' AutoencoderKL), wan (Wan 2.1's VAE), "
-            "wetok, or with --reverse diffusers (any halves of theirs). Others have no converter "
-            "yet."
+            help="Family of the checkpoint: kl (diffusers' AutoencoderKL), onevae, wan (Wan 2.1's "
+            "VAE), wetok, or with --reverse diffusers (any halves of theirs). Others have no "
+            "converter yet."
         ),
     ],
     checkpoint: Annotated[
@@ -32,6 +32,13 @@ def convert(
     ] = None,
     bits_per_group: Annotated[
         int | None, typer.Option(min=1, help="Bits per index; 8 in all published WeToks.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="YAML or JSON with what tensors do not tell; for onevae quant_type and "
+            "quant_config, such as levels."
+        ),
     ] = None,
     version: Annotated[
         str | None,
@@ -53,7 +60,12 @@ def convert(
     from ..tokenizers.tokenizer import VisualTokenizer
 
     load_plugins(plugins)
-    options = {"weights": weights, "bits_per_group": bits_per_group, "version": version}
+    options = {
+        "weights": weights,
+        "bits_per_group": bits_per_group,
+        "version": version,
+        "config": config,
+    }
     converter = make_converter(family, options, reverse)
     check_output_folder(output)
     if reverse:

@@ -7,6 +7,7 @@ from typing import Any
 from ...option_errors import did_you_mean
 from .converter import Converter
 from .kl import KLConverter
+from .onevae import OneVAEConverter
 from .wan import WanConverter
 from .wetok import WeTokConverter
 from .wrapped import WrappedConverter
@@ -14,6 +15,7 @@ from .wrapped import WrappedConverter
 CONVERTERS: dict[str, type[Converter]] = {
     "diffusers": WrappedConverter,
     "kl": KLConverter,
+    "onevae": OneVAEConverter,
     "wan": WanConverter,
     "wetok": WeTokConverter,
 }

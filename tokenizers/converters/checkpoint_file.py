@@ -1,7 +1,9 @@
 """Reading foreign checkpoints: tensors by name, and nothing that could execute code."""
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 from zlib import error as ZlibError
 
@@ -12,9 +14,15 @@ from torch import Tensor
 
 Tensors = dict[str, Tensor]
 
+# Levels of mappings within mappings, and tensors, far above any checkpoint.
+MAX_NESTING, MAX_TENSORS = 16, 100_000
+
 
 def read_checkpoint(path: Path) -> Tensors:
-    """Read the tensors of a `.safetensors` or torch file, at its top level or under `state_dict`.
+    """Read the tensors of a `.safetensors` or torch file.
+
+    They are at its top level, under `state_dict`, or under `model` if that is the only entry; the
+    names of mappings within mappings are joined by dots.
 
     Raises:
         FileNotFoundError: no such file.
@@ -25,14 +33,31 @@ def read_checkpoint(path: Path) -> Tensors:
         raise FileNotFoundError(f"no checkpoint at {path}")
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_torch(path)
     state = content.get("state_dict", content) if isinstance(content, dict) else None
+    if isinstance(state, dict) and state.keys() == {"model"} and isinstance(state["model"], dict):
+        state = state["model"]
     if not isinstance(state, dict) or not state:
         raise ValueError(f"{path} holds neither tensors by name nor a state_dict")
-    for name, value in state.items():
+    tensors: Tensors = {}
+    for name, value in _flat(state, depth=0):
         if not isinstance(value, Tensor):
             raise ValueError(
                 f"{path} holds no state_dict: {name} is a {type(value).__name__}, not a tensor"
             )
-    return dict(state)
+        if name in tensors:
+            raise ValueError(f"{path} holds two tensors of the name {name}")
+        if len(tensors) == MAX_TENSORS:
+            raise ValueError(f"{path} holds more than {MAX_TENSORS} tensors")
+        tensors[name] = value
+    return tensors
+
+
+def _flat(tree: Mapping[Any, object], depth: int) -> Iterator[tuple[str, object]]:
+    """Yield the values of nested mappings by their dotted names."""
+    for name, value in tree.items():
+        if isinstance(value, dict) and value and depth < MAX_NESTING:
+            yield from ((f"{name}.{inner}", leaf) for inner, leaf in _flat(value, depth + 1))
+        else:
+            yield str(name), value
 
 
 def _read_safetensors(path: Path) -> object:

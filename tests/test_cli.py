@@ -222,7 +222,7 @@ def test_a_published_checkpoint_becomes_a_tokenizer_and_back(tmp_path):
     ("arguments", "message"),
     [
         (["convert", "wan", "x.ckpt", "--output", "x"],
-         "family must be one of kl, wetok, got 'wan'"),
+         "family must be one of diffusers, kl, wetok, got 'wan'"),
         (["convert", "wetok", "x.ckpt", "--output", "x"], "no checkpoint at x.ckpt"),
         (["convert", "wetok", "x", "--output", "y", "--reverse", "--weights", "raw"],
          "--weights has no effect with --reverse"),

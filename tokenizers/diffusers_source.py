@@ -93,8 +93,10 @@ def load_model(source: DiffusersSource, dtype: torch.dtype = torch.float32) -> A
 
     Raises:
         FileNotFoundError: there is no such model.
-        ValueError: a damaged file, or weights that do not fit the config.
+        ValueError: a damaged file, a model that vistok does not code with, or weights that do not
+            fit the config.
     """
+    read_options(source)
     try:
         model, info = source.wrapped.cls.from_pretrained(
             source.model_id,

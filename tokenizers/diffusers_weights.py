@@ -39,6 +39,8 @@ class Description:
     def weights_for(self, names: Mapping[str, Any]) -> dict[str, Tensor]:
         """Return the weights by their names in a tokenizer of both halves.
 
+        Statistics that both halves keep are copied: weights on disk may not share memory.
+
         Args:
             names: state dict of that tokenizer.
 
@@ -48,11 +50,14 @@ class Description:
         originals = {ours: original_name(ours, self.wrapped) for ours in names}
         if lost := sorted(self.weights.keys() - set(originals.values())):
             raise ValueError(f"{self.wrapped.name}: no place for {', '.join(lost[:5])}; report it")
-        return {
-            ours: self.weights[theirs]
-            for ours, theirs in originals.items()
-            if theirs is not None and theirs in self.weights
-        }
+        taken: set[str] = set()
+        weights = {}
+        for ours, theirs in originals.items():
+            if theirs is not None and theirs in self.weights:
+                tensor = self.weights[theirs]
+                weights[ours] = tensor.clone() if theirs in taken else tensor
+                taken.add(theirs)
+        return weights
 
 
 def configs_of_class(wrapped: WrappedClass, options: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ last, as bottlenecks expect, and back. It is a diffusers `ModelMixin`: `from_pre
 `save_pretrained`, `push_to_hub`, dtype and device handling work as in diffusers.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, Unpack
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from ..component import build
 from ..eval_mode import eval_mode
-from ..models.blocks.latent_scale import LatentScale
+from ..models.blocks.latent_scale import ChannelValues, LatentScale
 from ..models.blocks.stream_state import StreamState
 from ..models.catalog import DECODERS, ENCODERS
 from ..models.network import Decoder, Encoder
@@ -112,8 +112,8 @@ class VisualTokenizer(StrictModel):
         encoder_config: Mapping[str, Any],
         bottleneck_config: Mapping[str, Any],
         decoder_config: Mapping[str, Any],
-        latents_mean: Sequence[float] | None = None,
-        latents_std: Sequence[float] | None = None,
+        latents_mean: ChannelValues | None = None,
+        latents_std: ChannelValues | None = None,
         scaling_factor: float | None = None,
         shift_factor: float | None = None,
         latent_patch_size: int = 1,
@@ -141,8 +141,8 @@ class VisualTokenizer(StrictModel):
         bottleneck: Bottleneck,
         decoder: Decoder,
         *,
-        latents_mean: Sequence[float] | None = None,
-        latents_std: Sequence[float] | None = None,
+        latents_mean: ChannelValues | None = None,
+        latents_std: ChannelValues | None = None,
         scaling_factor: float | None = None,
         shift_factor: float | None = None,
         latent_patch_size: int = 1,

@@ -33,7 +33,8 @@ def networks_of(side: str, source: object, target: object) -> tuple[CausalNetwor
         if not isinstance(network, CausalEncoder | CausalDecoder):
             raise ValueError(
                 f"adapt: inflate: the {side} of {place} is of class {type(network).__name__}; "
-                "only networks of kind causal can be inflated"
+                "only networks of kind causal can be inflated (`vistok convert kl` makes one of "
+                "diffusers' AutoencoderKL)"
             )
     assert isinstance(source, CausalEncoder | CausalDecoder)
     assert isinstance(target, CausalEncoder | CausalDecoder)

@@ -13,7 +13,7 @@ def test_options_that_were_not_given_keep_their_defaults():
 
 def test_unknown_families_and_idle_options_are_refused():
     with pytest.raises(
-        ValueError, match="must be one of kl, wetok, got 'wetoc'; did you mean wetok"
+        ValueError, match="must be one of diffusers, kl, wetok, got 'wetoc'; did you mean wetok"
     ):
         make_converter("wetoc", {})
     with pytest.raises(ValueError, match="--latent-scale has no effect on wetok"):

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers_models import build, save
 
 from commands import vistok
-from diffusers_models import build, save
 from vistok import VisualTokenizer, train_tokenizer
 from vistok.config import SHIPPED
 from vistok.models.diffusers_halves import DiffusersDecoder, DiffusersEncoder

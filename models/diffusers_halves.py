@@ -77,10 +77,11 @@ class DiffusersEncoder(Encoder):
     @property
     def latent_scale(self) -> LatentScale:
         """Statistics that were published with the class's latents; none of other ones."""
-        return self._published_scale if self.linear is None else LatentScale()
+        return self.published_scale if self.linear is None else LatentScale()
 
     @property
-    def _published_scale(self) -> LatentScale:
+    def published_scale(self) -> LatentScale:
+        """Statistics of the class's own latents, before any linear layer."""
         return self.wrapped.latent_scale(self.class_config, self.model)
 
     def forward(
@@ -97,7 +98,7 @@ class DiffusersEncoder(Encoder):
         if self.linear is None:
             return moments[:, : self.out_channels]
         latents = moments[:, : self.latent_channels].movedim(1, -1)
-        shift, scale = _shift_and_scale(self._published_scale, latents)
+        shift, scale = _shift_and_scale(self.published_scale, latents)
         return self.linear((latents - shift) * scale).movedim(-1, 1)
 
 

@@ -1,5 +1,6 @@
 """discretize_flux and finetune_decoder: the shipped configs, onto an autoencoder small enough."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,39 @@ def test_the_config_in_the_file_has_to_be_that_of_the_source(source):
     settings = [*SMALL[:-1], f"start.source={source}"]
     with pytest.raises(ValueError, match=r"model.encoder.config to take the source's"):
         load_run_config("finetune_decoder", settings)
+
+
+# ---- wrong domains -------------------------------------------------------------------------------
+
+
+def test_a_source_whose_latents_are_normalized_otherwise_is_refused(tmp_path):
+    saved = VisualTokenizer.from_diffusers(build("AutoencoderKL"))
+    saved.save_pretrained(tmp_path / "saved")
+    options = {**halves(saved)[0].class_config, "scaling_factor": 0.25}
+    settings = [
+        *SMALL[:-1],
+        *WITHOUT_GAME,
+        f"start.source={tmp_path / 'saved'}",
+        "start.adapt=halves",
+        f"model.encoder.config={json.dumps(options)}",
+    ]
+    message = r"scaling_factor is 0\.25 in model\.encoder\.config, but 0\.5 in start\.source"
+    with pytest.raises(ValueError, match=message):
+        train_tokenizer("discretize_flux", tmp_path / "run", overrides=settings, device="cpu")
+
+
+@pytest.mark.parametrize("linear", ["true", "null"])
+def test_a_quantizer_never_takes_a_log_variance_for_latents(linear, source):
+    """Eight channels are the moments of this class's four latents: mean and log-variance."""
+    settings = [
+        *SMALL,
+        f"start.source={source}",
+        "model.bottleneck={kind: gq, num_groups: 1, bits_per_group: 8}",
+        f"model.encoder.linear={linear}",
+        f"model.decoder.linear={linear}",
+    ]
+    if linear == "true":
+        load_run_config("discretize_flux", settings)
+        return
+    with pytest.raises(ValueError, match=r"decoder has a linear layer.*set linear to true in both"):
+        load_run_config("discretize_flux", settings)

@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine with Python 3.11 or newer:
 #   make quickstart    install, then train, encode and score a small tokenizer on the bundled pictures
-#   make test          install with the development tools, then lint, types and tests
+#   make test          install with the development tools, then lint, types (of the tests, too) and tests
 # and while working:
 #   make test-app      the tests of the page that `vistok app` serves, with the packages it needs
 #   make docs          the documentation as a site, with every warning an error

@@ -12,6 +12,7 @@ import collections.abc
 import dataclasses
 import inspect
 import keyword
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cache
@@ -26,6 +27,9 @@ Family = Mapping[str, type]
 # How all options are checked: unknown keys are errors, and every number is finite. Dataclasses
 # inside a model follow it.
 STRICT = ConfigDict(extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+# The name of a parameter, in the `Args:` of a docstring.
+_PARAMETER = re.compile(r"(?<=^    )\w+(?=: )", re.MULTILINE)
 
 # The entries of a family at the time it was read, by which models are cached.
 Members = tuple[tuple[str, type], ...]
@@ -129,7 +133,7 @@ def _description(component: Any, shared: type | None) -> str:
     for part in reversed(more):
         _, _, options = (inspect.getdoc(part) or "").partition("\nArgs:\n")
         texts += [options] if options else []
-    return "\n".join(texts)
+    return _PARAMETER.sub(lambda match: option_of(match[0]), "\n".join(texts))
 
 
 def _placeholder(base: type) -> str:

@@ -19,7 +19,7 @@ from .data.sources.source import list_source
 from .encode.decode import decode_shards
 from .encode.job import encode_source
 from .eval.evaluate import evaluate
-from .eval.metrics.catalog import QUICK_METRICS
+from .eval.metrics.names import QUICK_METRICS
 from .eval.reconstructors.reconstruct import ReconstructedFile, reconstruct_file
 from .eval.report.report import Report
 from .folder_lock import folder_lock, holds_nothing

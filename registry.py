@@ -17,8 +17,9 @@ from pydantic.errors import PydanticSchemaGenerationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from .component_options import options_model
-from .eval.metrics.catalog import METRICS, REGISTERED_METRICS, MetricContext
+from .eval.metrics.catalog import MetricContext
 from .eval.metrics.metric import SampleMetric, SetMetric
+from .eval.metrics.names import METRICS, REGISTERED_METRICS
 from .eval.reconstructors.catalog import (
     KINDS,
     RECONSTRUCTOR_DERIVED,

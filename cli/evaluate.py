@@ -101,7 +101,7 @@ def evaluate(
     torchrun --nproc-per-node 2 -m vistok eval ...
     """
     from ..eval.job import run_evaluation
-    from ..eval.metrics.catalog import check_metrics
+    from ..eval.metrics.names import check_metrics
     from ..eval.protocols.protocol import PROTOCOLS
 
     load_plugins(plugins)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 
 from ..data.codecs.image import MAX_PIXELS
 from ..data.pixels import to_pixels
-from ..data.sources.media import BadFile, MediaFile, bad_limit
+from ..data.sources.media import BadFile, MediaFile, bad_limit, bad_lines
 from ..data.sources.source import list_source
 from ..eval_mode import eval_mode
 from ..folder_lock import folder_lock
@@ -188,10 +188,9 @@ def _check_bad(shards: Sequence[ShardInfo], num_files: int, max_bad: float) -> N
     bad = [bad for shard in shards for bad in shard.bad]
     limit = min(bad_limit(max_bad, num_files), num_files - 1)
     if len(bad) > limit:
-        listed = "\n  ".join(f"{b.path}: {b.reason} ({b.exception})" for b in bad[:10])
         raise OSError(
             f"{len(bad)} of {num_files} files cannot be read, max_bad={max_bad:g} accepts {limit}:"
-            f"\n  {listed}\nrepair the source, or raise max_bad"
+            f"{bad_lines(bad)}\nrepair the source, or raise max_bad"
         )
 
 

@@ -21,7 +21,7 @@ from .harness.partial_scores import remove_partial_scores
 from .harness.reference_statistics import default_cache_folder
 from .harness.row import Row, with_canonical
 from .harness.score_all import score_all
-from .metrics.catalog import default_metrics
+from .metrics.names import default_metrics
 from .protocols.protocol import CANONICAL, protocol_by_name
 from .reconstructors.catalog import Scorable, open_all
 from .report.report import Report, ReportFiles

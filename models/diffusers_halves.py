@@ -153,7 +153,7 @@ class DiffusersDecoder(Decoder):
 
     @property
     def last_layer(self) -> nn.Module | None:
-        """The output convolution, if the class has one of the usual name."""
+        """The output convolution, if the class calls it as most do."""
         return self.wrapped.last_layer(self.model)
 
     def forward(

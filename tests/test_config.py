@@ -14,7 +14,7 @@ from vistok.config import dump, flatten, load_config, merge, shipped_names
 from vistok.option_errors import RENAMED
 from vistok.tokenizers.bottlenecks.bottleneck import Continuous
 from vistok.tokenizers.bottlenecks.catalog import BOTTLENECKS
-from vistok.train.config.checks import check_shapes
+from vistok.train.config.checks import network_problems
 from vistok.train.config.files import json_schema, load_run_config
 from vistok.train.config.run_config import RunConfig
 from vistok.train.config.training import Train
@@ -235,7 +235,7 @@ def test_clips_that_do_not_fit_the_model_are_refused_before_the_start():
     config = load_run_config("video_fsq_4x8x8", [SOURCE])
     with pytest.raises(ValueError, match=r"T = 16 \(nearest legal: 13 or 17\)"):
         load_run_config("video_fsq_4x8x8", [SOURCE, "data.frames=16"])
-    check_shapes(config)
+    assert not list(network_problems(config, RunConfig.model_fields))
 
 
 def test_crops_too_small_for_the_discriminator_are_refused_before_the_start():

@@ -472,12 +472,18 @@ def test_no_file_is_loaded_under_two_names(after_all_imports: dict[str, dict[str
         assert loaded.get(path.resolve()) == [expected], path
 
 
-def loads_torch(*arguments: str) -> tuple[bool, str]:
-    """Whether an interpreter started like this imports torch, and what it prints."""
+def imports_of(*arguments: str) -> tuple[set[str], str]:
+    """The modules that an interpreter started like this imports, and what it prints."""
     done = python("-X", "importtime", *arguments)
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "vistok" in loaded, "the list of imports could not be read"
-    return "torch" in loaded, done.stdout
+    return loaded, done.stdout
+
+
+def loads_torch(*arguments: str) -> tuple[bool, str]:
+    """Whether an interpreter started like this imports torch, and what it prints."""
+    loaded, printed = imports_of(*arguments)
+    return "torch" in loaded, printed
 
 
 @pytest.mark.parametrize(
@@ -512,6 +518,14 @@ def test_importing_the_package_loads_no_torch():
     assert loads_torch("-c", "import vistok") == (False, "")
     assert loads_torch("-c", "from vistok import metrics; dir(metrics)") == (False, "")
     assert loads_torch("-c", "from vistok import FSQ") == (True, "")
+
+
+@pytest.mark.slow
+def test_checking_a_config_loads_no_metrics():
+    code = "from vistok.train.config.files import load_run_config as load; load('quickstart')"
+    loaded, _ = imports_of("-c", code)
+    assert "torch" in loaded
+    assert "torchmetrics" not in loaded
 
 
 # ---- what goes to another process ----------------------------------------------------------------

@@ -23,8 +23,8 @@ import vistok
 from vistok.component import build, validate
 from vistok.eval.harness.evaluation import EvaluationOptions, open_evaluation
 from vistok.eval.harness.partial_scores import partial_scores_of
-from vistok.eval.metrics.catalog import check_metrics
-from vistok.eval.reconstructors.catalog import open_reconstructor
+from vistok.eval.metrics.names import check_metrics
+from vistok.eval.reconstructors.catalog import open_reconstructors
 from vistok.eval.reconstructors.identity import Identity
 from vistok.eval.report.table import table_of
 from vistok.models.discriminators.catalog import DISCRIMINATORS
@@ -82,7 +82,7 @@ class TakesAnything(Signs):
 
 
 class Misspelled(Signs):
-    def __init__(self, channels: Nothing = 4) -> None:  # pyright: ignore
+    def __init__(self, channels: Nothing = 4) -> None:  # pyright: ignore[reportUndefinedVariable]
         super().__init__(channels)
 
 
@@ -92,7 +92,7 @@ class ChoosesChannels(Patches):
 
 
 class WithoutState(Patches):
-    def forward(self, pixels: Tensor) -> Tensor:  # pyright: ignore
+    def forward(self, pixels: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self.linear(pixels)
 
 
@@ -196,7 +196,9 @@ def test_encoders_and_decoders_of_ones_own_run_train_and_save(tmp_path):
     tokenizer = config.build_tokenizer()
     pixels = torch.rand(2, 3, 5, 16, 24) * 2 - 1
     tokenizer(pixels).pixels.sum().backward()
-    assert tokenizer.get_submodule("encoder.linear").weight.grad.any()
+    gradient = tokenizer.get_parameter("encoder.linear.weight").grad
+    assert gradient is not None
+    assert gradient.any()
     encoding = tokenizer.encode(pixels)
     assert encoding.layout.grids == ((5, 2, 3),)
     tokenizer.save_pretrained(tmp_path)
@@ -338,7 +340,7 @@ def test_scores_are_kept_only_where_every_metric_is_of_the_package(tmp_path, met
 def test_mistakes_in_the_options_of_a_reconstructor_are_named(spec: str, message: str):
     vistok.register("fade", Fade)
     with pytest.raises(ValueError, match=message):
-        open_reconstructor(spec)
+        open_reconstructors(spec)
 
 
 def test_an_unknown_metric_is_named_with_what_to_do():

@@ -21,7 +21,7 @@ PREFIX = "diffusers:"
 
 @dataclass(frozen=True)
 class DiffusersSource:
-    """Where an autoencoder of diffusers is.
+    """The place of an autoencoder of diffusers: a local folder or the hub.
 
     Attributes:
         wrapped: its class.

@@ -1,6 +1,8 @@
 """Media files: images and videos of a source, recognized by content rather than by name."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from .location import Location
@@ -13,6 +15,9 @@ READ_ERRORS = (OSError, ValueError, MemoryError)
 
 # A share of bad files is accepted up to this number at least, however small the set.
 MIN_BAD_FILES = 10
+
+# Bad files that a message names; it counts the others.
+NAMED_FILES = 5
 
 # Characters of a name or reason that reports show; Linux allows 4096 bytes in a path.
 MAX_REPORTED = 2048
@@ -107,6 +112,13 @@ def bad_file(path: str, error: BaseException) -> BadFile:
     if reason == path and error.__cause__:  # fsspec's error of a missing URL is the URL alone
         reason = str(error.__cause__)
     return BadFile(path, reason or type(error).__name__, type(error.__cause__ or error).__name__)
+
+
+def bad_lines(bad: Collection[BadFile]) -> str:
+    """Return lines that end a message with the first bad files; nothing if there are none."""
+    lines = [f"\n  {file.path}: {file.reason}" for file in islice(bad, NAMED_FILES)]
+    more = len(bad) - len(lines)
+    return "".join(lines) + (f"\n  and {more} more" if more else "")
 
 
 def printable(text: str) -> str:

@@ -24,6 +24,7 @@ from .media import (
     MediaFile,
     MediaKind,
     bad_file,
+    bad_lines,
     media_file,
     misnamed,
     reportable,
@@ -95,10 +96,9 @@ def list_shards(source: str) -> tuple[tuple[str, ...], tuple[BadFile, ...]]:
         else:
             others.append(bad)
     if not shards:
-        listed = "".join(f"\n  {bad.path}: {bad.reason}" for bad in others[:5])
         raise ValueError(
             f"source {source!r} names no tar shard (*.tar), and only these are streamed; set "
-            f"data.shuffle=exact for other sources{listed}"
+            f"data.shuffle=exact for other sources{bad_lines(others)}"
         )
     return tuple(shards), tuple(others)
 
@@ -118,12 +118,12 @@ def media_kinds(source: str, shards: Sequence[str]) -> frozenset[MediaKind]:
     Raises:
         ValueError: the first shards contain no image and no video.
     """
-    reasons: list[str] = []
+    bad: list[BadFile] = []
     for shard in shards[:PROBED_SHARDS]:
         files: list[MediaFile] = []
         for entry in islice(read_shard(shard), PROBED_FILES):
             if isinstance(entry, BadFile):
-                reasons.append(f"\n  {entry.path}: {entry.reason}")
+                bad.append(entry)
             else:
                 files.append(entry)
         if files:
@@ -132,7 +132,7 @@ def media_kinds(source: str, shards: Sequence[str]) -> frozenset[MediaKind]:
     count = min(PROBED_SHARDS, len(shards))
     raise ValueError(
         f"source {source!r} has no image or video in its first {count} shard(s); data.shuffle="
-        f"stream judges a source by them{''.join(reasons[:5])}"
+        f"stream judges a source by them{bad_lines(bad)}"
     )
 
 

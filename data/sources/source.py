@@ -28,6 +28,7 @@ from .media import (
     MediaFile,
     MediaKind,
     bad_file,
+    bad_lines,
     media_file,
     misnamed,
     reportable,
@@ -37,9 +38,6 @@ from .storage import read_heads
 from .tar_shard import index_tar
 
 log = logging.getLogger(__name__)
-
-# Number of unreadable files of a source that the warning about them names.
-NAMED_IN_WARNING = 5
 
 
 @dataclass(frozen=True)
@@ -97,10 +95,10 @@ def list_source(source: str | Path) -> Listing:
         else:
             files.append(file)
     if not files:
-        reasons = "".join(f"\n  {bad.path}: {bad.reason}" for bad in skipped[:5])
         raise ValueError(
             f"source {source!r} contains no image or video ({len(skipped)} other file(s)); give a "
-            f"folder, a glob, a file, a tar, a Parquet table or a list of images{reasons}"
+            "folder, a glob, a file, a tar, a Parquet table or a list of images"
+            f"{bad_lines(skipped)}"
         )
     _warn_of_damage(source, skipped)
     return Listing(source, tuple(with_unique_keys(files)), tuple(skipped))
@@ -110,10 +108,8 @@ def _warn_of_damage(source: str, skipped: Sequence[BadFile]) -> None:
     """Name the files that could not be read, as opposed to those that are simply not media."""
     damaged = [bad for bad in skipped if bad.exception]
     if damaged:
-        shown = "".join(f"\n  {bad.path}: {bad.reason}" for bad in damaged[:NAMED_IN_WARNING])
-        more = len(damaged) - NAMED_IN_WARNING
-        rest = f"\n  and {more} more" if more > 0 else ""
-        log.warning("%d file(s) of %s cannot be read%s%s", len(damaged), source, shown, rest)
+        shown = bad_lines(damaged)
+        log.warning("%d file(s) of %s cannot be read%s", len(damaged), source, shown)
 
 
 def _with_utf8_name(entry: _Entry) -> _Entry | BadFile:

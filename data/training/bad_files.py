@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from ..sources.media import BadFile, bad_limit
+from ..sources.media import BadFile, bad_limit, bad_lines
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +48,9 @@ class BadFileLog:
         else:
             limit, total = self._limit_of_stream(), f"about {self._num_good + self._num_bad}"
         if len(self.files) > limit:
-            listed = "\n  ".join(f"{b.path}: {b.reason}" for b in list(self.files.values())[:10])
             raise OSError(
                 f"{len(self.files)} of {total} training files cannot be read, "
-                f"data.max_bad={self._max_bad:g} accepts {limit}:\n  {listed}\n"
+                f"data.max_bad={self._max_bad:g} accepts {limit}:{bad_lines(self.files.values())}\n"
                 "`vistok inspect SOURCE` lists all of them; repair the source or raise data.max_bad"
             )
 

@@ -2,7 +2,7 @@
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +15,7 @@ from ..codecs.image import read_image, to_pil
 from ..codecs.video import clip_frames
 from ..codecs.video_index import VideoIndex, index_video
 from ..sources.location import Location
-from ..sources.media import BadFile, MediaFile
+from ..sources.media import READ_ERRORS, BadFile, MediaFile, bad_file, bad_lines
 from .batch_kind import Shape
 from .crop import CropRules, crop_frames
 
@@ -58,6 +58,30 @@ class SampleReader:
         """
         with closing(self._frames(file, frames, rng)) as decoded:
             return crop_frames(decoded, shape, self.rules, rng)
+
+    def read_first(
+        self, files: Iterable[MediaFile], frames: int, shape: Shape, key: str
+    ) -> TrainingSample:
+        """Read one sample of the first file that can be read.
+
+        Args:
+            files: files to try one after the other.
+            frames: number of frames of the sample.
+            shape: height and width of the sample.
+            key: seed of the random choices, the same whichever file is read.
+
+        Raises:
+            OSError: no file can be read.
+        """
+        bad: list[BadFile] = []
+        for file in files:
+            try:
+                clip = self.read(file, frames, shape, random.Random(key))
+            except READ_ERRORS as error:
+                bad.append(bad_file(file.path, error))
+                continue
+            return TrainingSample(clip, tuple(bad))
+        raise OSError(f"none of {len(bad)} training files in a row can be read:{bad_lines(bad)}")
 
     def _frames(
         self, file: MediaFile, count: int, rng: random.Random

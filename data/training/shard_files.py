@@ -15,7 +15,7 @@ from itertools import count
 
 from webdataset.filters import shuffle
 
-from ..sources.media import BadFile, MediaFile, MediaKind
+from ..sources.media import BadFile, MediaFile, MediaKind, bad_lines
 from ..sources.shard_stream import read_shard
 from .order import file_index
 
@@ -80,8 +80,7 @@ class ShardFiles:
                     without.clear()
                     yield entry
             if len(without) == len(shards):
-                reasons = "; ".join(f"{b.path}: {b.reason}" for b in self.bad[:3])
                 raise OSError(
                     f"none of the {len(shards)} shard(s) of the training source has a readable "
-                    f"{kind or 'image or video'}{': ' if reasons else ''}{reasons}"
+                    f"{kind or 'image or video'}{bad_lines(self.bad)}"
                 )

@@ -7,9 +7,8 @@ first step, ranks, workers): a run that resumes begins a new pass over the shard
 its own, so some files are seen again early and others later than without the interruption.
 """
 
-import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import torch
@@ -17,7 +16,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from ..sources.media import READ_ERRORS, BadFile, MediaKind, bad_file
+from ..sources.media import MediaKind
 from .batch_kind import check_one_aspect
 from .crop import CropRules
 from .groups import SampleGroup, kind_of_files, no_files_error
@@ -155,18 +154,12 @@ class SampleStream:
         """
         group = self._dataset.groups[index.group]
         files = self._files[group.pools[group.schedule.at(index.position)[0]]]
-        bad: list[BadFile] = []
-        for file in islice(files, MAX_ATTEMPTS):
-            rng = random.Random(f"{self._dataset.seed}/{index.group}/{index.position}")
-            try:
-                clip = self._samples.read(file, group.frames, group.shape, rng)
-            except READ_ERRORS as error:
-                bad.append(bad_file(file.path, error))
-                continue
-            damaged, files.bad = files.bad, []
-            return TrainingSample(clip, (*damaged, *bad))
-        reasons = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
-        raise OSError(f"{MAX_ATTEMPTS} training files in a row cannot be read: {reasons}")
+        key = f"{self._dataset.seed}/{index.group}/{index.position}"
+        sample = self._samples.read_first(
+            islice(files, MAX_ATTEMPTS), group.frames, group.shape, key
+        )
+        damaged, files.bad = files.bad, []
+        return replace(sample, bad=(*damaged, *sample.bad))
 
 
 class StreamedBatches(IterableDataset[list[TrainingSample]]):

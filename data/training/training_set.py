@@ -6,7 +6,6 @@ of its own, in the order defined in `order.py`; crop, flip and start frame are d
 sample index).
 """
 
-import random
 from collections.abc import Sequence
 
 import torch
@@ -14,7 +13,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from ..sources.media import READ_ERRORS, BadFile, MediaFile, bad_file
+from ..sources.media import MediaFile
 from .crop import CropRules
 from .groups import WeightedFiles, make_groups
 from .order import SampleIndex, WeightedSchedule, file_index
@@ -67,19 +66,9 @@ class TrainingSet(Dataset[Tensor]):
         """
         pool, first = self.pool_at(index)
         group = self.groups[index.group]
-        bad: list[BadFile] = []
-        for attempt in range(len(pool)):
-            file = pool[(first + attempt) % len(pool)]
-            rng = random.Random(f"{self.seed}/{index.group}/{index.position}")
-            try:
-                clip = self.reader.read(file, group.frames, group.shape, rng)
-                return TrainingSample(clip, tuple(bad))
-            except READ_ERRORS as error:
-                bad.append(bad_file(file.path, error))
-        reasons = "; ".join(f"{b.path}: {b.reason}" for b in bad[:3])
-        raise OSError(
-            f"none of the {len(pool)} files of the training source can be read: {reasons}"
-        )
+        files = (pool[(first + attempt) % len(pool)] for attempt in range(len(pool)))
+        key = f"{self.seed}/{index.group}/{index.position}"
+        return self.reader.read_first(files, group.frames, group.shape, key)
 
     def first_clips(self, count: int) -> UInt8[Tensor, "B 3 T H W"]:
         """Return the first clips of the first group, for sample grids."""

@@ -10,13 +10,8 @@ from ...data.sources.media import BadFile, MediaKind
 from ...data.sources.source import Listing, list_source
 from ...data.sources.source_fingerprint import source_fingerprint
 from ...distributed import rank_and_world_size, run_on_main_process
-from ..metrics.catalog import (
-    MetricContext,
-    Metrics,
-    check_metrics,
-    default_metrics,
-    open_metrics,
-)
+from ..metrics.catalog import MetricContext, Metrics, open_metrics
+from ..metrics.names import check_metrics, default_metrics
 from ..protocols.protocol import CANONICAL, Protocol, protocol_by_name
 from .reference_statistics import ReferenceStatistics
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 import torch
 
 from ...data.evaluation_set import EvaluationBatch, evaluation_batches
-from ...data.sources.media import BadFile
+from ...data.sources.media import BadFile, bad_lines
 from ...distributed import rank_and_world_size, run_on_every_rank, run_on_main_process
 from ...progress import ProgressLine
 from ..reconstructors.reconstructor import Reconstruction, Reconstructor
@@ -191,8 +191,7 @@ def _positions_of_rank(count: int, restored: Collection[int]) -> list[int]:
 
 def _check_any_scored(total: MetricAccumulator, num_files: int) -> None:
     if not total.samples:
-        reasons = "; ".join(f"{bad.path}: {bad.reason}" for bad in total.bad[:3])
-        raise ValueError(f"none of the {num_files} files could be read ({reasons})")
+        raise ValueError(f"none of the {num_files} files could be read:{bad_lines(total.bad)}")
 
 
 @contextmanager

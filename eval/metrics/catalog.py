@@ -1,11 +1,10 @@
-"""All metrics by name, and opening those that an evaluation can compute."""
+"""Makers of all metrics by name, and opening those that an evaluation can compute."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...option_errors import REGISTER_FIRST, did_you_mean
 from ..features.extractor import Extractor
 from ..features.extractor_weights import MissingWeights
 from ..features.i3d import I3D
@@ -18,11 +17,10 @@ from .kid import KID
 from .lpips_metric import LPIPS
 from .metric import SampleMetric, SetMetric
 from .ms_ssim import MultiScaleSSIM
+from .names import CODEBOOK_METRICS, REGISTERED_METRICS, check_metrics
 from .psnr import PSNR
 from .ssim import SSIM
 
-# Means over groups, over the whole evaluation; `tokenizers/code_statistics.py` counts the codes.
-CODEBOOK_METRICS = ("codebook_usage", "codebook_perplexity", "codebook_entropy")
 NO_CODEBOOK = "has no codebook"
 
 
@@ -71,15 +69,6 @@ SET_METRICS: dict[str, tuple[str, Callable[[Any, MetricContext], SetMetric]]] = 
     "rfvd": ("i3d", lambda network, context: RFVD(network, context.force)),
 }
 
-METRICS = (*SAMPLE_METRICS, *SET_METRICS, *CODEBOOK_METRICS)
-
-# Metrics from outside the package, which are computed where they are asked for by name. Their
-# constructors take settings of `MetricContext` by name.
-REGISTERED_METRICS: dict[str, type[SampleMetric] | type[SetMetric]] = {}
-
-# Metrics that need no weights and little time, for monitoring a training run.
-QUICK_METRICS = ("psnr", "ssim", *CODEBOOK_METRICS)
-
 
 @dataclass(frozen=True)
 class Metrics:
@@ -107,31 +96,6 @@ class Metrics:
     def extractors(self) -> tuple[Extractor, ...]:
         """Extractors of the set metrics, each once."""
         return tuple({metric.extractor.name: metric.extractor for metric in self.per_set}.values())
-
-
-def default_metrics(frames: int) -> tuple[str, ...]:
-    """Return the names of the default metrics of images, or of clips with this many frames."""
-    optional = {"kid", "inception_score", "rfvd" if frames == 1 else "rfid"}
-    return tuple(name for name in METRICS if name not in optional)
-
-
-def check_metrics(names: Sequence[str], setting: str = "metrics") -> None:
-    """Raise unless every name is the name of a metric.
-
-    Args:
-        names: names to check.
-        setting: name of the setting in the error message.
-
-    Raises:
-        ValueError: a name that is neither in `METRICS` nor registered.
-    """
-    known = (*METRICS, *REGISTERED_METRICS)
-    for name in names:
-        if name not in known:
-            raise ValueError(
-                f"{setting} must be among {', '.join(known)}, got {name!r}"
-                f"{did_you_mean(name, known) or REGISTER_FIRST}"
-            )
 
 
 def open_metrics(names: Sequence[str], context: MetricContext) -> Metrics:

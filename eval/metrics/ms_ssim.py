@@ -20,9 +20,9 @@ from torch import Tensor
 
 from ..protocols.image_pair import Pair, flatten_frames
 from ..protocols.not_applicable import NotApplicableError
-from ..protocols.protocol import CANONICAL, Protocol, protocol_of
+from ..protocols.protocol import CANONICAL, WINDOW_SIDES, Protocol, protocol_of
 from .metric import Column, SampleMetric, mean_over_frames, value_of
-from .ssim import WINDOW_SIDES, similarity_maps
+from .ssim import similarity_maps
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # The smallest scale must still contain one Gaussian window.

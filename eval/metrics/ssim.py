@@ -25,14 +25,11 @@ from torch import Tensor
 
 from ..protocols.image_pair import Pair, flatten_frames
 from ..protocols.not_applicable import NotApplicableError
-from ..protocols.protocol import CANONICAL, Protocol, protocol_of
+from ..protocols.protocol import CANONICAL, WINDOW_SIDES, Protocol, Window, protocol_of
 from .metric import Column, SampleMetric, mean_over_frames, value_of
 
 C1, C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 SIGMA = 1.5
-
-Window = Literal["gaussian11", "uniform7"]
-WINDOW_SIDES: dict[Window, int] = {"gaussian11": 11, "uniform7": 7}
 
 
 class SSIM(SampleMetric):

@@ -18,6 +18,10 @@ from typing import Any, Literal
 from ...option_errors import did_you_mean
 from .image_pair import PixelConvention
 
+Window = Literal["gaussian11", "uniform7"]
+WINDOW_SIDES: dict[Window, int] = {"gaussian11": 11, "uniform7": 7}
+"""Sides of the windows of SSIM, in pixels; a smaller image has no SSIM."""
+
 # Hashes identify rules across releases, so they are taken over the rules as first worded. (The
 # second old wording is split because the language test forbids the word in new text.)
 _FIRST_WORDING = (("default_frames", "usual_frames"), ("whole image", "whole p" + "icture"))
@@ -57,7 +61,7 @@ class Protocol:
     psnr_per: Literal["frame", "clip"] = "frame"
     psnr_epsilon: float = 0.0
     ssim_values: PixelConvention = "rounded"
-    ssim_window: Literal["gaussian11", "uniform7"] = "gaussian11"
+    ssim_window: Window = "gaussian11"
     ssim_pool: bool = False
     lpips_values: PixelConvention = "rounded"
     inception_values: PixelConvention = "rounded"

@@ -127,20 +127,6 @@ def open_reconstructors(
     return (_tokenizer(spec, spec, device=device, dtype=dtype),)
 
 
-def open_reconstructor(
-    spec: str, device: str = "cpu", dtype: torch.dtype = torch.float32
-) -> Reconstructor:
-    """Open a single reconstructor; see `open_reconstructors`.
-
-    Raises:
-        ValueError: the argument names a sweep.
-    """
-    first, *others = open_reconstructors(spec, device, dtype)
-    if others:
-        raise ValueError(f"expected a single tokenizer, but {spec!r} names {1 + len(others)}")
-    return first
-
-
 def _numbers(spec: str) -> list[int]:
     """Parse the numbers of `jpeg:q=10,30,50`.
 

@@ -32,7 +32,7 @@ class Tiny(WrappedClass):
     """AutoencoderTiny, whose latents have no log-variance."""
 
     def encode(self, model: Any, pixels: Tensor) -> Tensor:
-        """Return the latents."""
+        """Return the latents, which are certain."""
         return model.encode(pixels).latents
 
 
@@ -40,7 +40,7 @@ class DeepCompression(WrappedClass):
     """AutoencoderDC, whose latents have no log-variance."""
 
     def encode(self, model: Any, pixels: Tensor) -> Tensor:
-        """Return the latents."""
+        """Return the latents, which are certain."""
         return model.encode(pixels).latent
 
 
@@ -111,7 +111,7 @@ class Allegro(WrappedClass):
 
 
 class KVAE(WrappedClass):
-    """AutoencoderKLKVAE."""
+    """AutoencoderKLKVAE, which without double_z would halve its latents."""
 
     def options(self, config: Config | None) -> dict[str, Any]:
         """Return the options of the class; see `WrappedClass.options`."""

@@ -70,8 +70,11 @@ def test_the_crop_is_that_of_evaluations(expected):
 
 
 def test_files_are_loaded_from_urls(expected, tmp_path):
-    handler = partial(SimpleHTTPRequestHandler, directory=str(SAMPLES))
-    handler.func.log_message = lambda *_: None
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, format, *args):
+            pass
+
+    handler = partial(Quiet, directory=str(SAMPLES))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         root = f"http://127.0.0.1:{server.server_port}"

@@ -256,7 +256,7 @@ def test_impossible_jobs_are_refused_before_they_start(tmp_path):
 
 def test_a_size_that_makes_an_image_too_large_is_named(tmp_path):
     with pytest.raises(OSError, match="--size is 7680, choose a smaller one"):
-        encode(tmp_path, source=SAMPLES / "images" / "kodim01.jpg", size=7680)
+        encode(tmp_path, source=str(SAMPLES / "images" / "kodim01.jpg"), size=7680)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,7 +30,12 @@ def test_the_report_is_written_on_request(tmp_path):
 
 
 def test_options_without_effect_on_a_report_are_refused(tmp_path):
-    for option in ({"fingerprints": False}, {"examples": False}, {"partial_scores": tmp_path}):
+    options: list[dict[str, Any]] = [
+        {"fingerprints": False},
+        {"examples": False},
+        {"partial_scores": tmp_path},
+    ]
+    for option in options:
         with pytest.raises(ValueError, match="have no effect with output"):
             evaluate("samples:heldout", "identity", output=tmp_path / "report", **option)
     assert not any(tmp_path.iterdir())

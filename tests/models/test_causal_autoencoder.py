@@ -218,5 +218,6 @@ WRONG_OPTIONS = [
 def test_options_that_cannot_work_are_refused_by_the_name_of_their_key(part, options, message):
     parts = [OPTIONS, {"kind": "plain", "latent_channels": 4}, OPTIONS]
     parts[part] = {**parts[part], **options}
+    encoder, bottleneck, decoder = parts
     with pytest.raises(ValueError, match=re.escape(message)):
-        VisualTokenizer(*parts)
+        VisualTokenizer(encoder, bottleneck, decoder)

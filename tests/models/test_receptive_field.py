@@ -48,8 +48,9 @@ def test_an_encoder_sees_what_its_stages_say(name):
     span = encoder_span(encoder, (middle, middle + 1))
     assert span == dependence(encoder, 3, 24 * f, range(middle, middle + 2))
     radius = encoder_radius(encoder)
-    first, last = encoder_span(encoder, (0, 0))
-    assert radius == max(-first, last - f + 1)
+    span = encoder_span(encoder, (0, 0))
+    assert span is not None
+    assert radius == max(-span[0], span[1] - f + 1)
 
 
 @pytest.mark.parametrize("name", DECODERS)
@@ -59,6 +60,7 @@ def test_a_decoder_sees_what_its_stages_say(name):
     f = decoder.spatial_compression
     pixels = (12 * f, 13 * f - 1)
     span = decoder_span(decoder, pixels)
+    assert span is not None
     assert span == dependence(decoder, 3, 26, range(pixels[0], pixels[1] + 1))
     assert decoder_radius(decoder) == max(12 - span[0], span[1] - 12)
 

@@ -15,7 +15,7 @@ from tiny import tiny_tokenizer, tiny_wetok
 from vistok.data.codecs.write import write_image
 from vistok.data.sources.bundled import SAMPLES
 from vistok.encode.shard import token_schema
-from vistok.eval.reconstructors.catalog import open_all, open_reconstructor
+from vistok.eval.reconstructors.catalog import open_all, open_reconstructors
 from vistok.eval.reconstructors.function import Function
 from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.page.clip import Limits, OpenedClip, open_clip
@@ -119,7 +119,7 @@ def test_one_failure_is_reported_and_the_others_are_compared():
         raise RuntimeError("out of memory")
 
     started: list[str] = []
-    reconstructors = [open_reconstructor("identity"), Function("broken", broken)]
+    reconstructors = [*open_reconstructors("identity"), Function("broken", broken)]
     comparison = compare(noise(1, 16, 16), reconstructors, started.append)
     assert started == ["identity", "broken"]
     assert [result.name for result in comparison.results] == ["identity"]

@@ -119,7 +119,8 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
 def page(browser, served: Served):
     """The page as it is opened, at 1280 pixels."""
     set_width(browser, 1280)
-    browser.get_log("browser"), browser.get_log("performance")
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)  # empties it
     browser.get(served.url)
     until(lambda: len(find_all(browser, "#vt-examples .thumbnail-lg")) == 22)
     return browser

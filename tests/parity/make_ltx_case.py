@@ -9,6 +9,8 @@ from pathlib import Path
 import diffusers
 import torch
 from diffusers.models.autoencoders.autoencoder_kl_ltx import AutoencoderKLLTXVideo
+from diffusers.models.autoencoders.vae import DecoderOutput
+from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from safetensors.torch import save_file
 
 CONFIG = {
@@ -41,14 +43,18 @@ def main() -> None:
         for parameter in model.parameters():
             parameter.normal_(std=0.2).add_(0.5 if parameter.ndim == 1 else 0.0)
         x = torch.rand(1, 3, 9, 32, 32) * 2 - 1
-        posterior = model.encode(x).latent_dist
+        encoded = model.encode(x)
+        assert isinstance(encoded, AutoencoderKLOutput)
+        posterior = encoded.latent_dist
         z = torch.randn_like(posterior.mean)
+        decoded = model.decode(z)
+        assert isinstance(decoded, DecoderOutput)
         tensors = {
             "x": x,
             "enc_mean": posterior.mean,
             "enc_logvar": posterior.logvar,
             "z": z,
-            "dec": model.decode(z).sample,
+            "dec": decoded.sample,
         }
     weights = {f"sd.{name}": tensor for name, tensor in model.state_dict().items()}
     path = Path(__file__).parent / "cases" / "ltx" / "small.safetensors"

@@ -74,6 +74,8 @@ def test_onevae_with_first_frame_enhancement_has_the_published_parameter_count()
     with torch.device("meta"):
         encoder, decoder = build(options, 512, 256)
         first = FirstFrameDecoder(decoder, 256)
+    assert encoder.quant_conv is not None
+    assert decoder.post_quant_conv is not None
     inner = (
         count(encoder) - count(encoder.quant_conv),
         count(first) - count(decoder.post_quant_conv),

@@ -26,7 +26,7 @@ from vistok.train.losses.gan import GAN, build_gan
 from vistok.train.losses.generator import generator_objective
 from vistok.train.losses.options import Adversarial, Losses
 from vistok.train.optimization.ema import EMA
-from vistok.train.optimization.schedule import learning_rate_factor
+from vistok.train.optimization.schedule import ScheduleName, learning_rate_factor
 
 Tensors = dict[str, torch.Tensor]
 
@@ -206,7 +206,7 @@ class Game:
         )
         assert_close(reconstruction, self.tensors[f"{number}.recon"], f"{what}, reconstruction")
         # The second stage has a frozen quantizer in eval mode, whose losses are zero.
-        terms = self.quantizer_terms(step) if stage == 1 else dict.fromkeys(QUANTIZER_TERMS, 0.0)
+        terms = dict.fromkeys(QUANTIZER_TERMS, 0.0) if stage == 2 else self.quantizer_terms(step)
         losses = self.losses
         if stage == 2:
             losses = losses.model_copy(update={"entropy_warmup_weight": 0.0})
@@ -280,7 +280,7 @@ class Game:
         }
 
 
-QUANTIZER_TERMS = ("commitment", "sample_entropy", "codebook_entropy")
+QUANTIZER_TERMS: tuple[str, ...] = ("commitment", "sample_entropy", "codebook_entropy")
 
 
 def output_of(pixels: torch.Tensor, terms: dict[str, float], kwargs: dict) -> Output:
@@ -290,7 +290,8 @@ def output_of(pixels: torch.Tensor, terms: dict[str, float], kwargs: dict) -> Ou
     loss = kwargs.get("codebook_weight", 1.0) * entropy
     loss = loss + kwargs.get("commit_weight", 0.25) * tensors["commitment"]
     latents = (torch.zeros(len(pixels), 1, 1, 1, 1),)
-    layout = Layout(((1, 1, 1),), (1, *pixels.shape[-2:]))
+    height, width = pixels.shape[-2:]
+    layout = Layout(((1, 1, 1),), (1, height, width))
     return Output(pixels, Encoding(latents, latents, None, None, layout, ()), loss, tensors)
 
 
@@ -361,9 +362,10 @@ def schedule(name: str):
         name,
     )
     assert found, f"a schedule of another form: {name}"
-    kind = {"lin0": "hold_linear", "cos": "cosine"}[found[1]]
+    kinds: dict[str, ScheduleName] = {"lin0": "hold_linear", "cos": "cosine"}
+    warmup, steps, floor = int(found[3]), int(found[4]), float(found[6])
     factor = learning_rate_factor(
-        kind, int(found[3]), int(found[4]), float(found[6]), warmup_start_factor=float(found[5])
+        kinds[found[1]], warmup, steps, floor, warmup_start_factor=float(found[5])
     )
     return lambda step: float(found[2]) * factor(step)
 

@@ -23,6 +23,7 @@ from vistok.models.blocks.residual_block import ResidualBlock
 from vistok.models.blocks.stage import Stage
 from vistok.models.blocks.upsample import DepthToSpaceUp
 from vistok.tokenizers.converters.wetok import WeTokConverter
+from vistok.tokenizers.decode_options import DecodeOptions
 
 LATENTS = {"atol": 2e-5, "rtol": 0}
 PIXELS = {"atol": 5e-5, "rtol": 0}
@@ -68,7 +69,7 @@ def check(tokenizer: VisualTokenizer, case: Case, answers: str = "") -> None:
         if name.startswith(answers)
     }
     noise = expected.get("noise", case.tensors.get("noise"))
-    options = {} if noise is None else {"noise": with_time(noise)}
+    options: DecodeOptions = {} if noise is None else {"noise": with_time(noise)}
     with torch.no_grad():
         e = tokenizer.encode(with_time(case.tensors["input"]))
         torch.testing.assert_close(e.latent, expected["latent"], **LATENTS)
@@ -289,7 +290,8 @@ def test_single_layers_give_the_stored_answers(folder):
 def test_a_single_position_is_refused_where_the_reference_answers_nan(folder):
     for case in find_cases(folder, lambda c: "agn.nan_style_1x1" in c.tensors):
         weights = case.weights("sd.agn.")
-        layer = load(AdaptiveGroupNorm(*weights["gamma.weight"].shape), weights)
+        channels, latent_channels = weights["gamma.weight"].shape
+        layer = load(AdaptiveGroupNorm(channels, latent_channels), weights)
         latents = with_time(case.tensors["agn.nan_style_1x1"])
         with pytest.raises(ValueError, match="at least 2 positions"):
             layer(with_time(case.tensors["agn.in"]), Conditions(latents=latents))

@@ -5,13 +5,15 @@ Run as a program of its own, since the shape checks that tests install cannot be
 
 import json
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from quantizer_table import QUANTIZERS, quantizer_of
 
 
-def agrees(compiled: torch.nn.Module, eager: torch.nn.Module, x: torch.Tensor) -> bool:
+def agrees(compiled: Callable[..., Any], eager: torch.nn.Module, x: torch.Tensor) -> bool:
     """Whether codes, indices, loss and the latents' gradient are the same to rounding."""
     results = []
     for module in (compiled, eager):

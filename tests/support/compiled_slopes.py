@@ -8,9 +8,9 @@ import sys
 from typing import Any
 
 import torch
-from functorch.compile import make_boxed_func
 from torch import Tensor, nn
 from torch._dynamo.backends.common import aot_autograd
+from torch._functorch._aot_autograd.utils import make_boxed_func
 
 from tiny import tiny_tokenizer
 from vistok.train.losses.adaptive_weight import adaptive_weight
@@ -43,7 +43,8 @@ def step(tokenizer: nn.Module) -> list[Tensor]:
     pixels, judged = (torch.rand(1, 3, 1, 16, 16, generator=generator) for _ in range(2))
     restored = tokenizer(pixels).pixels
     reconstruction, adversarial = (restored - pixels).abs().mean(), (restored * judged).mean()
-    weight = adaptive_weight(reconstruction, adversarial, tokenizer.decoder.conv_out.weight)
+    last_layer = tokenizer.get_parameter("decoder.conv_out.weight")
+    weight = adaptive_weight(reconstruction, adversarial, last_layer)
     loss = reconstruction + weight * adversarial
     loss.backward()
     gradients = [p.grad for p in tokenizer.parameters() if p.grad is not None]

@@ -56,7 +56,7 @@ class TinyI3D(nn.Module):
             x = frames.view(B, T, C, 32, 32).permute(0, 2, 1, 3, 4)
         if rescale:
             x = x / 127.5 - 1
-        features = self.last(F.adaptive_avg_pool3d(self.first(x).relu(), [1, 2, 2]).flatten(1))
+        features = self.last(F.adaptive_avg_pool3d(self.first(x).relu(), (1, 2, 2)).flatten(1))
         return features if return_features else features.softmax(dim=1)
 
 

@@ -24,8 +24,13 @@ def start(folder: Path, options: RunConfig) -> Popen:
 
 def long_run(steps: int, workers: int = 0) -> RunConfig:
     """A run that logs rarely, so that the time goes into steps."""
-    rare = {"checkpoint_every_steps": 20, "log_every_steps": 20, "sample_every_steps": steps}
-    options = tiny_run(steps=steps, keep_last=100, **rare)
+    options = tiny_run(
+        steps=steps,
+        keep_last=100,
+        checkpoint_every_steps=20,
+        log_every_steps=20,
+        sample_every_steps=steps,
+    )
     evaluation = options.eval.model_copy(update={"every_steps": steps})
     data = options.data.model_copy(update={"workers": workers})
     return options.model_copy(update={"eval": evaluation, "data": data})
@@ -90,6 +95,6 @@ def everything_at_once() -> RunConfig:
 def wait_for_checkpoint(folder: Path, process: Popen) -> None:
     deadline = time.monotonic() + 120
     while not (folder / "checkpoints").is_dir() or not checkpoints(folder / "checkpoints"):
-        assert process.poll() is None, process.stderr.read().decode()
+        assert process.poll() is None, process.stderr and process.stderr.read().decode()
         assert time.monotonic() < deadline, "no checkpoint within two minutes"
         time.sleep(0.01)

@@ -11,7 +11,11 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 def oldest(names: list[str]) -> list[str]:
     """Requirements with `==` in place of the lower bounds of pyproject.toml."""
     listed = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
-    bounds = dict(re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", name).groups() for name in listed)
+    bounds = {}
+    for requirement in listed:
+        found = re.fullmatch(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", requirement)
+        assert found, requirement
+        bounds[found[1]] = found[2]
     return [f"{name}=={bounds[name]}" for name in names]
 
 

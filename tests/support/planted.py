@@ -47,7 +47,9 @@ def photos(size: int, count: int = 2) -> Clips:
     from vistok.data.sources.source import list_source
 
     dataset = EvaluationSet(list_source("samples:heldout").files, size, 1, count)
-    return torch.stack([dataset[index][1] for index in range(count)])
+    clips = [clip for _, clip, _ in map(dataset.__getitem__, range(count)) if clip is not None]
+    assert len(clips) == count
+    return torch.stack(clips)
 
 
 def moving(size: int, frames: int) -> Clips:

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 
 class RangedHandler(SimpleHTTPRequestHandler):
     """Serves a folder, whole files and parts of them; the former `pause` seconds after headers."""
 
-    def __init__(self, *arguments: object, pause: float, **options: object) -> None:
+    def __init__(self, *arguments: Any, pause: float, **options: Any) -> None:
         self.pause = pause
         super().__init__(*arguments, **options)
 
@@ -31,7 +32,7 @@ class RangedHandler(SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(part)
 
-    def copyfile(self, source: object, outputfile: object) -> None:
+    def copyfile(self, source: Any, outputfile: Any) -> None:
         time.sleep(self.pause)
         super().copyfile(source, outputfile)
 

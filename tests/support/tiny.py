@@ -1,9 +1,13 @@
 """Tokenizers small enough for a test, of the real classes."""
 
+from typing import TypeVar
+
 import torch
 
 from vistok import VisualTokenizer
 from vistok.models.published.wetok import wetok_options
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 
 def tiny_image_configs() -> tuple[dict, dict]:
@@ -62,7 +66,7 @@ def tiny_video_configs() -> tuple[dict, dict]:
     )
 
 
-def awaken(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+def awaken(model: Network, seed: int = 0) -> Network:
     """Give every weight a value, so that zero-initialised branches take part in a test."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():

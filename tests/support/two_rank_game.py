@@ -45,22 +45,23 @@ def play(rank: int, world_size: int, sharded: bool, form: str = "per_logit") -> 
         assert all(isinstance(p, DTensor) for p in discriminator.parameters())
     elif world_size > 1:
         discriminator = DistributedDataParallel(discriminator)
+    adversarial_weights = []
     for step in range(STEPS):
         pixels = torch.randn(4, 3, 1, 16, 16, generator=torch.Generator().manual_seed(step))
         pixels = pixels[rank * 4 // world_size : (rank + 1) * 4 // world_size]
         output = tokenizer(pixels)
         losses = validate(Losses, {"adversarial_weight": 1.0, "learn_logvar": True})
-        layer = tokenizer.decoder.conv_out.weight
         played = generator_objective(
             output,
             pixels,
             losses,
             step=step,
             gan=gan,
-            last_layer=layer,
+            last_layer=tokenizer.get_parameter("decoder.conv_out.weight"),
             likelihood=likelihood,
         )
         played.loss.backward()
+        adversarial_weights.append(played.terms["adversarial_weight"])
         likelihood.step(1e-2)
         discriminator.zero_grad()
         judged = discriminator_objective(discriminator, pixels, output.pixels, gan=gan, step=step)
@@ -70,7 +71,7 @@ def play(rank: int, world_size: int, sharded: bool, form: str = "per_logit") -> 
         f"lecam.{name}": value for name, value in gan.lecam.state_dict().items()
     }
     results["logvar"] = likelihood.logvar.detach()
-    results["adversarial_weight"] = played.terms["adversarial_weight"]
+    results["adversarial_weight"] = adversarial_weights[-1]
     for name, parameter in gan.discriminator.named_parameters():
         gradient = parameter.grad
         results[name] = gradient.full_tensor() if isinstance(gradient, DTensor) else gradient

@@ -52,6 +52,7 @@ def entropies(rank: int, world_size: int) -> dict[str, Any]:
         result = quantizer(share(rank, world_size, 0, 8) @ weight)
         result.terms["codebook_entropy"].backward()
         gradient = weight.grad
+        assert gradient is not None
         if world_size > 1:
             dist.all_reduce(gradient)
         out[name] = (result.terms["codebook_entropy"].detach(), gradient / world_size)

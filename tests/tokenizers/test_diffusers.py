@@ -10,7 +10,16 @@ from diffusers.models import autoencoders
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers_models import TINY, build, pixels, save
 
-from vistok import VisualTokenizer, decode_shards, encode_source, evaluate, save_image, save_video
+from vistok import (
+    FSQ,
+    VisualTokenizer,
+    decode_shards,
+    encode_source,
+    evaluate,
+    save_image,
+    save_video,
+)
+from vistok.models.diffusers_halves import DiffusersDecoder, DiffusersEncoder
 from vistok.models.wrapped.catalog import REFUSED, SUPPORTED, find_class
 from vistok.tokenizers.converters.wrapped import to_diffusers
 from vistok.tokenizers.open import load_tokenizer, open_without_weights
@@ -105,9 +114,8 @@ def test_a_class_is_a_full_citizen(case: str, tmp_path: Path) -> None:
     tokenizer.eval().save_pretrained(tmp_path / "saved")
     loaded = load_tokenizer(tmp_path / "saved")
     with torch.no_grad():
-        assert torch.equal(
-            loaded.encode(pixels(case)).latent, tokenizer.encode(pixels(case)).latent
-        )
+        before, after = (t.encode(pixels(case)).latent for t in (tokenizer, loaded))
+    assert torch.equal(before, after)
 
     to_diffusers(loaded).save_pretrained(tmp_path / "back")
     again = load_tokenizer(f"diffusers:{TINY[case].name}:{tmp_path / 'back'}")
@@ -124,7 +132,7 @@ def as_a_pipeline_feeds(case: str, model: Any, z: torch.Tensor) -> torch.Tensor:
     """Return what the class's own pipeline gives to its diffusion model, from its formulas."""
     name, config = TINY[case].name, model.config
     if name == "AutoencoderKLFlux2":
-        b, c, t, h, w = z.shape
+        b, c, _, h, w = z.shape
         z = z[:, :, 0].view(b, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
         z = z.reshape(b, 4 * c, h // 2, w // 2)
         mean, variance = model.bn.running_mean, model.bn.running_var + config.batch_norm_eps
@@ -263,3 +271,51 @@ def test_a_damaged_weights_file_is_named(tmp_path: Path) -> None:
 def test_a_vae_inside_a_pipeline_folder_is_found(tmp_path: Path) -> None:
     save("AutoencoderTiny", tmp_path / "vae")
     assert load_tokenizer(f"diffusers:AutoencoderTiny:{tmp_path}").spatial_compression == 4
+
+
+def test_discrete_models_have_the_rate_of_their_codebook(tmp_path: Path) -> None:
+    for case, bits in (("VQModel", 5 / 16), ("AutoencoderVidTok fsq", 9 / 64)):
+        name = save(case, tmp_path / case)
+        (row,) = evaluate("samples:heldout", name, size=32, metrics=("psnr", "codebook_usage"))
+        assert row.bits_per_pixel == bits
+        assert row.values_per_pixel is None
+        assert 0 < (row.metrics["codebook_usage"] or 0) <= 1
+
+
+def test_tokens_are_those_of_the_class_itself() -> None:
+    model: Any = build("VQModel")
+    images = pixels("VQModel")[:, :, 0]
+    with torch.no_grad():
+        _, _, (_, _, indices) = model.quantize(model.encode(images).latents)
+        tokens = VisualTokenizer.from_diffusers(model).encode_images(images).tokens
+    assert torch.equal(tokens.flatten(), indices)
+    vidtok: Any = build("AutoencoderVidTok fsq")
+    clips = pixels("AutoencoderVidTok fsq")
+    with torch.no_grad():
+        padded = torch.cat([clips[:, :, :1]] * 3 + [clips], dim=2)
+        _, indices = vidtok.encode(padded)
+        encoding = VisualTokenizer.from_diffusers(vidtok).encode(clips)
+    assert torch.equal(encoding.index[..., 0], indices.long())
+
+
+def test_halves_are_modules_that_others_can_be_put_between(tmp_path: Path) -> None:
+    options = TINY["AutoencoderKL"].options
+    tokenizer = VisualTokenizer.from_modules(
+        DiffusersEncoder(3, "AutoencoderKL", options),
+        FSQ((8, 5, 5)),
+        DiffusersDecoder(3, "AutoencoderKL", options),
+    ).eval()
+    tokenizer.save_pretrained(tmp_path)
+    images = torch.rand(1, 3, 32, 32)
+    loaded = load_tokenizer(tmp_path)
+    assert torch.equal(loaded.encode_images(images).tokens, tokenizer.encode_images(images).tokens)
+
+
+def test_what_has_no_place_in_the_class_is_not_written_back() -> None:
+    network = {"kind": "causal", "stages": [{"width": 8, "blocks": 1}]}
+    with pytest.raises(ValueError, match="the encoder is a CausalEncoder, the decoder a Causal"):
+        to_diffusers(VisualTokenizer(network, {"kind": "fsq"}, network))
+    options = {"kind": "diffusers", "class": "VQModel", "config": TINY["VQModel"].options}
+    discrete = VisualTokenizer(options, {"kind": "fsq"}, {"kind": "diffusers"})
+    with pytest.raises(ValueError, match=r"VQModel needs quantize\.embedding\.weight, which a FSQ"):
+        to_diffusers(discrete)

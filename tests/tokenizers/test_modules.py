@@ -43,6 +43,7 @@ def test_it_is_the_tokenizer_that_a_config_describes():
     assert modules.config["bottleneck_config"]["levels"] == [5, 5]
     assert modules.config["scaling_factor"] == 0.5
     again = VisualTokenizer.from_config(modules.config)
+    assert isinstance(again, VisualTokenizer)
     again.load_state_dict(modules.state_dict())
     assert torch.equal(again.encode(PIXELS).tokens, expected.encode(PIXELS).tokens)
 

@@ -318,12 +318,12 @@ def test_a_discriminator_starts_untrained_where_the_checkpoint_holds_none(run, t
 
 
 def test_a_learned_log_variance_may_start_late(run):
-    learned = {"losses": {"learn_logvar": True, "logvar_init": 0.5}}
-    resume(run, run_config(**learned), "train.losses")
+    losses = {"learn_logvar": True, "logvar_init": 0.5}
+    resume(run, run_config(losses=losses), "train.losses")
     assert last_state(run)["likelihood"]["logvar"] != 0
-    learned["losses"]["logvar_init"] = 0.7
+    losses["logvar_init"] = 0.7
     with pytest.raises(ValueError, match=r"logvar_init: 0.5 -> 0.7 \(it cannot change: it was"):
-        resume(run, run_config(6, **learned), "train.losses.logvar_init")
+        resume(run, run_config(6, losses=losses), "train.losses.logvar_init")
 
 
 # ---- stages --------------------------------------------------------------------------------------

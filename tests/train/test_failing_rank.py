@@ -35,7 +35,7 @@ def source_with_a_broken_file(folder: Path) -> Path:
 
 @pytest.mark.parametrize("how", MESSAGES)
 def test_one_failing_rank_ends_all_with_its_message(how, tmp_path, monkeypatch):
-    rare = {"checkpoint_every_steps": 10_000, "sample_every_steps": 10_000}
+    config = tiny_run(steps=10_000, checkpoint_every_steps=10_000, sample_every_steps=10_000)
     settings = ["eval.every_steps=10000"]
     if how == "source":
         source = source_with_a_broken_file(tmp_path / "source")
@@ -43,7 +43,7 @@ def test_one_failing_rank_ends_all_with_its_message(how, tmp_path, monkeypatch):
     if how == "setting":
         settings += ["eval.metrics=[psnr, lpips_alex]"]
         monkeypatch.setenv("VISTOK_ALEXNET_WEIGHTS", str(tmp_path / "nowhere.pth"))
-    (tmp_path / "config.yaml").write_text(dump(tiny_run(steps=10_000, **rare).to_tree()))
+    (tmp_path / "config.yaml").write_text(dump(config.to_tree()))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     arguments = [tmp_path / "config.yaml", "--output", tmp_path / "run"]
     options = [part for setting in settings for part in ("--set", setting)]

@@ -1,6 +1,7 @@
 """The config that makes a video model of an image autoencoder: its network, its start, its step."""
 
 import json
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ WIDTHS = (128, 256, 512, 512)
 TIMES = (1, 2, 2)
 
 
-def block_types(levels: int) -> dict[str, tuple[str, ...]]:
+def block_types(levels: int) -> dict[str, Any]:
     return {
         "down_block_types": ("DownEncoderBlock2D",) * levels,
         "up_block_types": ("UpDecoderBlock2D",) * levels,
@@ -53,7 +54,8 @@ def test_the_network_is_stable_diffusions_with_time():
 @torch.no_grad()
 def test_a_model_of_diffusers_is_inflated_without_a_conversion(tmp_path):
     torch.manual_seed(0)
-    image = AutoencoderKL(block_out_channels=(32, 32), **block_types(2)).eval()
+    options: dict[str, Any] = {"block_out_channels": (32, 32)}
+    image: Any = AutoencoderKL(**options, **block_types(2)).eval()
     image.save_pretrained(tmp_path / "vae")
     encoder, decoder = kl_options((32, 32), 1, times=(2,))
     video = VisualTokenizer(
@@ -64,14 +66,17 @@ def test_a_model_of_diffusers_is_inflated_without_a_conversion(tmp_path):
     start = Start(source=f"diffusers:AutoencoderKL:{tmp_path / 'vae'}", adapt="inflate")
     load_warm_start(video, start, previous=None, has_discriminator=False)
     pixels = torch.rand(1, 3, 16, 16) * 2 - 1
-    latents = video.eval().encode_images(pixels).posterior.grids[0].mean
+    posterior = video.eval().encode_images(pixels).posterior
+    assert posterior is not None
+    latents = posterior.grids[0].mean
     torch.testing.assert_close(latents[:, :, 0], image.encode(pixels).latent_dist.mean)
 
 
 def test_a_step_from_the_inflated_start(tmp_path):
     torch.manual_seed(0)
     widths = (32, 32, 32, 32)
-    image = AutoencoderKL(block_out_channels=widths, layers_per_block=1, **block_types(4)).eval()
+    options: dict[str, Any] = {"block_out_channels": widths, "layers_per_block": 1}
+    image: Any = AutoencoderKL(**options, **block_types(4)).eval()
     image.save_pretrained(tmp_path / "vae")
     KLConverter().read(tmp_path / "vae").save(tmp_path / "image_vae")
 

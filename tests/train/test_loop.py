@@ -183,8 +183,9 @@ def test_a_metric_without_weights_is_said_before_anything_is_trained(tmp_path, m
 
 def test_a_run_that_never_saved_may_be_corrected(tmp_path, caplog):
     folder = RunFolder(tmp_path / "run")
-    folder.open(tiny_run(batch_size=64).to_tree())
-    folder.open(tiny_run(batch_size=2).to_tree())
+    folder.claim(tiny_run(batch_size=64).to_tree())
+    corrected = tiny_run(batch_size=2).to_tree()
+    folder.claim(corrected, folder.check(corrected))
     assert caplog.messages == ["train.batch_size: 64 -> 2 (nothing was trained yet)"]
 
 

@@ -55,7 +55,9 @@ def sum_of_pixels(ours: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def sum_of_kl(output: Output) -> torch.Tensor:
+    assert output.encoding.posterior is not None
     (grid,) = output.encoding.posterior.grids
+    assert grid.logvar is not None
     kl = 0.5 * (grid.mean**2 + grid.logvar.exp() - 1 - grid.logvar)
     return kl.sum() / len(kl)
 
@@ -132,7 +134,7 @@ def test_vidtoks_log_variance_is_that_of_a_sum():
 def test_an_adaptive_weight_of_sums_ends_sooner(clamp):
     """disc_weight stays; the clamp is divided by the number of pixel values of a frame."""
     tokenizer, output, pixels = forward("image", {"kind": "plain"}, 1)
-    layer = tokenizer.decoder.conv_out.weight
+    layer = tokenizer.get_parameter("decoder.conv_out.weight")
     game = gan(adaptive=True, generator_loss="hinge", max_adaptive_weight=clamp / PIXEL_VALUES)
     pixel_sum = sum_of_pixels(output.pixels, pixels)
     adversarial = -game.discriminator(output.pixels).mean()

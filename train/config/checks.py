@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ...component import find_problems
 from ...config import Tree
-from ...eval.metrics.ssim import WINDOW_SIDES
+from ...eval.protocols.protocol import WINDOW_SIDES
 from ...tokenizers.tokenizer import VisualTokenizer
 from .prior import with_prior
 from .run_config import RunConfig, component_problems
@@ -42,12 +42,6 @@ def check_run_config(tree: Tree) -> tuple[RunConfig | None, list[str]]:
     problems += network_problems(config, valid)
     lines = list(dict.fromkeys([NO_SOURCE] * lacks_source + of_prior + problems))
     return (None if lines else RunConfig.model_validate(tree)), lines
-
-
-def check_shapes(config: RunConfig) -> None:
-    """Raise a `ValueError` unless networks and crops fit each other."""
-    if problems := list(network_problems(config, RunConfig.model_fields)):
-        raise ValueError("\n".join(problems))
 
 
 def network_problems(config: RunConfig, valid: Collection[str]) -> Iterator[str]:

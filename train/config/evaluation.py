@@ -3,7 +3,7 @@
 from pydantic import Field, model_validator
 
 from ...config import ConfigSection, Count, PositiveInt
-from ...eval.metrics.catalog import check_metrics
+from ...eval.metrics.names import check_metrics
 
 
 class Eval(ConfigSection):

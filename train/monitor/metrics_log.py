@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from ...eval.metrics.catalog import CODEBOOK_METRICS
+from ...eval.metrics.names import CODEBOOK_METRICS
 from ...eval.metrics.psnr import psnr_from_mse
 from ...output_file import dumps, finite_numbers, full_disk_named, write_text_whole
 from ..config.changed_settings import ChangedSetting

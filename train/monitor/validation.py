@@ -11,7 +11,8 @@ from torch import Tensor
 from ...data.pixels import to_pixels, to_uint8
 from ...distributed import rank_and_world_size
 from ...eval.evaluate import evaluate
-from ...eval.metrics.catalog import CODEBOOK_METRICS, MetricContext, open_metrics
+from ...eval.metrics.catalog import MetricContext, open_metrics
+from ...eval.metrics.names import CODEBOOK_METRICS
 from ...eval.metrics.sample_std import sample_std
 from ...eval.protocols.protocol import CANONICAL
 from ...eval.reconstructors.saved_tokenizer import TokenizerReconstructor

@@ -91,14 +91,6 @@ class RunFolder:
         note = self.tokenizer / FINISHED_NOTE
         return note.is_file() and read_json(note, FinishedNote).step == steps
 
-    def open(
-        self, config: Tree, from_checkpoint: int | None = None, allow_change: Sequence[str] = ()
-    ) -> Path | None:
-        """Check the folder, and claim it; see `check`. A refusal changes nothing in it."""
-        resume = self.check(config, from_checkpoint, allow_change)
-        self.claim(config, resume)
-        return resume
-
     def check(
         self, config: Tree, from_checkpoint: int | None = None, allow_change: Sequence[str] = ()
     ) -> Path | None:

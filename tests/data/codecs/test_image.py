@@ -106,7 +106,9 @@ def test_an_embedded_profile_is_converted_to_srgb(tmp_path):
     lab = ImageCms.createProfile("LAB")
     to_lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), lab, "RGB", "LAB")
     red = Image.new("RGB", (4, 4), (200, 30, 60))
-    back = to_rgb(ImageCms.applyTransform(red, to_lab))
+    converted = ImageCms.applyTransform(red, to_lab)
+    assert converted is not None
+    back = to_rgb(converted)
     assert np.abs(np.asarray(back, int) - np.asarray(red, int)).max() <= 3  # 8-bit Lab is coarse
 
 

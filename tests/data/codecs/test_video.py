@@ -79,7 +79,7 @@ def yuv(rgb, matrix: str, full: bool, bits: int) -> list[int]:
 @pytest.mark.parametrize("full", [False, True], ids=["limited", "full"])
 @pytest.mark.parametrize("form", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le"])
 @pytest.mark.parametrize("size", [(64, 48), (63, 47)], ids=["even", "odd"])
-def test_colours_follow_matrix_and_range(matrix, full, form, size):
+def test_colours_follow_matrix_and_range(matrix, full, form, size: tuple[int, int]):
     bits = 10 if form.endswith("10le") else 8
     for rgb in COLOURS:
         frame = av.VideoFrame(*size, form)
@@ -94,7 +94,7 @@ def test_colours_follow_matrix_and_range(matrix, full, form, size):
 
 
 @pytest.mark.parametrize(("size", "matrix"), [((640, 480), "bt601"), ((1280, 720), "bt709")])
-def test_streams_that_say_nothing_are_taken_by_their_size(size, matrix):
+def test_streams_that_say_nothing_are_taken_by_their_size(size: tuple[int, int], matrix):
     frame = av.VideoFrame(*size, "yuv420p")
     for plane, sample in zip(frame.planes, yuv((30, 60, 220), matrix, False, 8), strict=True):
         plane.update(bytes([sample]) * plane.buffer_size)
@@ -117,6 +117,7 @@ def write(path, frames=60, size=(48, 32), codec="libx264", fps=30, times=None, *
     """A synthetic clip whose grey level tells the frame's number."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=fps)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         stream.options = options
         stream.codec_context.time_base = Fraction(1, 1000)

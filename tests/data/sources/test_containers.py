@@ -22,6 +22,7 @@ from vistok.data.codecs.video import read_clip
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.sources.parquet_table import MAX_GROUP_BYTES
 from vistok.data.sources.source import list_source
+from vistok.data.sources.tar_shard import TarMember
 from vistok.data.training.crop import CropRules
 from vistok.data.training.groups import WeightedFiles
 from vistok.data.training.loader import TrainingLoader
@@ -282,7 +283,8 @@ def test_a_server_without_ranges_is_refused_not_misread(tmp_path):
         file = list_source(f"{url}/shard.tar").files[0]
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        moved = type(file.location)(
+        assert isinstance(file.location, TarMember)
+        moved = TarMember(
             f"http://127.0.0.1:{server.server_address[1]}/shard.tar", file.location.span
         )
         with pytest.raises(OSError, match="does not support range requests"):

@@ -138,14 +138,14 @@ def test_ranks_share_every_step_without_loss_or_repetition(
         )
         assert [*before, *after] == [*whole]
         assert len(whole) == steps
+        for step in whole:
+            assert len(step) == (batch if isinstance(batch, int) else batch[step[0].group])
         seen.update(place for step in whole for place in step)
         kinds.append([{place.group for place in step} for step in whole])
     assert all(kind == kinds[0] for kind in kinds), "all ranks draw the same group"
     assert all(len(step) == 1 for step in kinds[0])
     for start in range(0, steps, micro_batches):
         assert all(kind == kinds[0][start] for kind in kinds[0][start : start + micro_batches])
-    for step in whole:
-        assert len(step) == (batch if isinstance(batch, int) else batch[step[0].group])
     for group in range(len(weights)):
         positions = sorted(place.position for place in seen if place.group == group)
         assert positions == list(range(len(positions))), "a group's sequence has no holes"

@@ -221,7 +221,7 @@ def test_too_many_bad_files_stop_the_run(half_bad):
     with pytest.raises(OSError, match=r"1 of 2 training files cannot be read, data.max_bad=0"):
         list(loader)
     (half_bad / "b.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(OSError, match="none of the 2 files"):
+    with pytest.raises(OSError, match="none of 2 training files in a row can be read"):
         training_set(half_bad)[SampleIndex(0)]
 
 

@@ -47,4 +47,6 @@ def test_a_tokenizer_reaches_no_farther_than_its_stages_say():
 
     cell = tokenizer.spatial_compression
     pixels, latents = encoder_radius(tokenizer.encoder), decoder_radius(tokenizer.decoder)
+    assert pixels is not None
+    assert latents is not None
     assert 0 < finding.numbers["reach_px"] <= pixels + (latents + 2) * cell

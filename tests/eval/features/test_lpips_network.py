@@ -7,6 +7,7 @@ import lpips
 import pytest
 import torch
 import torchvision
+from lpips import pretrained_networks
 
 from vistok.eval.features.extractor_weights import MissingWeights
 from vistok.eval.features.lpips_network import TRUNKS, lpips_network
@@ -46,7 +47,7 @@ def test_it_equals_the_package_with_the_same_weights(trunk, tmp_path, monkeypatc
         theirs = NETWORKS[trunk](weights=None)
     theirs.load_state_dict(state, assign=True)
     # The package asks torchvision for pretrained networks; it gets this one.
-    monkeypatch.setattr(lpips.pretrained_networks.tv, theirs_name(trunk), lambda pretrained: theirs)
+    monkeypatch.setattr(pretrained_networks.tv, theirs_name(trunk), lambda pretrained: theirs)
     reference = lpips.LPIPS(net=trunk, verbose=False)
     a, b = images()
     with torch.no_grad():

@@ -11,7 +11,7 @@ from PIL import Image
 from tiny import tiny_tokenizer
 from vistok import evaluate
 from vistok.eval.protocols.protocol import PROTOCOLS
-from vistok.eval.reconstructors.catalog import open_reconstructor
+from vistok.eval.reconstructors.catalog import open_reconstructors
 from vistok.eval.reconstructors.saved_tokenizer import TokenizerReconstructor
 from vistok.eval.report.report import Report
 
@@ -71,7 +71,7 @@ def test_a_perfect_sample_makes_the_mean_infinite_and_the_row_says_so(tmp_path):
 def test_the_pooled_psnr_lies_below_the_mean():
     (row,) = evaluate(SOURCE, "bicubic:f=8", size=128)
     assert row.metrics["psnr_pooled"] < row.metrics["psnr"]
-    values = [sample["psnr"] for sample in row.per_sample]
+    values = [float(sample["psnr"]) for sample in row.per_sample]
     assert row.metrics["psnr"] == pytest.approx(sum(values) / len(values))
 
 
@@ -84,6 +84,8 @@ def test_a_tokenizer_reports_its_rate_size_and_speed():
     (row,) = evaluate(SOURCE, tiny_tokenizer(), size=64)
     assert row.bits_per_pixel == pytest.approx(math.log2(64_000) / 64)
     assert row.parameters == sum(p.numel() for p in tiny_tokenizer().parameters())
+    assert row.encode_samples_per_second is not None
+    assert row.decode_samples_per_second is not None
     assert row.encode_samples_per_second > 0
     assert row.decode_samples_per_second > 0
 
@@ -143,7 +145,7 @@ def test_files_that_cannot_be_read_are_listed_not_scored(tmp_path):
 )
 def test_unknown_reconstructors_are_refused(spec, error, message):
     with pytest.raises(error, match=message):
-        open_reconstructor(spec)
+        open_reconstructors(spec)
 
 
 def test_folders_are_paths_or_names(saved_tokenizer):
@@ -186,10 +188,13 @@ def test_codebook_use_is_counted_over_the_whole_evaluation_and_per_group():
     rows = [evaluate(SOURCE, tokenizer, size=64, batch_size=n)[0] for n in (1, 4)]
     assert rows[0].code_use == rows[1].code_use
     use = rows[0].code_use
+    assert use is not None
     assert len(use.usage) == len(use.perplexity) == len(use.entropy) == 2
     assert rows[0].metrics["codebook_usage"] == pytest.approx(sum(use.usage) / 2)
     assert rows[0].metrics["codebook_perplexity"] == pytest.approx(sum(use.perplexity) / 2)
     assert use.nominal_bits_per_pixel == pytest.approx(rows[0].bits_per_pixel)
+    assert use.nominal_bits_per_pixel is not None
+    assert use.effective_bits_per_pixel is not None
     assert use.effective_bits_per_pixel <= use.nominal_bits_per_pixel
 
 

@@ -71,6 +71,8 @@ def test_speed_is_measured_again_where_nothing_is_left_to_score(i3d_file, tmp_pa
     again = Counting()
     (row,) = evaluate("samples:videos", again, partial_scores=tmp_path, **CLIPS)
     assert again.batches == TIMED_BATCHES
+    assert row.encode_samples_per_second is not None
+    assert row.decode_samples_per_second is not None
     assert row.encode_samples_per_second > 0 < row.decode_samples_per_second
     assert row.metrics == pytest.approx(whole.metrics, rel=1e-9)
     assert row.code_use == whole.code_use
@@ -155,6 +157,7 @@ def test_only_the_parts_of_finished_rows_are_removed(tmp_path):
         "samples:heldout", "identity", metrics=["ssim"], partial_scores=parts, **options
     )
     (parts / "notes.txt").write_text("somebody's own")
+    assert second.partial_scores is not None
     remove_partial_scores([first])
     assert {path.name for path in parts.iterdir()} == {second.partial_scores.name, "notes.txt"}
     (parts / "notes.txt").unlink()

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vistok import metrics
-from vistok.eval.metrics.catalog import CODEBOOK_METRICS
 from vistok.eval.metrics.codebook import MAX_DENSE_CODES
+from vistok.eval.metrics.names import CODEBOOK_METRICS
 from vistok.tokenizers.code_statistics import CodeStatistics
 
 SIZES = (8, 4 * MAX_DENSE_CODES)

@@ -49,7 +49,7 @@ def test_the_distance_of_shifted_sets_is_the_squared_shift():
 def test_the_distance_is_that_of_the_matrix_square_root(count):
     a, b = normal(count, 32, 0), normal(count, 32, 1)
     A, B = (np.cov(x.double().numpy(), rowvar=False) for x in (a, b))
-    root = scipy.linalg.sqrtm(A @ B).real
+    root = np.real(scipy.linalg.sqrtm(A @ B))
     shift = (a.double().mean(0) - b.double().mean(0)).square().sum().item()
     expected = shift + np.trace(A) + np.trace(B) - 2 * np.trace(root)
     # singular matrices cost scipy's root about half of its digits

@@ -9,7 +9,7 @@ from torchmetrics import Metric, MetricCollection
 
 from random_clips import noisy_pair, random_clips
 from vistok import metrics
-from vistok.eval.metrics.catalog import METRICS
+from vistok.eval.metrics.names import METRICS
 from vistok.eval.protocols.image_pair import Pair
 
 MADE = {

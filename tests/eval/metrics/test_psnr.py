@@ -94,14 +94,21 @@ def test_psnr_equals_scikit_images_on_the_protocols_8_bit_values(name):
 
 def rounded(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """Channels last, single frames."""
-    return tuple(x[:, :, 0].movedim(1, -1).numpy() for x in (pair.originals, pair.reconstructions))
+    before, after = (
+        x[:, :, 0].movedim(1, -1).numpy() for x in (pair.originals, pair.reconstructions)
+    )
+    return before, after
 
 
 def truncated(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
     """As the published script makes 8 bits: `(x + 1) / 2 * 255` cut off, on both sides."""
     loaded = (pair.originals.numpy() / 127.5 - 1).astype(np.float32)
-    both = (loaded, pair.pixels.numpy())
-    return tuple(((x + 1) / 2 * 255).astype(np.uint8)[:, :, 0].transpose(0, 2, 3, 1) for x in both)
+    assert pair.pixels is not None
+    before, after = (
+        ((x + 1) / 2 * 255).astype(np.uint8)[:, :, 0].transpose(0, 2, 3, 1)
+        for x in (loaded, pair.pixels.numpy())
+    )
+    return before, after
 
 
 def test_truncation_changes_95_gray_levels_of_an_untouched_original():

@@ -34,7 +34,7 @@ def test_the_distance_is_that_of_the_files_features(i3d_file):
     assert torch.allclose(a[:, 0], expected, atol=1e-6)
     A, B = (np.cov(x[:, 0].double().numpy(), rowvar=False) for x in (a, b))
     shift = (a.double().mean(0) - b.double().mean(0)).square().sum().item()
-    root = scipy.linalg.sqrtm(A @ B).real
+    root = np.real(scipy.linalg.sqrtm(A @ B))
     value = RFVD(network, force=True).numbers(statistics(a), statistics(b))["rfvd"]
     assert value == pytest.approx(shift + np.trace(A + B - 2 * root), rel=1e-6)
 

@@ -16,7 +16,12 @@ IMAGES, CLIPS = "samples:heldout", "samples:videos"
 
 def crops(source: str, size: int, frames: int, count: int) -> dict[str, torch.Tensor]:
     dataset = EvaluationSet(list_source(source).files, size, frames, count)
-    return {dataset.files[i].key: dataset[i][1] for i in range(count)}
+    clips = {}
+    for index in range(count):
+        _, clip, _ = dataset[index]
+        assert clip is not None
+        clips[dataset.files[index].key] = clip
+    return clips
 
 
 def test_images_are_matched_by_name_whatever_their_order_and_extension(tmp_path):

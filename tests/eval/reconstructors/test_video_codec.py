@@ -38,10 +38,14 @@ def test_every_frame_comes_back_in_its_place(kind, frames):
 def test_more_quality_takes_more_bits_and_the_container_takes_some_beside(kind):
     clip = moving_clip(4)
     good, poor = (VideoCodec(kind, crf).reconstruct(clip, ["a"]) for crf in (10, 45))
+    assert good.bits_per_pixel is not None
+    assert poor.bits_per_pixel is not None
     assert good.bits_per_pixel[0] > 1.5 * poor.bits_per_pixel[0] > 0
     assert sum(decibels(clip, good.clips)) > sum(decibels(clip, poor.clips)) + 8
-    for result in (good, poor):
-        assert result.stored_bits_per_pixel[0] > result.bits_per_pixel[0]
+    assert good.stored_bits_per_pixel is not None
+    assert poor.stored_bits_per_pixel is not None
+    assert good.stored_bits_per_pixel[0] > good.bits_per_pixel[0]
+    assert poor.stored_bits_per_pixel[0] > poor.bits_per_pixel[0]
 
 
 @pytest.mark.parametrize("kind", VIDEO_FORMATS)

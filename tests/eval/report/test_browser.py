@@ -39,7 +39,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator:
 
 def open_page(driver, page: Path, width: int = 1280) -> None:
     set_width(driver, width)
-    driver.get_log("browser"), driver.get_log("performance")
+    for kind in ("browser", "performance"):
+        driver.get_log(kind)  # empties it
     driver.get(page.as_uri())
 
 

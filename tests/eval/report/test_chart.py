@@ -12,7 +12,8 @@ from vistok.eval.report.rate_plot import legend, rate_plots
 
 
 def circles(svg: str) -> list[tuple[float, float]]:
-    places = [(float(c.get("cx")), float(c.get("cy"))) for c in ET.fromstring(svg).iter("circle")]
+    marks = ET.fromstring(svg).iter("circle")
+    places = [(float(mark.attrib["cx"]), float(mark.attrib["cy"])) for mark in marks]
     assert places
     return places
 
@@ -50,10 +51,10 @@ def test_names_cannot_break_out_of_the_chart():
 
 def test_sweeps_are_curves_and_tokenizers_points():
     plots = rate_plots(some_rows())
-    assert [re.search('aria-label="(.*?) over', plot)[1] for plot in plots] == [
-        "PSNR (dB)",
-        "rFID",
-        "SSIM",
+    assert [re.findall('aria-label="(.*?) over', plot) for plot in plots] == [
+        ["PSNR (dB)"],
+        ["rFID"],
+        ["SSIM"],
     ]
     # two tokenizers and three qualities; the images themselves are not a point of the plot
     assert len(circles(plots[0])) == 5
@@ -73,6 +74,7 @@ def test_a_plot_never_mixes_rules_and_needs_two_points():
 
 def test_codes_are_drawn_group_by_group():
     plot = code_plot(discrete_row())
+    assert plot is not None
     assert plot.count("<polyline") == 2
     assert "25.0 to 50.0 % of the codes are used" in code_facts(discrete_row())
     assert code_plot(row("jpeg:q=5", 0.2, 20.0)) is None

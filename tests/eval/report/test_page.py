@@ -23,9 +23,9 @@ def html(tmp_path, rows, battery=()):
 
 def test_every_named_image_is_in_the_page_once(tmp_path):
     page = html(tmp_path, some_rows())
-    stored = json.loads(re.search('id="images">(.*?)</script>', page, re.DOTALL)[1])
+    (stored,) = map(json.loads, re.findall('id="images">(.*?)</script>', page, re.DOTALL))
     named = set(re.findall('data-image="(.*?)"', page))
-    compared = json.loads(re.search('id="compare-data">(.*?)</script>', page, re.DOTALL)[1])
+    (compared,) = map(json.loads, re.findall('id="compare-data">(.*?)</script>', page, re.DOTALL))
     named |= {id for shown in compared.values() for id in shown.values()}
     assert named == stored.keys()
     assert len(set(stored.values())) == len(stored)

@@ -38,6 +38,7 @@ def test_rows_are_read_back_with_their_values_and_only_under_their_own_rules(tmp
     assert [row.metrics for row in read] == [row.metrics for row in rows]
     assert [row.per_sample for row in read] == [row.per_sample for row in rows]
     assert [row.protocol for row in read] == [row.protocol for row in rows]
+    assert read[-1].canonical is not None
     assert read[-1].canonical.protocol == CANONICAL
     value["rows"][0]["protocol_hash"] = "0" * 12
     with pytest.raises(ValueError, match="the row was made under other rules"):

@@ -45,5 +45,6 @@ def test_short_names_are_unique():
 
 def test_canonical_rows_are_renamed_with_their_rows():
     renamed, other = with_short_names([preset_row(), discrete_row()])
+    assert renamed.canonical is not None
     assert renamed.tokenizer == renamed.canonical.tokenizer == "model"
     assert other.tokenizer == "fsq"

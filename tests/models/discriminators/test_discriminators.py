@@ -147,7 +147,7 @@ def test_sizes_that_exhaust_the_memory_are_refused(kind, name):
 @pytest.mark.parametrize("pooling", ["average", "blur3", "blur4", "blur5"])
 def test_poolings_halve_and_keep_the_mean_of_a_flat_picture(pooling):
     discriminator = make("maskbit", pooling=pooling, num_layers=1)
-    pool = discriminator.blocks[0][1]
+    pool = discriminator.get_submodule("blocks.0.1")
     pooled = pool(torch.ones(1, 8, 12, 12))
     assert pooled.shape == (1, 8, 6, 6)
     torch.testing.assert_close(pooled[..., 1:-2, 1:-2], torch.ones(1, 8, 3, 3))

@@ -14,6 +14,8 @@ from tiny import awaken, tiny_image_configs, tiny_tokenizer, tiny_wetok
 from vistok import VisualTokenizer
 from vistok.models.published.wan import wan_options
 from vistok.tokenizers.adaptation.adapt import adapt_state
+from vistok.tokenizers.bottlenecks.posterior import Gaussian
+from vistok.tokenizers.encoding import Encoding
 
 KL = {"kind": "kl", "latent_channels": 4}
 # Float32 rounding over a few dozen layers, relative to the largest output.
@@ -176,6 +178,12 @@ def inflated(image: VisualTokenizer, video: VisualTokenizer) -> VisualTokenizer:
     return video
 
 
+def distribution(encoding: Encoding) -> Gaussian:
+    """The distribution of the first grid of latents."""
+    assert encoding.posterior is not None
+    return encoding.posterior.grids[0]
+
+
 def assert_same(ours: torch.Tensor, theirs: torch.Tensor) -> None:
     torch.testing.assert_close(ours, theirs, rtol=0, atol=TOLERANCE * float(theirs.abs().max()))
 
@@ -191,17 +199,20 @@ def test_images_first_frames_and_later_frames_are_those_of_the_image_model(name)
     assert factor > 1
     frames = 1 + 2 * factor
     clip = pixels(frames)
-    latents = image.encode(clip[:, :, :1]).posterior.grids[0]
-    ours = video.encode(clip[:, :, :1]).posterior.grids[0]
+    latents = distribution(image.encode(clip[:, :, :1]))
+    ours = distribution(video.encode(clip[:, :, :1]))
     assert_same(ours.mean, latents.mean)
+    assert ours.logvar is not None
+    assert latents.logvar is not None
     assert_same(ours.logvar, latents.logvar)
     assert_same(video.decode_latents(latents.mean), image.decode_latents(latents.mean))
 
     # A clip: a latent frame is that of the last of its frames, and decoded to all of them.
     frame_by_frame = image.encode(clip[:, :, ::factor].transpose(1, 2).flatten(0, 1).unsqueeze(2))
-    expected = frame_by_frame.posterior.grids[0].mean[:, :, 0].unflatten(0, (2, 3)).transpose(1, 2)
+    means = distribution(frame_by_frame).mean
+    expected = means[:, :, 0].unflatten(0, (2, 3)).transpose(1, 2)
     coded = video.encode(clip)
-    assert_same(coded.posterior.grids[0].mean, expected)
+    assert_same(distribution(coded).mean, expected)
     decoded = video.decode(coded)
     images = image.decode(frame_by_frame)[:, :, 0].unflatten(0, (2, 3)).transpose(1, 2)
     group = [0] + [1 + frame // factor for frame in range(frames - 1)]
@@ -230,8 +241,8 @@ def test_group_norms_of_frames_keep_the_first_frame_of_a_clip():
     image, video = Pair(encoder, decoder, *times, shared=GROUP).models()
     inflated(image, video)
     clip = pixels(5, side=8)
-    first = image.encode(clip[:, :, :1]).posterior.grids[0].mean
-    assert_same(video.encode(clip).posterior.grids[0].mean[:, :, :1], first)
+    first = distribution(image.encode(clip[:, :, :1])).mean
+    assert_same(distribution(video.encode(clip)).mean[:, :, :1], first)
     assert_same(video.reconstruct(clip)[:, :, :1], image.reconstruct(clip[:, :, :1]))
 
 
@@ -334,7 +345,8 @@ def test_other_options_of_networks_are_named():
 
 def test_other_numbers_of_stages_are_refused_with_the_stage_that_may_be_added():
     short = Pair([stage(8)], [stage(8)], [stage(8)], [stage(8)])
-    long = Pair(*[[stage(8), stage(8)]] * 4)
+    two = [stage(8), stage(8)]
+    long = Pair(two, two, two, two)
     message = "the encoder has {} stages in start.source and {} in the model.* space: 1, time: T"
     refused(message.format(1, 2), short, long)
     refused(message.format(2, 1), long, short)

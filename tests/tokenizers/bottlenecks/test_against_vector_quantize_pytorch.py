@@ -73,7 +73,7 @@ def test_simvq():
     ours = SimVQ(codebook_size=64, codebook_dim=8)
     ours.table.copy_(theirs.frozen_codebook)
     with torch.no_grad():
-        ours.map.weight.copy_(theirs.code_transform.weight)
+        ours.map.weight.copy_(theirs.get_parameter("code_transform.weight"))
         ours.map.bias.zero_()  # theirs has none
     x = vectors(300, 8)
     out, (codes, indices, loss) = ours(x), theirs(x)

@@ -1,11 +1,14 @@
 """A dual-path tokenizer: one encoder, one decoder, and both ways between them."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from tiny import tiny_tokenizer
 from vistok import FSQ, KL, DualPath, VisualTokenizer, evaluate
 from vistok.tokenizers.adaptation.adapt import adapt_state
+from vistok.tokenizers.bottlenecks.dual_path import PathName
 
 FSQ_BEHIND_LINEAR = {"kind": "multi_token", "quantizer": {"kind": "fsq"}, "dim": 16}
 PLAIN = {"kind": "dual_path", "continuous": {"kind": "plain"}, "quantizer": FSQ_BEHIND_LINEAR}
@@ -17,7 +20,8 @@ def pixels() -> torch.Tensor:
     return torch.rand(2, 3, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
 
 
-def close(a: torch.Tensor, b: torch.Tensor) -> None:
+def close(a: torch.Tensor | None, b: torch.Tensor) -> None:
+    assert a is not None
     torch.testing.assert_close(a, b, atol=1e-6, rtol=1e-5)
 
 
@@ -27,7 +31,9 @@ def test_an_encoding_has_latents_and_their_codes(pixels):
     encoding = tokenizer.encode(pixels)
     mean, logvar = tokenizer.encoder(pixels).chunk(2, dim=1)
     close(encoding.latent, mean)
+    assert encoding.posterior is not None
     close(encoding.posterior.logvar[0], logvar)
+    assert isinstance(tokenizer.bottleneck, DualPath)
     expected = tokenizer.bottleneck.quantizer(mean.movedim(1, -1))
     assert torch.equal(encoding.index, expected.indices)
     close(encoding.code, expected.codes.movedim(-1, 1))
@@ -74,7 +80,8 @@ def test_both_paths_are_the_two_paths_from_one_pass_of_the_encoder(pixels):
     for outputs in ([both], [discrete, continuous]):
         tokenizer.zero_grad()
         for output in outputs:
-            sum((p * p).sum() for p in output.paths.values()).backward(retain_graph=True)
+            squares = torch.stack([(p * p).sum() for p in output.paths.values()])
+            squares.sum().backward(retain_graph=True)
         gradients.append({n: p.grad for n, p in tokenizer.named_parameters()})
     for name, gradient in gradients[0].items():
         torch.testing.assert_close(gradient, gradients[1][name], atol=1e-4, rtol=1e-4, msg=name)
@@ -142,9 +149,11 @@ def test_it_is_saved_and_loaded(pixels, tmp_path):
 def test_an_evaluation_scores_the_path_that_is_named(tmp_path):
     tokenizer = tiny_tokenizer("image", GAUSSIAN).eval()
     tokenizer.save_pretrained(tmp_path)
-    functions = [
-        lambda pixels, path=path: tokenizer.reconstruct(pixels, path) for path in tokenizer.paths
-    ]
+
+    def function(path: PathName) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda pixels: tokenizer.reconstruct(pixels, path)
+
+    functions = map(function, tokenizer.paths)
     subjects = [str(tmp_path), f"continuous:{tmp_path}", *functions]
     rows = evaluate("samples:heldout", subjects, size=32, limit=2, metrics=["psnr"])
     discrete, continuous, *expected = (row.metrics["psnr"] for row in rows)

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.vae import DecoderOutput
+from diffusers.models.modeling_outputs import AutoencoderKLOutput
 from safetensors.torch import load_file, save_file
 
 from commands import vistok
@@ -24,12 +26,12 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 def tiny_autoencoder(widths: tuple[int, ...] = (32, 64), **options: Any) -> AutoencoderKL:
     """An AutoencoderKL of random weights, norms and biases included."""
     torch.manual_seed(0)
-    model = AutoencoderKL(
-        block_out_channels=widths,
-        down_block_types=("DownEncoderBlock2D",) * len(widths),
-        up_block_types=("UpDecoderBlock2D",) * len(widths),
-        **options,
-    )
+    levels: dict[str, Any] = {
+        "block_out_channels": widths,
+        "down_block_types": ("DownEncoderBlock2D",) * len(widths),
+        "up_block_types": ("UpDecoderBlock2D",) * len(widths),
+    }
+    model = AutoencoderKL(**levels, **options)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 1:
@@ -71,12 +73,19 @@ def test_a_folder_is_read_with_its_latents_and_pixels_and_written_back_bit_for_b
 
     side = 8 * tokenizer.spatial_compression
     images = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    theirs = model.encode(images).latent_dist
-    ours = tokenizer.encode_images(images).posterior.grids[0]
+    encoded = model.encode(images)
+    assert isinstance(encoded, AutoencoderKLOutput)
+    theirs = encoded.latent_dist
+    posterior = tokenizer.encode_images(images).posterior
+    assert posterior is not None
+    (ours,) = posterior.grids
+    assert ours.logvar is not None
     assert_same(ours.mean[:, :, 0], theirs.mean)
     assert_same(ours.logvar[:, :, 0], theirs.logvar)
     pixels = tokenizer.decode_latents(theirs.mean.unsqueeze(2))[:, :, 0]
-    assert_same(pixels, model.decode(theirs.mean).sample)
+    decoded = model.decode(theirs.mean)
+    assert isinstance(decoded, DecoderOutput)
+    assert_same(pixels, decoded.sample)
 
     KLConverter().write(tokenizer, tmp_path / "back")
     written = load_file(tmp_path / "back" / WEIGHTS)
@@ -157,7 +166,7 @@ def test_half_precision_is_read_in_fp32_and_weights_are_not_shared():
     assert {tensor.dtype for tensor in tokenizer.state_dict().values()} == {torch.float32}
     tokenizer = read_autoencoder(model.config, model.state_dict())
     with torch.no_grad():
-        tokenizer.encoder.conv_in.weight.zero_()
+        tokenizer.get_parameter("encoder.conv_in.weight").zero_()
     assert model.encoder.conv_in.weight.any()
 
 

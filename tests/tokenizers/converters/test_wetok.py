@@ -64,7 +64,7 @@ def test_the_names_in_the_docstring_are_true():
     tokenizer = tiny_wetok()
     names = reference_names(architecture_of(tokenizer), tokenizer.state_dict())
     rows = re.findall(
-        r"^ +((?:en|de)coder\.\S+) +((?:en|de)coder\.\S+)$", wetok.__doc__, re.MULTILINE
+        r"^ +((?:en|de)coder\.\S+) +((?:en|de)coder\.\S+)$", wetok.__doc__ or "", re.MULTILINE
     )
     assert len(rows) == 3
     for ours, theirs in rows:
@@ -204,11 +204,12 @@ def test_published_names_mean_what_the_description_says(
     noise = torch.randn_like(e.code) if generative else None
     ours = tokenizer.decode(e.codes, noise=noise)
 
-    def without_time(t: torch.Tensor | None) -> torch.Tensor | None:
-        return t if t is None or times is not None else t.squeeze(2)
+    def without_time(t: torch.Tensor) -> torch.Tensor:
+        return t if times is not None else t.squeeze(2)
 
     latent = wetok_by_hand.encode(state, without_time(x), multipliers, 1)
-    theirs = wetok_by_hand.decode(state, without_time(e.code), multipliers, 1, without_time(noise))
+    their_noise = None if noise is None else without_time(noise)
+    theirs = wetok_by_hand.decode(state, without_time(e.code), multipliers, 1, their_noise)
     assert ours.shape == x.shape
     torch.testing.assert_close(without_time(e.latent), latent, atol=1e-10, rtol=0)
     torch.testing.assert_close(without_time(ours), theirs, atol=1e-10, rtol=0)

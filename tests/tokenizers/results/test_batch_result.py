@@ -56,6 +56,7 @@ def test_slices_keep_the_axis_of_the_batch(tokenizer):
     if e.indices is not None:
         assert torch.equal(part.tokens, e.tokens[2:4])
     if e.posterior is not None:
+        assert part.posterior is not None
         assert torch.equal(part.posterior.mean[0], e.posterior.mean[0][2:4])
         assert len(part.posterior) == 2
     assert torch.equal(tokenizer.decode(part), tokenizer.decode(part.codes, e.layout))

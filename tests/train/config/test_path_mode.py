@@ -7,7 +7,7 @@ from runs import assert_same_state, tiny_run
 from tiny import tiny_tokenizer
 from vistok import VisualTokenizer
 from vistok.component import validate
-from vistok.train.config.path_mode import path_of_step
+from vistok.train.config.path_mode import PathMode, path_of_step
 from vistok.train.loop import train
 from vistok.train.losses.gan import build_gan
 from vistok.train.losses.generator import generator_objective
@@ -22,7 +22,7 @@ DUAL = {
 
 
 def test_modes_are_functions_of_the_step():
-    def taken(mode: str, share: float = 0.5, seed: int = 0, steps: int = 1000) -> list[str]:
+    def taken(mode: PathMode, share: float = 0.5, seed: int = 0, steps: int = 1000) -> list[str]:
         return [path_of_step(mode, share, seed, step) for step in range(1, steps + 1)]
 
     for mode in ("both", "discrete", "continuous"):

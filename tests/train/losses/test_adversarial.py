@@ -42,8 +42,11 @@ def test_generator_losses_are_their_formulas():
 def test_the_players_want_opposite_things(name, opponent):
     real, fake = logits(0).requires_grad_(), logits(1).requires_grad_()
     DISCRIMINATOR_LOSSES[name](real, fake).backward()
+    assert real.grad is not None
+    assert fake.grad is not None
     assert real.grad.max() <= 0, "originals are to look more real"
     assert fake.grad.min() >= 0, "reconstructions are to look less real"
     fake.grad = None
     GENERATOR_LOSSES[opponent](fake).backward()
+    assert fake.grad is not None
     assert fake.grad.max() < 0

@@ -49,7 +49,7 @@ class Run:
             generator = torch.Generator().manual_seed(step)
             pixels = torch.rand(2, 3, 1, 16, 16, generator=generator) * 2 - 1
             output = self.tokenizer(pixels)
-            layer = self.tokenizer.decoder.conv_out.weight
+            layer = self.tokenizer.get_parameter("decoder.conv_out.weight")
             played = generator_objective(
                 output, pixels, LOSSES, step=step, gan=self.gan, last_layer=layer
             )

@@ -73,7 +73,7 @@ def test_the_loss_is_the_weighted_sum_of_all_terms():
     assert terms["adversarial_weight"].item() == pytest.approx(0.1)
     assert not any(term.requires_grad for term in terms.values())
     objective.loss.backward()
-    assert tokenizer.decoder.conv_out.weight.grad is not None
+    assert tokenizer.get_parameter("decoder.conv_out.weight").grad is not None
 
 
 def test_what_has_no_weight_is_not_computed_and_pixel_errors_are_always_known():
@@ -86,7 +86,7 @@ def test_what_has_no_weight_is_not_computed_and_pixel_errors_are_always_known():
 @pytest.mark.parametrize("adaptive", [False, True])
 def test_before_its_start_the_adversarial_loss_changes_no_gradient_and_costs_nothing(adaptive):
     tokenizer, output, pixels = played()
-    layer = tokenizer.decoder.conv_out.weight
+    layer = tokenizer.get_parameter("decoder.conv_out.weight")
     game = gan(start_step=2, adaptive=adaptive)
     with_game = losses(adversarial_weight=0.5)
     slopes = []
@@ -97,7 +97,8 @@ def test_before_its_start_the_adversarial_loss_changes_no_gradient_and_costs_not
         slopes.append(torch.autograd.grad(objective.loss, layer, retain_graph=True)[0])
     assert torch.equal(slopes[0], slopes[1])
     assert objective.terms["adversarial_weight"] == objective.terms["generator"] == 0
-    assert game.discriminator.main[3].num_batches_tracked == 0, "it is not called"
+    batches = game.discriminator.get_buffer("main.3.num_batches_tracked")
+    assert batches == 0, "it is not called"
     later = generator_objective(output, pixels, with_game, step=2, gan=game, last_layer=layer)
     assert later.terms.keys() == objective.terms.keys()
     assert min(later.terms["adversarial_weight"], later.terms["generator"]) > 0
@@ -127,7 +128,7 @@ def test_the_generator_pass_leaves_no_gradient_on_the_discriminator_and_frees_it
 
 def test_the_adaptive_weight_balances_both_pulls_at_the_last_layer():
     tokenizer, output, pixels = played()
-    layer = tokenizer.decoder.conv_out.weight
+    layer = tokenizer.get_parameter("decoder.conv_out.weight")
     game = gan(adaptive=True)
     objective = generator_objective(
         output,
@@ -152,14 +153,14 @@ def test_the_adaptive_weight_is_zero_where_nothing_is_learned():
             pixels,
             losses(adversarial_weight=1),
             gan=gan(adaptive=True),
-            last_layer=tokenizer.decoder.conv_out.weight,
+            last_layer=tokenizer.get_parameter("decoder.conv_out.weight"),
         )
     assert objective.terms["adversarial_weight"] == 0
 
 
 def test_a_frozen_last_layer_has_no_adaptive_weight_and_the_error_says_so():
     tokenizer, _, pixels = played()
-    layer = tokenizer.decoder.conv_out.weight.requires_grad_(False)
+    layer = tokenizer.get_parameter("decoder.conv_out.weight").requires_grad_(False)
     with pytest.raises(ValueError, match=r"neither frozen nor sharded"):
         generator_objective(
             tokenizer(pixels),
@@ -189,7 +190,7 @@ def test_an_entropy_boost_without_entropies_is_refused():
 def test_a_learned_log_variance_weighs_the_reconstruction_against_everything_else():
     tokenizer, output, pixels = played({"kind": "kl", "latent_channels": 2, "kl_weight": 0.5})
     likelihood = PixelLikelihood(0.3, (0.9, 0.99), CPU)
-    layer = tokenizer.decoder.conv_out.weight
+    layer = tokenizer.get_parameter("decoder.conv_out.weight")
     game, adaptive = gan(adaptive=True), {"adversarial_weight": 0.8, "l1_weight": 2}
     objective = generator_objective(
         output,

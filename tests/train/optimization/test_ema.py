@@ -25,7 +25,8 @@ def test_the_moving_average_copies_buffers():
     ema = EMA(model, decay=0.9)
     model(torch.randn(8, 2) + 5)
     ema.update(model)
-    assert torch.equal(ema.shadow.running_mean, model.running_mean)
+    average, mean = ema.shadow.get_buffer("running_mean"), model.get_buffer("running_mean")
+    assert torch.equal(average, mean)
 
 
 def test_without_the_warm_up_the_decay_is_constant():

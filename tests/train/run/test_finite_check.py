@@ -86,5 +86,5 @@ def test_what_forward_passes_move_is_restored(tmp_path, how):
     assert "bottleneck.codebook" in moved
     assert not check.passes(INFINITE, step=99)
     assert all(torch.equal(v, before[n]) for n, v in tokenizer.state_dict().items())
-    assert torch.equal(norm.running_mean, torch.zeros(3))
+    assert torch.equal(norm.get_buffer("running_mean"), torch.zeros(3))
     assert norm.num_batches_tracked == 0

@@ -63,7 +63,7 @@ def test_a_package_that_is_not_installed_claims_no_folder(tmp_path, monkeypatch)
 
 def test_a_refused_start_leaves_an_earlier_folder_as_it_was(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    folder.open(tiny_run().to_tree())
+    folder.claim(tiny_run().to_tree())
     before = folder.config.read_text()
     with pytest.raises(ValueError, match="nothing to train"):
         train(tiny_run(freeze=["encoder", "decoder"]), folder.root, "cpu", False)

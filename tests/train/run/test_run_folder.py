@@ -44,10 +44,10 @@ def test_a_run_begun_before_a_setting_existed_goes_on_with_its_default(tmp_path)
 
 def test_a_stored_config_that_cannot_be_read_any_more_is_named_with_its_problem(tmp_path):
     folder = RunFolder(tmp_path / "run")
-    folder.open(tiny_run().to_tree())
+    folder.claim(tiny_run().to_tree())
     folder.config.write_text(folder.config.read_text() + "wings: 2\n")
     with pytest.raises(ValueError, match=r"config.yaml is not a run config .*\nwings: unknown key"):
-        folder.open(tiny_run().to_tree())
+        folder.check(tiny_run().to_tree())
 
 
 def test_fewer_steps_than_done_are_refused_and_leave_the_run_as_it_is(tmp_path, caplog):

@@ -14,6 +14,7 @@ from runs import tiny_run
 from vistok.component import validate
 from vistok.data.sources.bundled import SAMPLES
 from vistok.data.training.order import SampleIndex
+from vistok.data.training.training_set import TrainingSet
 from vistok.train.config.data import Data
 from vistok.train.config.run_config import RunConfig
 from vistok.train.config.training import Train
@@ -49,6 +50,7 @@ def positions(data: TrainingData, start_step: int, count: int) -> list[list[Samp
 def digest(data: TrainingData, start_step: int) -> str:
     """Hash group, position and file name of all samples of 400 micro-batches."""
     lines = []
+    assert isinstance(data.dataset, TrainingSet)
     for batch in positions(data, start_step, 400):
         for index in batch:
             pool, file = data.dataset.pool_at(index)
@@ -140,6 +142,7 @@ def test_a_row_whose_kind_the_source_lacks_is_an_error(source, message):
 
 def test_rows_of_clips_alone_leave_images_out_and_report_it(caplog):
     data = open_data({**ROWS, "buckets": ROWS["buckets"][:2]})
+    assert isinstance(data.dataset, TrainingSet)
     assert {file.kind for file in data.dataset.files} == {"video"}
     assert "left out: the rows of data.buckets take videos" in caplog.text
 

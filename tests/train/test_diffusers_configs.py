@@ -167,6 +167,21 @@ def test_the_config_in_the_file_has_to_be_that_of_the_source(source):
         load_run_config("finetune_decoder", settings)
 
 
+@pytest.mark.parametrize(
+    ("config", "case", "override"),
+    [
+        ("finetune_decoder", "AutoencoderDC", "model.bottleneck={kind: plain, latent_channels: 4}"),
+        ("finetune_decoder", "AutoencoderKLWan", "model.bottleneck.latent_channels=4"),
+        ("discretize_flux", "AutoencoderTiny", "model.encoder.class=null"),
+    ],
+)
+def test_other_classes_take_the_place_of_the_one_in_the_file(config, case, override, tmp_path):
+    settings = [*SMALL, f"start.source={save(case, tmp_path)}", override]
+    encoder, decoder = halves(load_run_config(config, settings).build_tokenizer())
+    assert (encoder.label, decoder.label) == (case, case)
+    assert (encoder.linear is None) == (config == "finetune_decoder")
+
+
 # ---- wrong domains -------------------------------------------------------------------------------
 
 

@@ -260,6 +260,13 @@ def test_wrong_words_and_wrong_files_are_refused(tmp_path: Path) -> None:
         load_tokenizer(name)
 
 
+def test_a_compression_that_the_class_cannot_do_is_refused() -> None:
+    options = {**TINY["AutoencoderKLWan"].options, "temperal_downsample": [True] * 3}
+    half = {"kind": "diffusers", "class": "AutoencoderKLWan", "config": options}
+    with pytest.raises(ValueError, match=r"must be at most 4, got 8"):
+        VisualTokenizer(half, {"kind": "kl", "latent_channels": 4}, half)
+
+
 def test_a_damaged_weights_file_is_named(tmp_path: Path) -> None:
     name = save("AutoencoderTiny", tmp_path)
     weights = tmp_path / "diffusion_pytorch_model.safetensors"

@@ -25,6 +25,15 @@ from vistok.tokenizers.converters.wrapped import to_diffusers
 from vistok.tokenizers.open import load_tokenizer, open_without_weights
 
 DISCRETE = ("VQModel", "VQModel spatial", "AutoencoderVidTok fsq")
+# Other options of classes that are in the table already, which differ in what the class computes.
+VARIANTS = (
+    "AutoencoderKL mean std",
+    "AutoencoderKL no quant conv",
+    "VQModel spatial",
+    "AutoencoderKLCogVideoX invert",
+    "AutoencoderKLLTXVideo noise",
+    "AutoencoderVidTok noncausal",
+)
 
 
 def its_own_way(case: str, model: Any, clips: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -87,7 +96,7 @@ def test_latents_and_pixels_are_those_of_the_class_itself(case: str) -> None:
     assert encoding.layout.grids == (tuple(latents.shape[2:]),)
 
 
-@pytest.mark.parametrize("case", TINY)
+@pytest.mark.parametrize("case", [case for case in TINY if case not in VARIANTS])
 def test_a_class_is_a_full_citizen(case: str, tmp_path: Path) -> None:
     """Encode, store, decode, score, train a step, save, reload, write back."""
     name = save(case, tmp_path / "model")

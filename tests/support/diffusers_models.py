@@ -20,7 +20,7 @@ class Tiny(NamedTuple):
 
 MEAN, STD = [0.3, -0.2, 0.1, -0.4], [1.5, 0.7, 2.0, 0.9]
 
-TINY = {
+_ALL = {
     "AsymmetricAutoencoderKL": Tiny(
         "AsymmetricAutoencoderKL",
         {
@@ -621,6 +621,9 @@ TINY = {
         (8, 16, 16),
     ),
 }
+
+# Those that the installed diffusers has.
+TINY = {case: tiny for case, tiny in _ALL.items() if hasattr(autoencoders, tiny.name)}
 
 
 def build(case: str, seed: int = 0) -> Any:

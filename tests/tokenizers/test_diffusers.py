@@ -240,8 +240,19 @@ def test_every_class_is_either_supported_or_refused_for_a_reason() -> None:
         if name not in SUPPORTED:
             with pytest.raises(ValueError, match=f"^{name} cannot be a tokenizer: .{{20}}"):
                 find_class(name)
-    assert SUPPORTED.keys() == {case.name for case in TINY.values()}
+    assert {case.name for case in TINY.values()} == SUPPORTED.keys() & vars(autoencoders).keys()
     assert not SUPPORTED.keys() & REFUSED.keys()
+
+
+def test_a_class_that_is_newer_than_the_installed_diffusers_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(autoencoders, "AutoencoderKLKVAE", raising=False)
+    half = {"kind": "diffusers", "class": "AutoencoderKLKVAE", "config": {}}
+    with pytest.raises(
+        ValueError, match=r"diffusers \d.* has no AutoencoderKLKVAE; install a newer"
+    ):
+        VisualTokenizer(half, {"kind": "fsq"}, half)
 
 
 def test_wrong_words_and_wrong_files_are_refused(tmp_path: Path) -> None:

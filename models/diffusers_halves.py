@@ -23,9 +23,35 @@ from .blocks.latent_scale import LatentScale
 from .blocks.stream_state import StreamState
 from .network import Decoder, Encoder
 from .wrapped.catalog import find_class
+from .wrapped.wrapped_class import WrappedClass
 
 
-class DiffusersEncoder(Encoder):
+class _Half:
+    """A half of an autoencoder of diffusers: the class that describes it, and its options."""
+
+    wrapped: WrappedClass
+    class_config: dict[str, Any]
+
+    def _describe(self, name: str | None, config: dict[str, Any] | None) -> None:
+        """Find the class, and read from its options which clips it takes."""
+        self.wrapped = find_class(name)
+        self.class_config = options = self.wrapped.options(config)
+        self.temporal_compression, self.spatial_compression = self.wrapped.compression(options)
+        self.first_frames = self.wrapped.first_frames(options)
+        self.frame_step = self.wrapped.frame_step(options)
+        self.checkpoints = self.wrapped.checkpoints
+
+    @property
+    def label(self) -> str:
+        """Name of the class in diffusers."""
+        return self.wrapped.name
+
+    def extra_repr(self) -> str:
+        """Name the class for `repr`."""
+        return self.wrapped.name
+
+
+class DiffusersEncoder(_Half, Encoder):
     """The encoding half of an autoencoder of diffusers.
 
     Args:
@@ -44,15 +70,8 @@ class DiffusersEncoder(Encoder):
         linear: bool | None = None,
     ) -> None:
         super().__init__()
-        self.wrapped = find_class(class_)
-        self.class_config = self.wrapped.options(config)
-        self.temporal_compression, self.spatial_compression = self.wrapped.compression(
-            self.class_config
-        )
-        self.first_frames = self.wrapped.first_frames(self.class_config)
-        self.frame_step = self.wrapped.frame_step(self.class_config)
+        self._describe(class_, config)
         self.framewise = self.wrapped.encodes_frames
-        self.checkpoints = self.wrapped.checkpoints
         self.latent_channels = self.wrapped.latent_channels(self.class_config)
         self.out_channels = out_channels
         native = (self.latent_channels, self.wrapped.moments(self.class_config))
@@ -66,21 +85,13 @@ class DiffusersEncoder(Encoder):
         self.model = self.wrapped.encoding_half(self.class_config)
 
     @property
-    def label(self) -> str:
-        """Name of the class in diffusers."""
-        return self.wrapped.name
-
-    def extra_repr(self) -> str:
-        """Name the class for `repr`."""
-        return self.wrapped.name
-
-    @property
     def latent_scale(self) -> LatentScale:
         """Statistics that were published with the class's latents; none of other ones."""
-        return self._published_scale if self.linear is None else LatentScale()
+        return self.published_scale if self.linear is None else LatentScale()
 
     @property
-    def _published_scale(self) -> LatentScale:
+    def published_scale(self) -> LatentScale:
+        """Statistics of the class's own latents, before any linear layer."""
         return self.wrapped.latent_scale(self.class_config, self.model)
 
     def forward(
@@ -97,11 +108,11 @@ class DiffusersEncoder(Encoder):
         if self.linear is None:
             return moments[:, : self.out_channels]
         latents = moments[:, : self.latent_channels].movedim(1, -1)
-        shift, scale = _shift_and_scale(self._published_scale, latents)
+        shift, scale = _shift_and_scale(self.published_scale, latents)
         return self.linear((latents - shift) * scale).movedim(-1, 1)
 
 
-class DiffusersDecoder(Decoder):
+class DiffusersDecoder(_Half, Decoder):
     """The decoding half of an autoencoder of diffusers.
 
     Args:
@@ -120,15 +131,8 @@ class DiffusersDecoder(Decoder):
         linear: bool | None = None,
     ) -> None:
         super().__init__()
-        self.wrapped = find_class(class_)
-        self.class_config = self.wrapped.options(config)
-        self.temporal_compression, self.spatial_compression = self.wrapped.compression(
-            self.class_config
-        )
-        self.first_frames = self.wrapped.first_frames(self.class_config)
-        self.frame_step = self.wrapped.frame_step(self.class_config)
+        self._describe(class_, config)
         self.framewise = self.wrapped.decodes_frames
-        self.checkpoints = self.wrapped.checkpoints
         self.denoises = self.wrapped.denoises(self.class_config)
         self.injects_noise = self.wrapped.injects_noise(self.class_config)
         channels = self.wrapped.latent_channels(self.class_config)
@@ -140,15 +144,6 @@ class DiffusersDecoder(Decoder):
                 f"{self.wrapped.name}; it emits {in_channels}"
             )
         self.model = self.wrapped.decoding_half(self.class_config)
-
-    @property
-    def label(self) -> str:
-        """Name of the class in diffusers."""
-        return self.wrapped.name
-
-    def extra_repr(self) -> str:
-        """Name the class for `repr`."""
-        return self.wrapped.name
 
     @property
     def last_layer(self) -> nn.Module | None:

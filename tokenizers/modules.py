@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from ..models.catalog import DECODER_DERIVED, DECODERS, ENCODER_DERIVED, ENCODERS
+from ..models.diffusers_halves import DiffusersDecoder, DiffusersEncoder
 from ..models.network import Decoder, Encoder
 from ..models.recorded_arguments import options_of
 from .bottlenecks.bottleneck import Bottleneck
@@ -33,6 +34,24 @@ def with_class_of(encoder: Mapping[str, Any], decoder: Mapping[str, Any]) -> Map
         return decoder
     inherited = {key: encoder.get(key) for key in ("class", "config")}
     return {**decoder, **{k: v for k, v in inherited.items() if decoder.get(k) is None}}
+
+
+def check_linear_layers(encoder: Encoder, decoder: Decoder) -> None:
+    """Raise unless both halves of diffusers have linear layers beside the bottleneck, or neither.
+
+    Latents are normalized before such a layer only, and restored after such a layer only.
+    """
+    if not isinstance(encoder, DiffusersEncoder) or not isinstance(decoder, DiffusersDecoder):
+        return
+    has_layer = {"encoder": encoder.linear is not None, "decoder": decoder.linear is not None}
+    if has_layer["encoder"] == has_layer["decoder"]:
+        return
+    one, other = sorted(has_layer, key=has_layer.__getitem__, reverse=True)
+    raise ValueError(
+        f"the {one} has a linear layer beside the bottleneck, the {other} has none: this "
+        f"{encoder.wrapped.name} has {encoder.latent_channels} latents, the bottleneck takes "
+        f"{encoder.out_channels} channels; set linear to true in both"
+    )
 
 
 def check_modules(parts: Mapping[str, Any]) -> None:

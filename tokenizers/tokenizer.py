@@ -50,6 +50,7 @@ from .layout import Layout, Size, SizeRule
 from .model_card import card_text, write_card
 from .modules import (
     REGISTERED_BY,
+    check_linear_layers,
     check_modules,
     configs_of,
     modules_of_kinds,
@@ -207,6 +208,7 @@ class VisualTokenizer(StrictModel):
         """Set the modules, the bottleneck first, and check that they fit each other."""
         self.bottleneck, self.encoder, self.decoder = bottleneck, encoder, decoder
         self.latent_scale.check(self.bottleneck.code_dim)
+        check_linear_layers(encoder, decoder)
         for axis in ("temporal_compression", "spatial_compression", "first_frames", "frame_step"):
             # Networks without a step of their own take clips of every compressed length.
             ours, theirs = (

@@ -148,12 +148,26 @@ class Kandinsky(WrappedClass):
         return (super().decode(model, latents, conditions) + 1) * (128 / 127.5) - 1
 
 
-class Magvit(WrappedClass):
-    """AutoencoderKLMagvit, whose layers keep frames of the last call if that failed."""
+class GroupsOfFour(WrappedClass):
+    """Classes that encode frames in groups of four, and drop an incomplete group."""
+
+    def options(self, config: Config | None) -> dict[str, Any]:
+        """Return the options of the class; see `WrappedClass.options`."""
+        options = super().options(config)
+        if (time := self.compression(options)[0]) > 4:
+            raise ValueError(
+                f"{self.name} encodes frames in groups of four, so its temporal compression must "
+                f"be at most 4, got {time}"
+            )
+        return options
 
     def frame_step(self, config: Config) -> int:
-        """Return the step between legal numbers of frames, which are encoded in groups of four."""
-        return max(4, self.compression(config)[0])
+        """Return the step between legal numbers of frames."""
+        return 4
+
+
+class Magvit(GroupsOfFour):
+    """AutoencoderKLMagvit, whose layers keep frames of the last call if that failed."""
 
     def encode(self, model: Any, pixels: Tensor) -> Tensor:
         """Return mean and log-variance of the latents."""
@@ -236,17 +250,13 @@ class Mochi(WrappedClass):
         return config["out_channels"]
 
 
-class Wan(WrappedClass):
-    """AutoencoderKLWan and AutoencoderKLQwenImage, which encode frames in groups of four."""
+class Wan(GroupsOfFour):
+    """AutoencoderKLWan and AutoencoderKLQwenImage, whose pixels may be packed in squares."""
 
     def pixel_channels(self, config: Config) -> int:
-        """Return the number of channels of the pixels, which may be packed in squares."""
+        """Return the number of channels of the pixels, unpacked."""
         channels = config["in_channels"] if "in_channels" in config else config["input_channels"]
         return channels // (config.get("patch_size") or 1) ** 2
-
-    def frame_step(self, config: Config) -> int:
-        """Return the step between legal numbers of frames: encode drops an incomplete group."""
-        return max(4, self.compression(config)[0])
 
 
 class VidTok(WrappedClass):

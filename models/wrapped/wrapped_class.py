@@ -48,9 +48,19 @@ class WrappedClass:
 
     @property
     def cls(self) -> Any:
-        """The class itself; importing it loads all of diffusers' autoencoders, for seconds."""
+        """The class itself; importing it loads all of diffusers' autoencoders, for seconds.
+
+        Raises:
+            ValueError: the installed diffusers is older than the class.
+        """
+        import diffusers
         from diffusers.models import autoencoders
 
+        if not hasattr(autoencoders, self.name):
+            raise ValueError(
+                f"diffusers {diffusers.__version__} has no {self.name}; install a newer one: "
+                "pip install --upgrade diffusers"
+            )
         return getattr(autoencoders, self.name)
 
     @property

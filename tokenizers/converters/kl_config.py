@@ -91,7 +91,7 @@ def check_config(config: Mapping[str, Any]) -> KLConfig:
         checked: KLConfig = validate(KLConfig, settings, CLASS)
     except ValueError as error:
         raise ValueError(
-            f"{error}\nvistok's blocks cannot be this network; diffusers:{CLASS}:FOLDER evaluates "
+            f"{error}\nvistok's blocks cannot be this network; diffusers:{CLASS}:FOLDER takes "
             "it as it is"
         ) from error
     for name in ("down_block_types", "up_block_types"):

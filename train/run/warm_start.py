@@ -62,6 +62,7 @@ def load_warm_start(
     is_prior = is_diffusers(source) and start.adapt == "strict"
     adaptation = adapt_state(origin, tokenizer, "halves" if is_prior else start.adapt)
     tokenizer.load_state_dict(adaptation.state)
+    _check_domain(source, origin, tokenizer)
     log.info("start: %s of %s: %s", start.weights, checkpoint or source, adaptation)
     if not carries:
         return None
@@ -114,6 +115,27 @@ def _finished(source: str, target: VisualTokenizer) -> VisualTokenizer:
         )
     model = load_model(found)
     return read_autoencoder(model.config, model.state_dict())
+
+
+def _check_domain(source: str, origin: VisualTokenizer, target: VisualTokenizer) -> None:
+    """Raise if two wrapped encoders normalize the same latents in different ways.
+
+    Local folders are compared with the config before a run; this is for models from the hub, too.
+    """
+    theirs, ours = origin.encoder, target.encoder
+    if not isinstance(theirs, DiffusersEncoder) or not isinstance(ours, DiffusersEncoder):
+        return
+    given, expected = ours.published_scale.to_config(), theirs.published_scale.to_config()
+    wrong = [
+        f"{name} is {given[name]!r} in model.encoder.config, but {expected[name]!r} in start.source"
+        for name in given
+        if given[name] != expected[name]
+    ]
+    if wrong:
+        raise ValueError(
+            f"start.source={source} normalizes latents otherwise: {'; '.join(wrong)}; "
+            "use the source's values"
+        )
 
 
 def finished_tokenizer(source: str) -> str:

@@ -198,7 +198,7 @@ def test_attention_of_older_files_is_read():
     ],
 )
 def test_settings_that_the_blocks_do_not_have_are_refused_by_name(change, message):
-    remedy = "cannot be this network; diffusers:AutoencoderKL:FOLDER evaluates it as it is"
+    remedy = "cannot be this network; diffusers:AutoencoderKL:FOLDER takes it as it is"
     with pytest.raises(ValueError, match=rf"(?s){message}.*{remedy}"):
         read_autoencoder(change, {})
 

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ...config import load_config
 from ..bottlenecks.dual_path import DualPath
-from ..bottlenecks.fsq import FSQ
+from ..bottlenecks.fsq import DEFAULT_LEVELS, FSQ
 from ..bottlenecks.ibq import IBQ
 from ..bottlenecks.kl import KL
 from ..bottlenecks.multi_token import MultiToken
@@ -82,7 +82,8 @@ class OneVAEConverter(Converter):
         return Conversion(
             source=checkpoint,
             tokenizer=tokenizer.eval(),
-            weights=f"{averaged} averaged and {len(used) - averaged} raw tensors",
+            weights=f"{averaged} averaged and {len(used) - averaged} raw tensors"
+            + _default_levels(tokenizer, settings),
             used=len(used),
             ignored=ignored,
         )
@@ -205,6 +206,12 @@ def build_tokenizer(
     return architecture.build(
         {"kind": "dual_path", "continuous": continuous, "quantizer": quantizer}
     )
+
+
+def _default_levels(tokenizer: VisualTokenizer, settings: QuantSettings) -> str:
+    """Return a remark on the levels of an FSQ for which no config gives them."""
+    assumed = settings.levels is None and any(isinstance(m, FSQ) for m in tokenizer.modules())
+    return f"; FSQ levels {DEFAULT_LEVELS} as published, not in the file" if assumed else ""
 
 
 def _check_bottleneck(tokenizer: VisualTokenizer) -> None:

@@ -9,7 +9,7 @@ IBQ are alike, and those of FSQ do not tell its levels: `--config` gives `quant_
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from ...component import validate
@@ -37,7 +37,7 @@ class QuantSettings(BaseModel):
     quant_type: QuantType | None = None
     levels: tuple[PositiveInt, ...] | None = None
     num_codebooks: PositiveInt | None = None
-    beta: PositiveFloat = 0.25
+    beta: NonNegativeFloat = 0.25
     legacy: bool = True
 
 

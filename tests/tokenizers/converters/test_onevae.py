@@ -95,6 +95,8 @@ def test_every_quantizer_is_written_under_the_published_names_and_read_again(nam
     again = conversion.tokenizer
     assert not again.training
     assert conversion.ignored == {"record of recent indices": 1}
+    assumed = "levels (8, 8, 8, 5, 5, 5) as published" in conversion.weights
+    assert assumed == (name in ("two tokens of FSQ", "projected FSQ"))
     own = tokenizer.state_dict()
     assert own.keys() == again.state_dict().keys()
     assert all(torch.equal(tensor, own[key]) for key, tensor in again.state_dict().items())

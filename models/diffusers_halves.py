@@ -12,7 +12,6 @@ expect values around one. The layers begin as the identity, cut to their channel
 room for all latents starts training from exactly those.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from jaxtyping import Float
@@ -23,7 +22,7 @@ from .blocks.latent_scale import LatentScale
 from .blocks.stream_state import StreamState
 from .network import Decoder, Encoder
 from .wrapped.catalog import find_class
-from .wrapped.wrapped_class import WrappedClass
+from .wrapped.wrapped_class import WrappedClass, on_frames
 
 
 class _Half:
@@ -102,7 +101,7 @@ class DiffusersEncoder(_Half, Encoder):
         def encode(x: Tensor) -> Tensor:
             return self.wrapped.encode(self.model, x)
 
-        moments = _framewise(encode, pixels) if self.framewise else encode(pixels)
+        moments = on_frames(encode, pixels) if self.framewise else encode(pixels)
         if state is not None:
             state.first_chunk = False
         if self.linear is None:
@@ -168,7 +167,7 @@ class DiffusersDecoder(_Half, Decoder):
             latents = (vectors / factor + shift).movedim(-1, 1)
         if state is not None:
             state.first_chunk = False
-        return _framewise(decode, latents) if self.framewise else decode(latents)
+        return on_frames(decode, latents) if self.framewise else decode(latents)
 
 
 def _identity(inputs: int, outputs: int) -> nn.Linear:
@@ -183,10 +182,3 @@ def _shift_and_scale(scale: LatentScale, vectors: Tensor) -> tuple[Tensor, Tenso
     """Return the statistics of vectors (..., C), on their device and in their dtype."""
     shift, factor = scale.per_channel(vectors.shape[-1])
     return shift.to(vectors), factor.to(vectors)
-
-
-def _framewise(network: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
-    """Apply a network of images (B, C, H, W) to every frame of clips (B, C, T, H, W)."""
-    B, T = clips.shape[0], clips.shape[2]
-    images = network(clips.transpose(1, 2).flatten(0, 1))
-    return images.unflatten(0, (B, T)).transpose(1, 2)

@@ -27,11 +27,13 @@ class DiffusersSource:
         wrapped: its class.
         model_id: local folder or hub id.
         subfolder: folder inside; empty for none.
+        is_local: whether it is a folder, existing or not.
     """
 
     wrapped: WrappedClass
     model_id: str
     subfolder: str
+    is_local: bool
 
     def __str__(self) -> str:
         path = f"{self.model_id}/{self.subfolder}" if self.subfolder else self.model_id
@@ -40,8 +42,7 @@ class DiffusersSource:
     @property
     def folder(self) -> Path | None:
         """The folder with config.json, if the model is local."""
-        folder = Path(self.model_id) / self.subfolder
-        return folder if Path(self.model_id).is_dir() else None
+        return Path(self.model_id) / self.subfolder if self.is_local else None
 
 
 def is_diffusers(name: Any) -> bool:
@@ -85,6 +86,7 @@ def read_options(source: DiffusersSource) -> dict[str, Any]:
             config = source.wrapped.cls.load_config(source.model_id, subfolder=source.subfolder)
         except OSError as error:
             raise _not_found(source, error) from error
+        _check_class(config, source)
     return _known_options(source.wrapped, config, str(source))
 
 
@@ -97,6 +99,8 @@ def load_model(source: DiffusersSource, dtype: torch.dtype = torch.float32) -> A
             fit the config.
     """
     read_options(source)
+    if source.folder is not None and not [*source.folder.glob("diffusion_pytorch_model*")]:
+        raise FileNotFoundError(f"{source.folder} has a config.json, but no weights beside it")
     try:
         model, info = source.wrapped.cls.from_pretrained(
             source.model_id,
@@ -105,9 +109,12 @@ def load_model(source: DiffusersSource, dtype: torch.dtype = torch.float32) -> A
             output_loading_info=True,
         )
     except OSError as error:
-        if source.folder is not None and (source.folder / "config.json").is_file():
+        if source.is_local:
             raise ValueError(weights_mismatch_message(source, str(error))) from error
         raise _not_found(source, error) from error
+    except (TypeError, KeyError, IndexError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{source}: {source.wrapped.name} refuses its config: {reason}") from error
     except (ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).partition(" If you want")[0]
         raise ValueError(weights_mismatch_message(source, reason)) from error
@@ -145,36 +152,48 @@ def _read_config(file: Path) -> dict[str, Any]:
     return config
 
 
-def _split_subfolder(path: str) -> tuple[str, str]:
-    """Split a path into the folder or hub id and the subfolder in it."""
+def _split_subfolder(path: str) -> tuple[str, str, bool]:
+    """Split a path into the folder or hub id and the subfolder in it, and tell which it is."""
     looks_local = Path(path).is_absolute() or path.startswith((".", "~")) or Path(path).exists()
     if looks_local:
         folder = Path(path).expanduser()
         in_pipeline = not (folder / "config.json").exists() and (folder / "vae").is_dir()
-        return str(folder), "vae" if in_pipeline else ""
+        return str(folder), "vae" if in_pipeline else "", True
     owner, _, rest = path.partition("/")
     name, _, subfolder = rest.partition("/")
-    return f"{owner}/{name}" if name else owner, subfolder
+    return f"{owner}/{name}" if name else owner, subfolder, False
 
 
 def _check_folder(source: DiffusersSource) -> None:
     """Raise if a local folder does not hold a model of the class."""
     name, folder = source.wrapped.name, source.folder
     if folder is None:
-        if Path(source.model_id).is_absolute() or source.model_id.startswith("."):
-            raise FileNotFoundError(f"no {name} at {source.model_id}: there is no such folder")
         return
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no {name} at {folder}: there is no such folder")
     file = folder / "config.json"
     if not file.is_file():
         raise FileNotFoundError(
             f"no {name} at {folder}: expected a folder with config.json and weights, as "
             "diffusers' save_pretrained writes it"
         )
-    stored = _read_config(file).get("_class_name")
-    if stored != name:
+    _check_class(_read_config(file), source)
+
+
+def _check_class(config: dict[str, Any], source: DiffusersSource) -> None:
+    """Raise if a config names another class, or none."""
+    stored, place = config.get("_class_name"), source.folder or source.model_id
+    if stored == source.wrapped.name:
+        return
+    if not isinstance(stored, str):
         raise ValueError(
-            f"{folder} contains a {stored}, not a {name}; write {PREFIX}{stored}:{source.model_id}"
+            f"config.json of {place} does not name its class (_class_name), as diffusers' "
+            "save_pretrained writes it"
         )
+    raise ValueError(
+        f"{place} holds the class {stored}, not {source.wrapped.name}; "
+        f"write {PREFIX}{stored}:{source.model_id}"
+    )
 
 
 def _not_found(source: DiffusersSource, error: Exception) -> FileNotFoundError:

@@ -20,6 +20,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from safetensors import SafetensorError
 
 from ..checksums import compare_checksums, write_checksums
+from ..models.wrapped.catalog import SUPPORTED
 from ..option_errors import did_you_mean
 from .modules import REGISTERED_BY
 from .weights_header import WEIGHTS, differences, read_header
@@ -100,6 +101,11 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> dict[str, Any]:
         FileNotFoundError: there is no config.
         ValueError: it is not valid JSON, of another class, or has unknown keys.
     """
+    if str(source).startswith("diffusers:"):
+        raise ValueError(
+            f"{source!r} is no saved tokenizer: load the model with diffusers, and pass it to "
+            "VisualTokenizer.from_diffusers; jobs and commands take the name as it is"
+        )
     path = Path(source)
     # A hub id is `owner/name`; anything else that looks like a path is a path.
     looks_local = path.is_absolute() or str(source).startswith(".") or len(path.parts) > 2
@@ -113,7 +119,10 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> dict[str, Any]:
     config = _read_config(file) if is_local else _download_config(cls, source, kwargs)
     found = config.get("_class_name")
     if found != cls.__name__:
-        raise ValueError(f"{source} holds a {str(found)[:MAX_REASON]}, not a {cls.__name__}")
+        remedy = f"; write diffusers:{found}:{source}" if found in tuple(SUPPORTED) else ""
+        raise ValueError(
+            f"{source} holds the class {str(found)[:MAX_REASON]}, not {cls.__name__}{remedy}"
+        )
     known = set(inspect.signature(cls.__init__).parameters) - {"self"}
     for key in config:
         if not key.startswith("_") and key not in known:

@@ -38,7 +38,7 @@ def encode_chunks(
         frames.check(chunk)
         T, H, W = chunk.shape[2:]
         rule.check_chunk(T, first=state.first_chunk)
-        rule.check((1, H, W))
+        rule.check((rule.first_frames, H, W))
         yield encode(chunk, state)
 
 
@@ -89,7 +89,7 @@ def check_streamable(network: Encoder | Decoder, state: StreamState) -> None:
         return
     if sees_whole_clip(network):
         raise ValueError(
-            "this tokenizer's norms span whole clips: encode and decode without a stream"
+            "this tokenizer takes whole clips only: encode and decode without a stream"
         )
     if isinstance(network, Decoder) and network.injects_noise:
         raise ValueError("this decoder injects noise into whole clips: decode without a stream")

@@ -187,6 +187,8 @@ def _stream(
             piece = next(decoded, None)
         if piece is None:
             return
+        if not piece.isfinite().all():
+            raise FloatingPointError("the tokenizer decodes to NaN or infinity; check its weights")
         images = to_uint8(piece[0]).cpu()
         # Padding frames come last, when the number of frames read is final.
         count = min(images.shape[1], num_read - num_yielded)

@@ -40,26 +40,23 @@ class LatentScale:
     shift_factor: float | None = None
     latent_patch_size: int = 1
 
-    def __post_init__(self) -> None:
-        for name in ("latents_mean", "latents_std"):
-            object.__setattr__(self, name, _channel_values(name, getattr(self, name)))
-        for name in ("scaling_factor", "shift_factor"):
-            value = getattr(self, name)
-            if value is not None and not _is_finite(value):
-                raise ValueError(f"{name} must be a finite number, got {value!r}")
-            object.__setattr__(self, name, None if value is None else float(value))
-        size = self.latent_patch_size
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"latent_patch_size must be a whole number >= 1, got {size!r}")
-
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "LatentScale":
-        """Read the statistics from a tokenizer's config, which names them as the attributes.
+        """Read the statistics from a config that names them as the attributes, where it has them.
 
         Raises:
             ValueError: values that are not finite numbers.
         """
-        return cls(**{field.name: config[field.name] for field in fields(cls)})
+        side = config.get("latent_patch_size", 1)
+        if not isinstance(side, int) or isinstance(side, bool) or side < 1:
+            raise ValueError(f"latent_patch_size must be a whole number >= 1, got {side!r}")
+        return cls(
+            latents_mean=_channel_values("latents_mean", config.get("latents_mean")),
+            latents_std=_channel_values("latents_std", config.get("latents_std")),
+            scaling_factor=_number("scaling_factor", config.get("scaling_factor")),
+            shift_factor=_number("shift_factor", config.get("shift_factor")),
+            latent_patch_size=side,
+        )
 
     def to_config(self) -> dict[str, Any]:
         """Return the statistics by the names of the attributes, as plain lists and numbers."""
@@ -193,6 +190,17 @@ def _channel_values(name: str, values: Any) -> ChannelValues | None:
     if not _is_list(values) or not all(map(_is_finite, values)):
         raise ValueError(f"{name} must be a list of finite numbers, got {values!r}")
     return [float(value) for value in values]
+
+
+def _number(name: str, value: Any) -> float | None:
+    """Return a factor as a float.
+
+    Raises:
+        ValueError: anything but a finite number.
+    """
+    if value is not None and not _is_finite(value):
+        raise ValueError(f"{name} must be a finite number, got {value!r}")
+    return None if value is None else float(value)
 
 
 def _is_list(value: Any) -> bool:

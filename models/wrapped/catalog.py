@@ -9,9 +9,9 @@ from .classes import (
     KVAE,
     LTX,
     Allegro,
+    Certain,
     CogVideoX,
     Cosmos,
-    DeepCompression,
     Flux2,
     Kandinsky,
     KVAEVideo,
@@ -19,7 +19,6 @@ from .classes import (
     Mochi,
     OneByOne,
     TemporalDecoder,
-    Tiny,
     VectorQuantized,
     VidTok,
     Wan,
@@ -49,8 +48,8 @@ def _halvings(option: str) -> Callable[[Config], int]:
 
 
 def _deep_compression(config: Config) -> tuple[int, int]:
-    first, *others = config["encoder_layers_per_block"][:-1]
-    return 1, 2 ** ((first == 0) + (first > 0) + sum(layers > 0 for layers in others))
+    _, *others = config["encoder_layers_per_block"][:-1]  # the first level always halves
+    return 1, 2 ** (1 + sum(layers > 0 for layers in others))
 
 
 def _ltx(config: Config) -> tuple[int, int]:
@@ -92,12 +91,10 @@ _IMAGES = (
         checkpoints=False,
     ),
     KVAE("AutoencoderKLKVAE", _levels("ch_mult"), channels_option="z_channels"),
-    DeepCompression("AutoencoderDC", _deep_compression, gaussian=False, checkpoints=False),
-    # Under checkpointing diffusers' AutoencoderTiny encodes other pixels.
-    Tiny(
-        "AutoencoderTiny", _levels("encoder_block_out_channels"), gaussian=False, checkpoints=False
-    ),
-    VectorQuantized("VQModel", _levels("block_out_channels"), gaussian=False, checkpoints=False),
+    Certain("AutoencoderDC", _deep_compression, result="latent", checkpoints=False),
+    # Under checkpointing this class forgets to move pixels to [0, 1] before it encodes them.
+    Certain("AutoencoderTiny", _levels("encoder_block_out_channels"), checkpoints=False),
+    VectorQuantized("VQModel", _levels("block_out_channels"), checkpoints=False),
     TemporalDecoder("AutoencoderKLTemporalDecoder", _levels("block_out_channels")),
 )
 _CLIPS = (
@@ -109,7 +106,7 @@ _CLIPS = (
         "AutoencoderKLCogVideoX",
         _levels("block_out_channels", _time_declared),
     ),
-    Cosmos("AutoencoderKLCosmos", _declared, gaussian=False),
+    Cosmos("AutoencoderKLCosmos", _declared),
     WrappedClass("AutoencoderKLHunyuanVideo", _declared),
     OneByOne("AutoencoderKLHunyuanVideo15", _declared),
     # Under checkpointing the next two recompute with other frames kept by their layers.
@@ -117,7 +114,6 @@ _CLIPS = (
         "AutoencoderKLKVAEVideo",
         _levels("ch_mult", lambda config: config["temporal_compress_times"]),
         channels_option="z_channels",
-        gaussian=False,
         checkpoints=False,
     ),
     Magvit("AutoencoderKLMagvit", _magvit, checkpoints=False),

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..blocks.conditions import Conditions
 from ..blocks.latent_scale import LatentScale
-from .wrapped_class import Config, WrappedClass
+from .wrapped_class import Config, WrappedClass, on_frames
 
 # ---- images --------------------------------------------------------------------------------------
 
@@ -28,23 +29,23 @@ class Flux2(WrappedClass):
         return LatentScale(mean.tolist(), std.tolist(), latent_patch_size=side)
 
 
-class Tiny(WrappedClass):
-    """AutoencoderTiny, whose latents have no log-variance."""
+@dataclass(frozen=True)
+class Certain(WrappedClass):
+    """Classes whose latents have no log-variance.
+
+    Attributes:
+        result: attribute of the result of `encode` that holds the latents.
+    """
+
+    gaussian: bool = False
+    result: str = "latents"
 
     def encode(self, model: Any, pixels: Tensor) -> Tensor:
-        """Return the latents, which are certain."""
-        return model.encode(pixels).latents
+        """Return the latents; of a class with a codebook, before they are quantized."""
+        return getattr(model.encode(pixels), self.result)
 
 
-class DeepCompression(WrappedClass):
-    """AutoencoderDC, whose latents have no log-variance."""
-
-    def encode(self, model: Any, pixels: Tensor) -> Tensor:
-        """Return the latents, which are certain."""
-        return model.encode(pixels).latent
-
-
-class VectorQuantized(WrappedClass):
+class VectorQuantized(Certain):
     """VQModel, whose codebook becomes the bottleneck's."""
 
     bottleneck_parts = ("quantize",)
@@ -61,10 +62,6 @@ class VectorQuantized(WrappedClass):
     def bottleneck_weights(self) -> dict[str, str]:
         """Return the names of the codebook."""
         return {"quantize.embedding.weight": "codebook"}
-
-    def encode(self, model: Any, pixels: Tensor) -> Tensor:
-        """Return the latents before they are quantized."""
-        return model.encode(pixels).latents
 
     def decode(self, model: Any, latents: Tensor, conditions: Conditions) -> Tensor:
         """Return the pixels of codes; by an option of the class, its own decode takes indices."""
@@ -85,13 +82,12 @@ class TemporalDecoder(WrappedClass):
 
     def decode(self, model: Any, latents: Tensor, conditions: Conditions) -> Tensor:
         """Return the pixels of a clip, whose frames diffusers takes as a batch."""
-        B, T = latents.shape[0], latents.shape[2]
-        images = model.decode(latents.transpose(1, 2).flatten(0, 1), num_frames=T).sample
-        return images.unflatten(0, (B, T)).transpose(1, 2)
+        frames = latents.shape[2]
+        return on_frames(lambda z: model.decode(z, num_frames=frames).sample, latents)
 
 
 class Allegro(WrappedClass):
-    """AutoencoderKLAllegro, which is not causal: clips have k * 4 frames.
+    """AutoencoderKLAllegro, which is not causal: no frame is coded alone.
 
     Its encode and decode exist only in tiles of fixed size. Here the networks themselves are
     called, with clips of any legal size, which is the same for a clip of one tile.
@@ -103,11 +99,11 @@ class Allegro(WrappedClass):
 
     def encode(self, model: Any, pixels: Tensor) -> Tensor:
         """Return mean and log-variance of the latents."""
-        return _on_frames(model.quant_conv, model.encoder(pixels))
+        return on_frames(model.quant_conv, model.encoder(pixels))
 
     def decode(self, model: Any, latents: Tensor, conditions: Conditions) -> Tensor:
         """Return the pixels of a clip."""
-        return model.decoder(_on_frames(model.post_quant_conv, latents))
+        return model.decoder(on_frames(model.post_quant_conv, latents))
 
 
 class KVAE(WrappedClass):
@@ -124,16 +120,23 @@ class KVAE(WrappedClass):
         return options
 
 
-class KVAEVideo(WrappedClass):
-    """AutoencoderKLKVAEVideo, whose log-variance is zero whatever the clip: it is left out."""
+@dataclass(frozen=True)
+class MeanOnly(WrappedClass):
+    """Classes whose distribution of latents says nothing but its mean."""
 
-    def frame_step(self, config: Config) -> int:
-        """Return the length of its segments; decode drops frames after some incomplete ones."""
-        return 16
+    gaussian: bool = False
 
     def encode(self, model: Any, pixels: Tensor) -> Tensor:
         """Return the mean of the latents."""
         return model.encode(pixels).latent_dist.mode()
+
+
+class KVAEVideo(MeanOnly):
+    """AutoencoderKLKVAEVideo, whose log-variance is zero whatever the clip."""
+
+    def frame_step(self, config: Config) -> int:
+        """Return the length of its segments; decode drops frames after some incomplete ones."""
+        return 16
 
 
 class Kandinsky(WrappedClass):
@@ -185,19 +188,27 @@ class CogVideoX(WrappedClass):
 
     def latent_scale(self, config: Config, model: Any) -> LatentScale:
         """Return the factor alone, which is all that its pipelines read."""
-        return LatentScale(scaling_factor=config["scaling_factor"])
+        return LatentScale.from_config({"scaling_factor": config["scaling_factor"]})
 
     def frame_step(self, config: Config) -> int:
         """Return the step between legal numbers of frames, 8 in published models."""
         return 2 * self.compression(config)[0]
 
 
-class Cosmos(WrappedClass):
+class Cosmos(MeanOnly):
     """AutoencoderKLCosmos, whose statistics differ between latent frames."""
 
-    def encode(self, model: Any, pixels: Tensor) -> Tensor:
-        """Return the latents; diffusers calls them a distribution, without a log-variance."""
-        return model.encode(pixels).latent_dist.mode()
+    def options(self, config: Config | None) -> dict[str, Any]:
+        """Return the options of the class; see `WrappedClass.options`."""
+        options = super().options(config)
+        channels = self.latent_channels(options)
+        for name in ("latents_mean", "latents_std"):
+            if (values := options[name]) is not None and len(values) % channels:
+                raise ValueError(
+                    f"{name} must have as many values for each of the {channels} latent channels, "
+                    f"got {len(values)} in all"
+                )
+        return options
 
     def latent_scale(self, config: Config, model: Any) -> LatentScale:
         """Return the statistics, which the config lists in one row, channel after channel.
@@ -236,10 +247,11 @@ class LTX(WrappedClass):
 
     def latent_scale(self, config: Config, model: Any) -> LatentScale:
         """Return the statistics stored with the weights."""
-        if model.latents_mean.is_meta:
-            return LatentScale(scaling_factor=config["scaling_factor"])
-        mean, std = model.latents_mean.tolist(), model.latents_std.tolist()
-        return LatentScale(mean, std, scaling_factor=config["scaling_factor"])
+        scale = {"scaling_factor": config["scaling_factor"]}
+        if not model.latents_mean.is_meta:
+            scale["latents_mean"] = model.latents_mean.tolist()
+            scale["latents_std"] = model.latents_std.tolist()
+        return LatentScale.from_config(scale)
 
 
 class Mochi(WrappedClass):
@@ -303,12 +315,6 @@ class VidTok(WrappedClass):
         decoded = model.decoder(latents)[:, :, copies:]
         model._empty_causal_cached(model.decoder)
         return decoded
-
-
-def _on_frames(layer: nn.Module, clips: Tensor) -> Tensor:
-    """Apply a layer of images to every frame of clips (B, C, T, H, W)."""
-    images = layer(clips.transpose(1, 2).flatten(0, 1))
-    return images.unflatten(0, (clips.shape[0], -1)).transpose(1, 2)
 
 
 @contextmanager

@@ -99,12 +99,26 @@ class WrappedClass:
         if missing:
             raise ValueError(f"config lacks {', '.join(missing)} of {self.name}")
         options = {key: parameter.default for key, parameter in parameters.items()} | given
+        self._check_types(options)
         channels = self.pixel_channels(options)
         if channels != 3:
             raise ValueError(
                 f"this {self.name} codes pixels of {channels} channels; vistok codes RGB, 3"
             )
         return options
+
+    def _check_types(self, options: Config) -> None:
+        """Raise unless compression and channels can be read from the options."""
+        try:
+            compression, channels = self.compression(options), self.latent_channels(options)
+        except (TypeError, KeyError, IndexError, AttributeError, ValueError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"the config is none of {self.name} ({reason})") from error
+        if not all(isinstance(value, int) and value > 0 for value in (*compression, channels)):
+            raise ValueError(
+                f"the config is none of {self.name}: compression {compression}, {channels!r} "
+                "latent channels; all must be whole numbers"
+            )
 
     def pixel_channels(self, config: Config) -> int:
         """Return the number of channels of the pixels."""
@@ -150,12 +164,7 @@ class WrappedClass:
             config: options of the class.
             model: either half, for classes that keep statistics beside their weights.
         """
-        return LatentScale(
-            latents_mean=config.get("latents_mean"),
-            latents_std=config.get("latents_std"),
-            scaling_factor=config.get("scaling_factor"),
-            shift_factor=config.get("shift_factor"),
-        )
+        return LatentScale.from_config(config)
 
     # ---- networks -------------------------------------------------------------------------------
 
@@ -203,3 +212,10 @@ class WrappedClass:
         layer = getattr(model.decoder, "conv_out", None)
         layer = getattr(layer, "conv", layer)
         return layer if isinstance(layer, nn.Conv2d | nn.Conv3d) else None
+
+
+def on_frames(network: Callable[[Tensor], Tensor], clips: Tensor) -> Tensor:
+    """Apply a network of images (B, C, H, W) to every frame of clips (B, C, T, H, W)."""
+    B, T = clips.shape[0], clips.shape[2]
+    images = network(clips.transpose(1, 2).flatten(0, 1))
+    return images.unflatten(0, (B, T)).transpose(1, 2)

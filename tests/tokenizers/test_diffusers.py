@@ -16,6 +16,7 @@ from vistok import (
     decode_shards,
     encode_source,
     evaluate,
+    reconstruct_file,
     save_image,
     save_video,
 )
@@ -261,7 +262,7 @@ def test_wrong_words_and_wrong_files_are_refused(tmp_path: Path) -> None:
         load_tokenizer("diffusers:AutoencoderLK:x")
     with pytest.raises(ValueError, match="written diffusers:<Class>:<path or hub id>"):
         load_tokenizer("diffusers:AutoencoderKL")
-    with pytest.raises(ValueError, match="contains a AutoencoderKL, not a VQModel"):
+    with pytest.raises(ValueError, match="holds the class AutoencoderKL, not VQModel; write"):
         load_tokenizer(f"diffusers:VQModel:{tmp_path / 'kl'}")
     with pytest.raises(FileNotFoundError, match="there is no such folder"):
         load_tokenizer(f"diffusers:VQModel:{tmp_path / 'nothing'}")
@@ -285,6 +286,54 @@ def test_a_compression_that_the_class_cannot_do_is_refused() -> None:
     half = {"kind": "diffusers", "class": "AutoencoderKLWan", "config": options}
     with pytest.raises(ValueError, match=r"must be at most 4, got 8"):
         VisualTokenizer(half, {"kind": "kl", "latent_channels": 4}, half)
+
+
+def test_names_that_look_like_paths_are_paths(tmp_path: Path, monkeypatch: Any) -> None:
+    name = save("AutoencoderTiny", tmp_path / "a" / "b")
+    monkeypatch.chdir(tmp_path)
+    assert load_tokenizer("diffusers:AutoencoderTiny:./a/b").spatial_compression == 4
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        load_tokenizer("diffusers:AutoencoderTiny:./a/c")
+    with pytest.raises(FileNotFoundError, match="there is no such folder"):
+        load_tokenizer(f"{name}/config.json")
+    with pytest.raises(ValueError, match=r"write diffusers:AutoencoderTiny:"):
+        load_tokenizer(tmp_path / "a" / "b")
+    next((tmp_path / "a" / "b").glob("*.safetensors")).unlink()
+    with pytest.raises(FileNotFoundError, match="no weights beside it"):
+        load_tokenizer(name)
+
+
+@pytest.mark.parametrize(
+    ("case", "wrong"),
+    [
+        ("AutoencoderKL", {"latent_channels": "4"}),
+        ("AutoencoderKL", {"block_out_channels": None}),
+        ("AutoencoderKLWan", {"dim_mult": None}),
+        ("AutoencoderKLCosmos", {"latents_mean": [0.0] * 15}),
+        ("AutoencoderKL", {"down_block_types": ["Foo"] * 3}),
+    ],
+)
+def test_configs_of_the_wrong_types_are_named(case: str, wrong: Any, tmp_path: Path) -> None:
+    name = save(case, tmp_path)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    with pytest.raises(ValueError, match=f"(?s)diffusers:{TINY[case].name}:.*"):
+        load_tokenizer(name)
+
+
+def test_clips_of_classes_that_are_not_causal_are_reconstructed(tmp_path: Path) -> None:
+    tokenizer = VisualTokenizer.from_diffusers(build("AutoencoderVidTok noncausal"))
+    clip = torch.rand(1, 3, 7, 16, 16)
+    save_video(clip, tmp_path / "clip.mp4", fps=8)
+    restored = reconstruct_file(tmp_path / "clip.mp4", tokenizer, tmp_path / "out")
+    assert restored.frames == 7
+    (part,) = tokenizer.encode_stream([clip[:, :, :4]])
+    assert torch.equal(part.latent, tokenizer.encode(clip[:, :, :4]).latent)
+    broken = VisualTokenizer.from_diffusers(build("AutoencoderKL"))
+    next(broken.decoder.parameters()).data.fill_(float("nan"))
+    save_image(clip[:, :, :1], tmp_path / "image.png")
+    with pytest.raises(FloatingPointError, match="decodes to NaN or infinity"):
+        reconstruct_file(tmp_path / "image.png", broken, tmp_path / "out")
 
 
 def test_a_damaged_weights_file_is_named(tmp_path: Path) -> None:

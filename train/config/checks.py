@@ -20,8 +20,14 @@ from .run_config import RunConfig, component_problems
 NO_SOURCE = "data.source is not set: set the training data, --set data.source=FOLDER"
 
 
-def check_run_config(tree: Tree) -> tuple[RunConfig | None, list[str]]:
+def check_run_config(
+    tree: Tree, previous: Tree | None = None
+) -> tuple[RunConfig | None, list[str]]:
     """Check plain settings, and fill in defaults.
+
+    Args:
+        tree: settings of a run.
+        previous: settings of the stage before it, as this function completed them.
 
     Returns:
         The config, None where it cannot be used, and one line per problem.
@@ -30,7 +36,9 @@ def check_run_config(tree: Tree) -> tuple[RunConfig | None, list[str]]:
     lacks_source = data is None or (isinstance(data, dict) and data.get("source") is None)
     if lacks_source:  # a name that stands for it, so that everything else is checked
         tree = {**tree, "data": {**(data or {}), "source": "unset"}}
-    tree, of_prior = with_prior(tree)
+    tree, of_prior = with_prior(tree, previous)
+    if of_prior:  # what else is wrong with the halves follows from it
+        return None, of_prior
     problems, known = find_problems(RunConfig, tree)
     config, valid = _partial_config(known)
     # The contradictions of a config whose sections are all valid were found with it.
@@ -40,7 +48,7 @@ def check_run_config(tree: Tree) -> tuple[RunConfig | None, list[str]]:
         with torch.device("meta"):
             problems += component_problems(known["model"])
     problems += network_problems(config, valid)
-    lines = list(dict.fromkeys([NO_SOURCE] * lacks_source + of_prior + problems))
+    lines = list(dict.fromkeys([NO_SOURCE] * lacks_source + problems))
     return (None if lines else RunConfig.model_validate(tree)), lines
 
 

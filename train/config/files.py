@@ -54,7 +54,7 @@ def load_stages(
     names = [str(stage.pop("name")) for stage in stages]
     merged = [copy.deepcopy(merge(tree, stage)) for stage in stages]
     problems = [*_name_problems(names), *_override_stages(merged, overrides)]
-    checked = [check_run_config(stage) for stage in merged]
+    checked = [*_check_in_order(merged)]
     problems += _problems_of_stages(names, [lines for _, lines in checked])
     first = checked[0][0]
     if first is not None and first.start.source == "previous":
@@ -64,6 +64,15 @@ def load_stages(
     return {
         name: config for name, (config, _) in zip(names, checked, strict=True) if config is not None
     }
+
+
+def _check_in_order(stages: Sequence[Tree]) -> Iterator[tuple[RunConfig | None, list[str]]]:
+    """Yield the config and the problems of every stage, which may take halves from the last one."""
+    previous = None
+    for stage in stages:
+        config, problems = check_run_config(stage, previous)
+        previous = stage if config is None else config.to_tree()
+        yield config, problems
 
 
 def _name_problems(names: Sequence[str]) -> Iterator[str]:

@@ -3,80 +3,122 @@
     model: {encoder: {kind: diffusers}, bottleneck: {kind: fsq}, decoder: {kind: diffusers}}
     start: {source: diffusers:AutoencoderKL:folder}
 
-becomes a complete description, which is kept with the run. What a config states itself has to agree
-with the source.
+becomes a complete description, which is kept with the run. The source may also be a saved tokenizer
+with such halves, or the previous stage. What a config states itself has to agree with the source.
 """
 
 import copy
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ...config import Tree
-from ...tokenizers.diffusers_source import (
-    DiffusersSource,
-    is_diffusers,
-    parse_source,
-    read_options,
-)
+from ...tokenizers.diffusers_source import is_diffusers, parse_source, read_options
+
+HALVES = ("encoder", "decoder")
+SAVED = ("config.json", "tokenizer/config.json")
 
 
-def with_prior(tree: Tree) -> tuple[Tree, list[str]]:
-    """Return plain settings completed by the autoencoder in `start.source`, if it is one.
+def with_prior(tree: Tree, previous: Tree | None = None) -> tuple[Tree, list[str]]:
+    """Return plain settings completed by what `start.source` describes.
+
+    Args:
+        tree: settings of a run.
+        previous: completed settings of the stage before it.
 
     Returns:
         The settings, and one line per problem.
     """
     start, model = tree.get("start"), tree.get("model")
-    name = start.get("source") if isinstance(start, Mapping) else None
-    if not is_diffusers(name) or not isinstance(model, Mapping):
+    source = start.get("source") if isinstance(start, Mapping) else None
+    if not isinstance(source, str) or not isinstance(model, Mapping):
         return tree, []
-    halves = [part for part in ("encoder", "decoder") if _is_wrapped(model.get(part))]
-    if not halves:
-        return tree, []
+    lacking = [part for part in HALVES if _lacks(model, part)]
     try:
-        source = parse_source(str(name))
-        lacking = [part for part in halves if _lacks_config(model, part)]
-        options = read_options(source) if lacking or source.folder is not None else None
+        described = _described(source, previous, [model[part] for part in lacking])
     except (ValueError, FileNotFoundError) as error:
-        return tree, [f"start.source: {error}"]
+        return tree, [f"start.source: {error}"] if _wrapped_halves(model) else []
+    problems = [
+        problem
+        for part in _wrapped_halves(model)
+        for problem in _contradictions(part, model[part], described, source)
+    ]
+    if problems or described is None:
+        return tree, problems
     tree = copy.deepcopy(tree)
-    problems = []
-    for part in halves:
-        half = tree["model"][part]
-        problems += _contradictions(part, half, source, options)
-        if part == "encoder" or part in lacking:
-            half["class"] = half.get("class") or source.wrapped.name
-            half["config"] = half.get("config") or options
-    return tree, problems
+    for part in lacking:
+        for key, value in described.items():
+            if tree["model"][part].get(key) is None:
+                tree["model"][part][key] = value
+    return tree, []
+
+
+def _described(
+    source: str, previous: Tree | None, lacking: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """Return class and config of a source, or None if it has none.
+
+    A remote config is read for halves that lack it only; otherwise it is None.
+    """
+    if source == "previous":
+        model = previous.get("model") if previous is not None else None
+        return _class_of(model.get("encoder")) if isinstance(model, Mapping) else None
+    if not is_diffusers(source):
+        for file in (Path(source) / name for name in SAVED):
+            if file.is_file():
+                stored = json.loads(file.read_text(encoding="utf-8"))
+                return _class_of(stored.get("encoder_config"))
+        return None
+    is_here = Path(source.split(":", 2)[-1]).expanduser().is_dir()
+    if not lacking and not is_here:
+        return None
+    found = parse_source(source)
+    is_needed = is_here or any(half.get("config") is None for half in lacking)
+    return {"class": found.wrapped.name, "config": read_options(found) if is_needed else None}
+
+
+def _class_of(half: Any) -> dict[str, Any] | None:
+    """Return the class and config of a half of kind diffusers that states both, else None."""
+    if not isinstance(half, Mapping) or half.get("kind") != "diffusers":
+        return None
+    if half.get("class") is None or half.get("config") is None:
+        return None
+    return {"class": half["class"], "config": half["config"]}
 
 
 def _is_wrapped(half: Any) -> bool:
     return isinstance(half, Mapping) and half.get("kind") == "diffusers"
 
 
-def _lacks_config(model: Mapping[str, Any], part: str) -> bool:
-    """Return whether a half needs the source's config: a decoder first takes the encoder's."""
-    if model[part].get("config") is not None:
+def _wrapped_halves(model: Mapping[str, Any]) -> list[str]:
+    return [part for part in HALVES if _is_wrapped(model.get(part))]
+
+
+def _lacks(model: Mapping[str, Any], part: str) -> bool:
+    """Return whether a half needs what the source describes: a decoder first asks the encoder."""
+    if part not in _wrapped_halves(model) or (part == "decoder" and _is_wrapped(model["encoder"])):
         return False
-    return part == "encoder" or not _is_wrapped(model.get("encoder"))
+    return model[part].get("class") is None or model[part].get("config") is None
 
 
 def _contradictions(
-    part: str, half: Mapping[str, Any], source: DiffusersSource, options: dict[str, Any] | None
+    part: str, half: Mapping[str, Any], described: Mapping[str, Any] | None, source: str
 ) -> Iterator[str]:
     """Yield what a half states otherwise than the source has it."""
-    name, config = half.get("class"), half.get("config")
-    if name not in (None, source.wrapped.name):
+    if described is None:
+        return
+    name, config, options = half.get("class"), half.get("config"), described["config"]
+    if name not in (None, described["class"]):
         yield f"model.{part}.class={name}, but start.source={source}; they must be the same class"
         return
     if options is None or not isinstance(config, Mapping):
         return
     for key, value in config.items():
-        theirs = options.get(key)
-        if key in options and _plain(value) != _plain(theirs):
+        if key in options and _plain(value) != _plain(options[key]):
             yield (
-                f"model.{part}.config.{key} is {value!r}, but {theirs!r} in start.source; remove "
-                f"model.{part}.config to take the source's"
+                f"model.{part}.config.{key} is {value!r}, but {options[key]!r} in start.source; "
+                f"remove model.{part}.config to take the source's"
             )
 
 

@@ -63,7 +63,8 @@ def load_warm_start(
     adaptation = adapt_state(origin, tokenizer, "halves" if is_prior else start.adapt)
     tokenizer.load_state_dict(adaptation.state)
     _check_domain(source, origin, tokenizer)
-    log.info("start: %s of %s: %s", start.weights, checkpoint or source, adaptation)
+    weights = "weights" if checkpoint is None else start.weights
+    log.info("start: %s of %s: %s", weights, checkpoint or source, adaptation)
     if not carries:
         return None
     if state is None or state["discriminator"] is None:

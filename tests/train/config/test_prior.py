@@ -1,5 +1,6 @@
 """Configs whose halves are those of an autoencoder of diffusers: what the source supplies."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,28 @@ def test_the_source_supplies_class_and_config(tmp_path: Path) -> None:
     assert run.to_tree()["model"]["decoder"]["class"] is None  # that of the encoder
     again = RunConfig.model_validate(run.to_tree())  # as a resumed run reads it
     assert again.build_tokenizer().spatial_compression == 4
+
+
+def test_a_run_that_states_everything_does_not_need_its_source_again(tmp_path: Path) -> None:
+    tree = config(save("AutoencoderKL", tmp_path / "vae")).to_tree()
+    shutil.rmtree(tmp_path / "vae")
+    (stage,) = load_stages(tree).values()
+    assert stage.to_tree() == tree
+
+
+def test_later_stages_take_the_class_of_the_previous_one(tmp_path: Path) -> None:
+    tree = config(save("AutoencoderKL", tmp_path / "vae")).to_tree()
+    unset = {"kind": "diffusers"}
+    tree["model"] |= {"encoder": unset, "decoder": unset}
+    tree["stages"] = [
+        {"name": "one"},
+        {"name": "two", "start": {"source": "previous"}},
+    ]
+    one, two = load_stages(tree).values()
+    assert one.to_tree()["model"] == two.to_tree()["model"]
+    VisualTokenizer.from_diffusers(build("AutoencoderKL")).save_pretrained(tmp_path / "saved")
+    encoder = config(str(tmp_path / "saved")).to_tree()["model"]["encoder"]
+    assert encoder == one.to_tree()["model"]["encoder"]
 
 
 def test_halves_are_filled_and_the_rest_is_new(tmp_path: Path) -> None:

@@ -198,7 +198,7 @@ def test_a_source_whose_latents_are_normalized_otherwise_is_refused(tmp_path):
         "start.adapt=halves",
         f"model.encoder.config={json.dumps(options)}",
     ]
-    message = r"scaling_factor is 0\.25 in model\.encoder\.config, but 0\.5 in start\.source"
+    message = r"scaling_factor is 0\.25.*, but 0\.5 in start\.source"
     with pytest.raises(ValueError, match=message):
         train_tokenizer("discretize_flux", tmp_path / "run", overrides=settings, device="cpu")
 

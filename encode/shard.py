@@ -68,7 +68,7 @@ class ShardInfo:
     count: NonNegativeInt
     sha256: str
     bad: list[BadFile]
-    latents: LatentSums | None = None
+    latents: LatentSums | None
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,19 @@ def read_shard(path: Path) -> StoredShard:
             f"{sidecar} is damaged (it counts {info.count} samples and {len(info.bad)} unreadable "
             f"files; the shard has {num_rows} rows, for {num_samples} files)"
         )
+    if info.latents != _sums(path, metadata):
+        raise ValueError(f"{sidecar} is damaged (its sums are not those of the latents)")
     return StoredShard(path, info, metadata)
+
+
+def _sums(path: Path, metadata: ShardMetadata) -> LatentSums | None:
+    """Return the sums over the latents of a shard; None for tokens."""
+    if metadata.what == "tokens":
+        return None
+    try:
+        return sum_latents(pq.read_table(path, columns=["key", "grid", "mean"]).to_pylist())
+    except (pa.ArrowException, KeyError, ValueError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read as latents: {error}") from error
 
 
 def check_same_job(shard: StoredShard, plan: Plan, origin: str) -> None:

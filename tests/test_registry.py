@@ -183,7 +183,9 @@ def test_an_unknown_kind_is_named_with_what_to_do():
     )
     with pytest.raises(ValueError, match=expected):
         load_run_config("quickstart", [SOURCE, "model.bottleneck={kind: mystery}"])
-    with pytest.raises(ValueError, match=r"^model\.encoder\.kind: must be one of causal, got"):
+    with pytest.raises(
+        ValueError, match=r"^model\.encoder\.kind: must be one of causal, diffusers, got"
+    ):
         load_run_config("quickstart", [SOURCE, "model.encoder={kind: cas}"])
     with pytest.raises(ValueError, match=r"^model\.encoder\.kind: required, but not set"):
         load_run_config("quickstart", [SOURCE, "model.encoder={stages: []}"])

@@ -5,6 +5,7 @@ most of another class, and of weights that are missing or left over.
 """
 
 import json
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,10 @@ def read_options(source: DiffusersSource) -> dict[str, Any]:
         config = _read_config(source.folder / "config.json")
     else:
         try:
-            config = source.wrapped.cls.load_config(source.model_id, subfolder=source.subfolder)
+            with warnings.catch_warnings():
+                # diffusers passes an option that the hub's client no longer has.
+                warnings.filterwarnings("ignore", ".*local_dir_use_symlinks.*", UserWarning)
+                config = source.wrapped.cls.load_config(source.model_id, subfolder=source.subfolder)
         except OSError as error:
             raise _not_found(source, error) from error
         _check_class(config, source)

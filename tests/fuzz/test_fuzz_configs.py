@@ -25,15 +25,25 @@ def tree_of(name: str) -> dict:
     return tree
 
 
+def without_hub() -> list[str]:
+    """Shipped configs but for those that, with a setting removed, ask the hub for their halves."""
+    return [name for name in shipped_names() if "kind: diffusers" not in text_of(name)]
+
+
+def text_of(name: str) -> str:
+    return (SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
+
+
 def load_and_dump(config: str, overrides: list[str]) -> str:
     return dump_stages(load_stages(config, overrides))
 
 
 def test_mutated_configs(tmp_path):
     file = tmp_path / "mutant.yaml"
+    names_of_configs = without_hub()
 
     def case(draw: Random) -> None:
-        name, overrides = draw.choice(shipped_names()), list[str]()
+        name, overrides = draw.choice(names_of_configs), list[str]()
         tree = tree_of(name)
         match draw.randrange(10):
             case 0:

@@ -1,5 +1,6 @@
 """Damaged encoding jobs: a changed shard, sidecar, plan or manifest is found or has no effect."""
 
+import json
 import shutil
 from pathlib import Path
 from random import Random
@@ -64,6 +65,11 @@ def test_readers_of_damaged_jobs(job, tmp_path):
     fuzz(case)
 
 
+def says_the_same(name: str, one: bytes, other: bytes) -> bool:
+    """Return whether two files are equal but for the white space between values of JSON."""
+    return one == other or (name.endswith(".json") and json.loads(one) == json.loads(other))
+
+
 def test_commands_on_damaged_jobs(job, tokenizer, tmp_path):
     """Decoding refuses the job; encoding makes the damaged shard again, the same as before."""
     job = Path(shutil.copytree(job, tmp_path / "job"))
@@ -88,10 +94,11 @@ def test_commands_on_damaged_jobs(job, tokenizer, tmp_path):
                 else:
                     now = contents(job)
                     assert now.keys() == whole.keys()
-                    assert {n for n in now if now[n] != whole[n]} <= {"plan.json"}, encoded
+                    changed = {n for n in now if not says_the_same(n, now[n], whole[n])}
+                    assert changed <= {"plan.json"}, encoded
         finally:
-            for changed, content in whole.items():
-                (job / changed).write_bytes(content)
+            for path, content in whole.items():
+                (job / path).write_bytes(content)
             shutil.rmtree(out, ignore_errors=True)
 
     fuzz(case, CASES // 5)

@@ -239,7 +239,9 @@ def test_another_class_and_an_empty_folder_are_refused(saved_tokenizer, tmp_path
     path = saved_tokenizer / "config.json"
     config = json.loads(path.read_text())
     path.write_text(json.dumps({**config, "_class_name": "AutoencoderKL"}))
-    with pytest.raises(ValueError, match="holds a AutoencoderKL, not a VisualTokenizer"):
+    with pytest.raises(
+        ValueError, match="holds the class AutoencoderKL, not VisualTokenizer; write "
+    ):
         VisualTokenizer.from_pretrained(saved_tokenizer)
 
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from ..models.wrapped.catalog import SUPPORTED, find_class
 from ..models.wrapped.wrapped_class import WrappedClass
-from .pretrained import check_loading, weights_mismatch_message
+from .pretrained import check_loading, read_config, weights_mismatch_message
 
 PREFIX = "diffusers:"
 
@@ -81,7 +81,7 @@ def read_options(source: DiffusersSource) -> dict[str, Any]:
         ValueError: its config is damaged, or describes a model that vistok does not code with.
     """
     if source.folder is not None:
-        config = _read_config(source.folder / "config.json")
+        config = read_config(source.folder / "config.json")
     else:
         try:
             with warnings.catch_warnings():
@@ -146,16 +146,6 @@ def _known_options(wrapped: WrappedClass, config: dict[str, Any], source: str) -
         raise ValueError(f"{source}: {error}") from error
 
 
-def _read_config(file: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not valid JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{file} must hold a mapping, got {type(config).__name__}")
-    return config
-
-
 def _split_subfolder(path: str) -> tuple[str, str, bool]:
     """Split a path into the folder or hub id and the subfolder in it, and tell which it is."""
     looks_local = Path(path).is_absolute() or path.startswith((".", "~")) or Path(path).exists()
@@ -181,7 +171,7 @@ def _check_folder(source: DiffusersSource) -> None:
             f"no {name} at {folder}: expected a folder with config.json and weights, as "
             "diffusers' save_pretrained writes it"
         )
-    _check_class(_read_config(file), source)
+    _check_class(read_config(file), source)
 
 
 def _check_class(config: dict[str, Any], source: DiffusersSource) -> None:

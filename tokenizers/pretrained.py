@@ -116,7 +116,7 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> dict[str, Any]:
             f"no tokenizer at {source}: expected a folder with config.json and "
             "diffusion_pytorch_model.safetensors, as save_pretrained and `vistok train` write it"
         )
-    config = _read_config(file) if is_local else _download_config(cls, source, kwargs)
+    config = read_config(file) if is_local else _download_config(cls, source, kwargs)
     found = config.get("_class_name")
     if found != cls.__name__:
         remedy = f"; write diffusers:{found}:{source}" if found in tuple(SUPPORTED) else ""
@@ -130,7 +130,12 @@ def check_config(cls: Any, source: Any, **kwargs: Any) -> dict[str, Any]:
     return config
 
 
-def _read_config(file: Path) -> dict[str, Any]:
+def read_config(file: Path) -> dict[str, Any]:
+    """Read the config.json of a model.
+
+    Raises:
+        ValueError: it is not JSON, or not a mapping.
+    """
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,6 @@
 """The folders of diffusers' models: a config and weights in safetensors."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
 
@@ -24,22 +22,6 @@ def find_weights(folder: Path, name: str) -> Path:
                 f"diffusers' save_pretrained writes it, found no {file.name}"
             )
     return folder / WEIGHTS
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Read the config of a folder.
-
-    Raises:
-        ValueError: it is not JSON, or not a mapping.
-    """
-    file = folder / CONFIG
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is not valid JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise ValueError(f"{file} must hold a mapping, got {type(config).__name__}")
-    return config
 
 
 def check_empty(folder: Path) -> None:

@@ -24,10 +24,11 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from torch import Tensor
 
+from ..pretrained import read_config
 from ..tokenizer import VisualTokenizer
 from .checkpoint_file import Tensors, read_checkpoint
 from .converter import Conversion, Converter, account, load_exactly
-from .diffusers_folder import check_empty, find_weights, read_config
+from .diffusers_folder import CONFIG, check_empty, find_weights
 from .kl_config import CLASS, check_config, config_of
 
 # Ours -> theirs.
@@ -58,7 +59,7 @@ class KLConverter(Converter):
         """Read a folder with config.json and weights in safetensors."""
         weights = find_weights(checkpoint, CLASS)
         state = read_checkpoint(weights)
-        tokenizer = read_autoencoder(read_config(checkpoint), state)
+        tokenizer = read_autoencoder(read_config(checkpoint / CONFIG), state)
         return Conversion(
             source=weights,
             tokenizer=tokenizer,

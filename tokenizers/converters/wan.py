@@ -19,10 +19,11 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import AutoencoderKLWan
 from torch import Tensor
 
 from ..bottlenecks.kl import KL
+from ..pretrained import read_config
 from ..tokenizer import VisualTokenizer
 from .checkpoint_file import Tensors, read_checkpoint
 from .converter import Conversion, Converter, account, load_exactly
-from .diffusers_folder import check_empty, find_weights, read_config
+from .diffusers_folder import CONFIG, check_empty, find_weights
 from .wan_architecture import NO_WAN, WanArchitecture, architecture_of, infer_architecture
 from .wan_config import CLASS, LATENTS_MEAN, PUBLISHED, check_config, config_of
 from .wan_names import original_names, own_weights, reference_names, reference_weights
@@ -55,7 +56,7 @@ class WanConverter(Converter):
         """Read the original file, or diffusers' folder."""
         is_folder = checkpoint.is_dir()
         weights = find_weights(checkpoint, CLASS) if is_folder else checkpoint
-        config = check_config(read_config(checkpoint)) if is_folder else None
+        config = check_config(read_config(checkpoint / CONFIG)) if is_folder else None
         state = original_state(read_checkpoint(weights))
         _check_family(state, weights)
         architecture = infer_architecture(state, weights)

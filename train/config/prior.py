@@ -8,13 +8,13 @@ with such halves, or the previous stage. What a config states itself has to agre
 """
 
 import copy
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ...config import Tree
 from ...tokenizers.diffusers_source import is_diffusers, parse_source, read_options
+from ...tokenizers.pretrained import read_config
 
 HALVES = ("encoder", "decoder")
 SAVED = ("config.json", "tokenizer/config.json")
@@ -67,8 +67,7 @@ def _described(
     if not is_diffusers(source):
         for file in (Path(source) / name for name in SAVED):
             if file.is_file():
-                stored = json.loads(file.read_text(encoding="utf-8"))
-                return _class_of(stored.get("encoder_config"))
+                return _class_of(read_config(file).get("encoder_config"))
         return None
     is_here = Path(source.split(":", 2)[-1]).expanduser().is_dir()
     if not lacking and not is_here:
